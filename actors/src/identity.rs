@@ -1,0 +1,159 @@
+//! Names and serials, made and recognised, and the number a LUN starts looking from. Pure.
+//!
+//! Bit-exact with the predecessor (fixtures/identity-vectors.json): compute nodes recompute these hashes and wait for
+//! exactly this product name and WWID, so nothing here may ever change.
+
+use crate::word::Word;
+use sha2::{Digest, Sha224};
+use std::fmt;
+
+/// Length of a backstore name, and of the SCSI product that initiators look for (hex digits).
+pub const NAME_DIGITS: usize = 15;
+/// Length of the unit serial, "wwn" in saveconfig.json (hex digits).
+pub const WWN_DIGITS: usize = 31;
+/// How much of the serial the kernel keeps in the NAA identifier (hex digits, FACTS 3.7).
+const NAA_DIGITS: usize = 25;
+
+/// Who a projection is to an initiator: the first 31 hex digits of a SHA-224.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Identity(Word);
+
+impl Identity {
+    /// Identity of a PE image: of its S3 path alone, so that its name can be computed without asking S3.
+    pub fn of_pe(bucket: &str, key: &str) -> Self {
+        Self::hash(&format!("s3://{bucket}/{key}"))
+    }
+
+    /// Identity of a root file system: of `link.path` and `link.etag`, both verbatim from the manifest.
+    pub fn of_rootfs(link_path: &str, link_etag: &str) -> Self {
+        Self::hash(&format!("{link_path}|{link_etag}"))
+    }
+
+    /// The identity a backstore carries, if its name and serial have our form: 15 and 31 lower hex digits, the one
+    /// beginning the other.
+    pub fn recognise(name: &str, serial: &str) -> Option<Self> {
+        let hex = |text: &str| text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+        if name.len() != NAME_DIGITS
+            || serial.len() != WWN_DIGITS
+            || !hex(serial)
+            || !serial.starts_with(name)
+        {
+            return None;
+        }
+        Word::try_from(serial).ok().map(Identity)
+    }
+
+    /// Backstore name and SCSI product: 15 hex digits.
+    pub fn name(&self) -> Word {
+        self.head(NAME_DIGITS)
+    }
+
+    /// Unit serial: 31 hex digits.
+    pub fn wwn(&self) -> &Word {
+        &self.0
+    }
+
+    /// The WWID by which an initiator's multipath knows the device.
+    pub fn initiator_wwid(&self) -> String {
+        format!("36001405{}", self.head(NAA_DIGITS))
+    }
+
+    /// Where in a range of `count` LUN numbers the search for a free number starts (R5): equal on every worker.
+    pub fn lun_start(&self, count: u16) -> u16 {
+        let head = u32::from_str_radix(self.head(8).as_str(), 16).unwrap_or_default();
+        // The remainder of a u16 fits a u16.
+        (head % u32::from(count.max(1))) as u16
+    }
+
+    fn hash(text: &str) -> Self {
+        let digest = Sha224::digest(text.as_bytes());
+        let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        Identity(word(&hex[..WWN_DIGITS]))
+    }
+
+    fn head(&self, digits: usize) -> Word {
+        word(&self.0.as_str()[..digits])
+    }
+}
+
+/// Hex digits are always a word.
+#[allow(clippy::expect_used)]
+fn word(hex: &str) -> Word {
+    Word::try_from(hex).expect("hex digits are a word")
+}
+
+impl fmt::Display for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl fmt::Debug for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Identity({})", self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn vectors() -> Vec<serde_json::Value> {
+        let file = include_str!("../../fixtures/identity-vectors.json");
+        let parsed: serde_json::Value = serde_json::from_str(file).unwrap();
+        parsed["vectors"].as_array().unwrap().clone()
+    }
+
+    fn of_vector(vector: &serde_json::Value) -> Identity {
+        let input = vector["input"].as_str().unwrap();
+        match input.split_once('|') {
+            Some((path, etag)) => Identity::of_rootfs(path, etag),
+            None => Identity::of_pe("boot-images", input.strip_prefix("s3://boot-images/").unwrap()),
+        }
+    }
+
+    #[test]
+    fn every_recorded_identity_is_reproduced_digit_by_digit() {
+        assert_eq!(vectors().len(), 7);
+        for vector in vectors() {
+            let identity = of_vector(&vector);
+            assert_eq!(identity.name().as_str(), vector["name"]);
+            assert_eq!(identity.wwn().as_str(), vector["wwn"]);
+            assert_eq!(identity.initiator_wwid(), vector["initiator_wwid"].as_str().unwrap());
+        }
+    }
+
+    #[test]
+    fn what_we_made_is_recognised_again() {
+        for vector in vectors() {
+            let identity = of_vector(&vector);
+            assert_eq!(
+                Identity::recognise(identity.name().as_str(), identity.wwn().as_str()),
+                Some(identity)
+            );
+        }
+    }
+
+    #[test]
+    fn r1_a_backstore_with_another_form_of_name_is_not_recognised() {
+        let wwn = "de4cc04e7dacfb9ada0a6b4ccdae676";
+        for (name, serial) in [
+            ("backup", wwn),
+            ("de4cc04e7dacfb", wwn),
+            ("DE4CC04E7DACFB9", wwn),
+            ("de4cc04e7dacfb9", "de4cc04e7dacfb9ada0a6b4ccdae67"),
+            ("0331b9aaef49840", wwn),
+            ("de4cc04e7dacfb9", "de4cc04e-7dac-fb9a-da0a-6b4ccda"),
+        ] {
+            assert_eq!(Identity::recognise(name, serial), None, "{name} {serial}");
+        }
+    }
+
+    #[test]
+    fn r5_the_start_of_the_number_search_depends_on_the_identity_alone() {
+        let identity = Identity::of_pe("boot-images", "PE/CPE-base.x86_64-24.11.squashfs");
+        assert_eq!(identity.lun_start(16383), (0xde4c_c04e_u32 % 16383) as u16);
+        assert!(identity.lun_start(7) < 7);
+        assert_eq!(identity.lun_start(0), 0);
+    }
+}

@@ -1,0 +1,5 @@
+//! Configuration: layers of TOML and environment, validated into [`Settings`].
+
+mod settings;
+
+pub use settings::*;

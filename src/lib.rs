@@ -1,0 +1,3 @@
+//! The outside of sbps-marshal: it implements the ports of the inside (`actors`) and decides nothing.
+
+pub mod config;
