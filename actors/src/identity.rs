@@ -5,7 +5,9 @@
 
 use crate::word::Word;
 use sha2::{Digest, Sha224};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::ops::RangeInclusive;
 
 /// Length of a backstore name, and of the SCSI product that initiators look for (hex digits).
 pub const NAME_DIGITS: usize = 15;
@@ -74,6 +76,24 @@ impl Identity {
     fn head(&self, digits: usize) -> Word {
         word(&self.0.as_str()[..digits])
     }
+}
+
+/// Numbers for new LUNs (R5): each searches from its own start, upwards and round, past the numbers `taken`; all in
+/// the order of their identities, so that every worker finds the same. `None` where all of `range` is in use.
+pub fn allocate<'a>(
+    new: impl IntoIterator<Item = &'a Identity>,
+    taken: &BTreeSet<u16>,
+    range: RangeInclusive<u16>,
+) -> BTreeMap<Identity, Option<u16>> {
+    let mut taken = taken.clone();
+    let (first, count) = (*range.start(), range.end().saturating_sub(*range.start()).saturating_add(1));
+    let ordered: BTreeSet<&Identity> = new.into_iter().collect();
+    let numbered = ordered.into_iter().map(|identity| {
+        let start = identity.lun_start(count);
+        let number = (start..count).chain(0..start).map(|n| first + n).find(|n| taken.insert(*n));
+        (identity.clone(), number)
+    });
+    numbered.collect()
 }
 
 /// Hex digits are always a word.
@@ -147,6 +167,29 @@ mod tests {
         ] {
             assert_eq!(Identity::recognise(name, serial), None, "{name} {serial}");
         }
+    }
+
+    fn pe(n: usize) -> Identity {
+        Identity::of_pe("boot-images", &format!("PE/{n}"))
+    }
+
+    #[test]
+    fn r5_a_rebuilt_worker_numbers_the_same_images_the_same_way_in_any_order() {
+        let images: Vec<Identity> = (0..300).map(pe).collect();
+        let forward = allocate(&images, &BTreeSet::new(), 1..=16383);
+        let backward = allocate(images.iter().rev(), &BTreeSet::new(), 1..=16383);
+        assert_eq!(forward, backward);
+        let numbers: BTreeSet<u16> = forward.values().flatten().copied().collect();
+        assert_eq!(numbers.len(), 300);
+        assert!(numbers.iter().all(|n| (1..=16383).contains(n)));
+    }
+
+    #[test]
+    fn r5_a_number_in_use_is_never_given_again_and_a_full_range_gives_none() {
+        let images: Vec<Identity> = (0..4).map(pe).collect();
+        let given = allocate(&images, &BTreeSet::from([5, 6]), 5..=8);
+        let numbers: BTreeSet<Option<u16>> = given.values().copied().collect();
+        assert_eq!(numbers, BTreeSet::from([None, Some(7), Some(8)]));
     }
 
     #[test]

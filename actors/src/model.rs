@@ -299,6 +299,11 @@ impl Actual {
         self.luns.iter().filter(move |lun| lun.plugin == plugin && lun.name == name)
     }
 
+    /// Whether a backstore of this identity's name has a LUN in our TPG.
+    pub fn is_projected(&self, identity: &Identity) -> bool {
+        self.luns_of("fileio", identity.name().as_str()).any(|lun| lun.tpg == self.tpg_path)
+    }
+
     /// The numbers in use in our TPG, whosever they are.
     pub fn numbers(&self) -> BTreeSet<u16> {
         self.luns.iter().filter(|lun| lun.tpg == self.tpg_path).map(|lun| lun.lun).collect()
@@ -314,11 +319,15 @@ pub enum Step {
     DeleteLun {
         /// Its number.
         lun: u16,
+        /// The backstore it must still lead to.
+        name: Word,
     },
     /// Removes a fileio backstore that has no LUN any more.
     DeleteBackstore {
         /// Its name.
         name: Word,
+        /// The unit serial it must still have.
+        wwn: Word,
     },
     /// Makes a fileio backstore. Never with a size: that would create a missing file (FACTS 2.5).
     CreateBackstore {
@@ -349,8 +358,8 @@ impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Step::Refresh => f.write_str("refresh"),
-            Step::DeleteLun { lun } => write!(f, "delete LUN {lun}"),
-            Step::DeleteBackstore { name } => write!(f, "delete backstore {name}"),
+            Step::DeleteLun { lun, .. } => write!(f, "delete LUN {lun}"),
+            Step::DeleteBackstore { name, .. } => write!(f, "delete backstore {name}"),
             Step::CreateBackstore { name, file, .. } => write!(f, "create backstore {name} on {file}"),
             Step::AliasModel { name } => write!(f, "set emulate_model_alias of {name}"),
             Step::CreateLun { lun, name } => write!(f, "create LUN {lun} for {name}"),

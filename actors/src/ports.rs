@@ -1,7 +1,7 @@
 //! The outside, as the inside sees it: one trait per party, at most five methods, comments state what holds
 //! afterwards. Every call ends: whoever implements a port gives each step a deadline (R14).
 
-use crate::model::{Actual, Backstore, Etag, ObjectIndex, ObjectKey, Relevant, Step};
+use crate::model::{Actual, Backstore, Etag, LunEntry, ObjectIndex, ObjectKey, Relevant, Step};
 use crate::word::Word;
 use std::fmt;
 use std::future::Future;
@@ -315,6 +315,9 @@ pub trait LioPort: 'static {
 
     /// One fileio backstore, read from configfs; `None` if there is none of this name.
     fn backstore(&mut self, name: &Word) -> Result<Option<Backstore>, LioError>;
+
+    /// One LUN of our TPG, read from configfs; `None` if there is none of this number.
+    fn lun(&mut self, number: u16) -> Result<Option<LunEntry>, LioError>;
 
     /// The daemon has answered the command; its text comes back for the log. It proves nothing: look again.
     fn apply(&mut self, step: &Step) -> Result<String, LioError>;

@@ -1,0 +1,89 @@
+//! The five actors, started over whatever ports they are given: real or simulated is the caller's choice.
+
+use crate::ims::Ims;
+use crate::lio::{EndSession, Lio};
+use crate::pass::{Rules, Sources};
+use crate::pe::{Pe, PeRules};
+use crate::ports::{ImsPort, LioPort, MountPort, S3Port, TokenPort};
+use crate::reconciler::{Cadence, Reconciler};
+use crate::s3::S3;
+use crate::status::Status;
+use actix::prelude::*;
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// The outside.
+pub struct Ports<I, T, S, M, F> {
+    /// IMS.
+    pub ims: I,
+    /// Bearer tokens.
+    pub tokens: T,
+    /// S3.
+    pub s3: S,
+    /// The mount.
+    pub mount: M,
+    /// Makes the LIO port on the thread it will live on.
+    pub lio: F,
+}
+
+/// The actors, alive.
+pub struct Cast {
+    /// To be asked for passes.
+    pub reconciler: Addr<Reconciler>,
+    /// How things are, after each pass.
+    pub status: watch::Receiver<Status>,
+    end_session: Recipient<EndSession>,
+    stop: watch::Sender<bool>,
+}
+
+impl Cast {
+    /// Starts them. With a cadence the reconciler passes by itself, at once for the first time.
+    pub fn start<I, T, S, M, L, F>(
+        ports: Ports<I, T, S, M, F>,
+        rules: Rules,
+        pe_suffix: String,
+        cadence: Option<Cadence>,
+    ) -> Self
+    where
+        I: ImsPort,
+        T: TokenPort,
+        S: S3Port,
+        M: MountPort,
+        L: LioPort + Unpin,
+        F: Fn() -> L + Send + Sync + 'static,
+    {
+        let (stop, stopped) = watch::channel(false);
+        let (status_sender, status) = watch::channel(Status::default());
+        let pe_rules = PeRules {
+            bucket: rules.policy.bucket.clone(),
+            mount: rules.policy.mount.clone(),
+            prefix: rules.pe_prefix.clone(),
+            suffix: pe_suffix,
+        };
+        let ims = Ims::new(ports.ims, ports.tokens).start();
+        let s3 = S3::new(ports.s3, &rules.policy.bucket).start();
+        let pe = Pe::new(pe_rules, ports.mount).start();
+        let (make_lio, lio_stopped) = (ports.lio, stopped.clone());
+        // One thread: the session is strictly serial.
+        let lio = SyncArbiter::start(1, move || Lio::new(make_lio(), lio_stopped.clone()));
+        let sources = Sources {
+            ims: ims.recipient(),
+            list: s3.clone().recipient(),
+            manifests: s3.recipient(),
+            discover: pe.clone().recipient(),
+            check: pe.recipient(),
+            observe: lio.clone().recipient(),
+            apply: lio.clone().recipient(),
+        };
+        let reconciler = Reconciler::new(sources, rules, cadence, stopped, status_sender).start();
+        Cast { reconciler, status, end_session: lio.recipient(), stop }
+    }
+
+    /// Finishes the step under way, begins no other, and ends the session; gives up after `deadline`. Whether the
+    /// session was ended in time.
+    pub async fn stop(self, deadline: Duration) -> bool {
+        self.stop.send_replace(true);
+        let ended = tokio::time::timeout(deadline, self.end_session.send(EndSession)).await;
+        matches!(ended, Ok(Ok(())))
+    }
+}

@@ -1,0 +1,201 @@
+//! The Ims actor: owns the IMS client and the token source, and knows how IMS says "project this image".
+
+use crate::model::{Cause, Snapshot, Source};
+use crate::ports::{ImsError, ImsPort, TokenPort};
+use actix::prelude::*;
+use serde_json::Value;
+use std::rc::Rc;
+
+/// What a record says about projection (CONTRACTS 2.1: every shape that has been seen).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Tag {
+    /// `"sbps-project": "true"`.
+    Tagged,
+    /// Any other value, or none.
+    Untagged,
+    /// No `metadata` at all: an IMS before 3.16, which knows no tags; everything is projected.
+    Unsupported,
+    /// Stored as a key/value pair by CASMCMS-9375: counts as untagged.
+    Misplaced,
+    /// A shape that no IMS writes: neither tagged nor untagged.
+    Unclear(String),
+}
+
+/// One image of the list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ImageRecord {
+    /// IMS image id.
+    pub id: String,
+    /// `link.path`, where the record has one.
+    pub link: Option<String>,
+    /// Whether it should be projected.
+    pub tag: Tag,
+}
+
+impl ImageRecord {
+    /// Whether this image should be projected. Without tagging, all should.
+    pub fn is_wanted(&self, tagging: bool) -> bool {
+        !tagging || matches!(self.tag, Tag::Tagged | Tag::Unsupported)
+    }
+}
+
+/// A complete list of images.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ImageList {
+    /// All records that have an id.
+    pub records: Vec<ImageRecord>,
+    /// How many have none: any image could be behind one of these.
+    pub nameless: usize,
+}
+
+impl ImageList {
+    /// The record of an image.
+    pub fn get(&self, id: &str) -> Option<&ImageRecord> {
+        self.records.iter().find(|record| record.id == id)
+    }
+}
+
+/// Reads the records. One bad record spoils no other.
+pub fn read_records(values: &[Value]) -> ImageList {
+    let records: Vec<ImageRecord> = values.iter().filter_map(read_record).collect();
+    ImageList { nameless: values.len() - records.len(), records }
+}
+
+fn read_record(value: &Value) -> Option<ImageRecord> {
+    let id = value.get("id")?.as_str().filter(|id| !id.is_empty())?;
+    let link = value.pointer("/link/path").and_then(Value::as_str).map(str::to_owned);
+    Some(ImageRecord { id: id.to_owned(), link, tag: read_tag(value.get("metadata")) })
+}
+
+const TAG: &str = "sbps-project";
+
+fn read_tag(metadata: Option<&Value>) -> Tag {
+    let map = match metadata {
+        None => return Tag::Unsupported,
+        Some(Value::Object(map)) => map,
+        Some(other) => return Tag::Unclear(format!("{other} is not an object")),
+    };
+    if let Some(value) = map.get(TAG) {
+        return match value {
+            Value::String(text) if text == "true" => Tag::Tagged,
+            Value::String(_) => Tag::Untagged,
+            other => Tag::Unclear(format!("{TAG} is {other}, not a string")),
+        };
+    }
+    if let Some(Value::Array(annotations)) = map.get("annotations") {
+        let ours = |a: &&Value| a.get("key").and_then(Value::as_str) == Some(TAG);
+        let value = annotations.iter().find(ours).and_then(|a| a.get("value")).and_then(Value::as_str);
+        return if value == Some("true") { Tag::Tagged } else { Tag::Untagged };
+    }
+    if map.get("key").and_then(Value::as_str) == Some(TAG) {
+        return Tag::Misplaced;
+    }
+    Tag::Untagged
+}
+
+/// Owns the IMS client and the token source.
+pub struct Ims<P, T> {
+    port: Rc<P>,
+    tokens: Rc<T>,
+}
+
+impl<P: ImsPort, T: TokenPort> Ims<P, T> {
+    /// An actor over these two ports.
+    pub fn new(port: P, tokens: T) -> Self {
+        Ims { port: Rc::new(port), tokens: Rc::new(tokens) }
+    }
+}
+
+impl<P: ImsPort, T: TokenPort> Actor for Ims<P, T> {
+    type Context = Context<Self>;
+}
+
+/// Request: the whole list of images.
+#[derive(Message)]
+#[rtype(result = "Snapshot<ImageList>")]
+pub struct ListImages;
+
+impl<P: ImsPort, T: TokenPort> Handler<ListImages> for Ims<P, T> {
+    type Result = ResponseFuture<Snapshot<ImageList>>;
+
+    fn handle(&mut self, _: ListImages, _: &mut Self::Context) -> Self::Result {
+        let (port, tokens) = (self.port.clone(), self.tokens.clone());
+        Box::pin(async move { list_images(&*port, &*tokens).await })
+    }
+}
+
+/// Asks once; if the token was refused, once more with a new one.
+async fn list_images(port: &impl ImsPort, tokens: &impl TokenPort) -> Snapshot<ImageList> {
+    let mut renew = false;
+    loop {
+        let token = match tokens.token(renew).await {
+            Ok(token) => token,
+            Err(error) => return Snapshot::Unknown(Cause::new(Source::Ims, error.kind(), &error)),
+        };
+        match port.list_images(token.as_ref()).await {
+            Ok(values) => return Snapshot::Known(read_records(&values)),
+            Err(ImsError::Unauthorized { .. }) if !renew && token.is_some() => renew = true,
+            Err(error) => return Snapshot::Unknown(Cause::new(Source::Ims, error.kind(), &error)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn recorded(file: &str) -> ImageList {
+        let values: Vec<Value> = serde_json::from_str(file).unwrap();
+        read_records(&values)
+    }
+
+    #[test]
+    fn the_recorded_lists_of_v3_and_v2_are_understood() {
+        for file in [
+            include_str!("../../fixtures/ims-v3-images.json"),
+            include_str!("../../fixtures/ims-v2-images.json"),
+        ] {
+            let list = recorded(file);
+            let wanted = list.records.iter().filter(|record| record.is_wanted(true)).count();
+            assert_eq!((list.records.len(), list.nameless, wanted), (7, 0, 5));
+            assert_eq!(list.records[6].link, None);
+        }
+    }
+
+    #[test]
+    fn every_metadata_shape_that_was_ever_seen_has_its_meaning() {
+        for (metadata, tag) in [
+            (json!({"sbps-project": "true"}), Tag::Tagged),
+            (json!({"sbps-project": "false"}), Tag::Untagged),
+            (json!({"sbps-project": "True"}), Tag::Untagged),
+            (json!({}), Tag::Untagged),
+            (json!({"other": "true"}), Tag::Untagged),
+            (json!({"key": "sbps-project", "value": "true"}), Tag::Misplaced),
+            (json!({"annotations": [{"key": "sbps-project", "value": "true"}]}), Tag::Tagged),
+            (json!({"annotations": [{"key": "else", "value": "true"}]}), Tag::Untagged),
+        ] {
+            assert_eq!(read_tag(Some(&metadata)), tag, "{metadata}");
+        }
+        assert_eq!(read_tag(None), Tag::Unsupported);
+    }
+
+    #[test]
+    fn r2_metadata_that_nobody_writes_is_unclear_and_not_untagged() {
+        for metadata in [json!(null), json!([]), json!("true"), json!({"sbps-project": true})] {
+            assert!(matches!(read_tag(Some(&metadata)), Tag::Unclear(_)), "{metadata}");
+        }
+    }
+
+    #[test]
+    fn r2_a_record_without_an_id_is_counted_and_spoils_no_other() {
+        let list = read_records(&[json!({"id": "a", "metadata": {}}), json!({"name": "b"}), json!(7)]);
+        assert_eq!((list.records.len(), list.nameless), (1, 2));
+    }
+
+    #[test]
+    fn without_tagging_every_image_is_wanted() {
+        let record = ImageRecord { id: "a".into(), link: None, tag: Tag::Untagged };
+        assert!(record.is_wanted(false) && !record.is_wanted(true));
+    }
+}

@@ -1,0 +1,341 @@
+//! The Lio actor: owns the one session to targetclid and the view of configfs.
+//!
+//! It lives on a thread of its own, because its I/O is blocking and strictly serial. What targetclid answers proves
+//! nothing: every step is judged by what configfs shows afterwards.
+
+use crate::guard::{self, Save};
+use crate::model::{Actual, Backstore, Cause, Inventory, LunEntry, Saved, Snapshot, Source, Step};
+use crate::plan::{Action, Change, Plan};
+use crate::ports::{LioError, LioPort};
+use crate::word::Word;
+use actix::prelude::*;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Instant;
+use tokio::sync::watch;
+use tracing::{debug, error, info, warn};
+
+/// After so many failures of the session in a row the daemon is left alone until the next pass (R14).
+const FAILURES_IN_A_ROW: u32 = 3;
+
+/// Why a change did not come about.
+#[derive(Debug, thiserror::Error)]
+pub enum StepError {
+    /// LIO could not be read or told.
+    #[error(transparent)]
+    Lio(#[from] LioError),
+    /// The command was answered, and configfs does not show its effect.
+    #[error("configfs does not show the effect of {step:?}; targetclid answered {answer:?}")]
+    NotShown {
+        /// What was tried.
+        step: String,
+        /// What targetclid said.
+        answer: String,
+    },
+    /// What would be removed is not what was planned to be removed (R1).
+    #[error("{step:?} was not tried: what configfs shows there is not ours")]
+    NotOurs {
+        /// What was planned.
+        step: String,
+    },
+}
+
+impl StepError {
+    /// Short, from a bounded set.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            StepError::Lio(error) => error.kind(),
+            StepError::NotShown { .. } => "not_shown",
+            StepError::NotOurs { .. } => "not_ours",
+        }
+    }
+}
+
+/// What became of saveconfig.json.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SaveOutcome {
+    /// It says what is live.
+    Equal,
+    /// It was written, and says now what is live.
+    Written,
+    /// It was not written, and why.
+    Refused(String),
+    /// It should have been written.
+    Failed(String),
+}
+
+/// What a plan came to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Report {
+    /// LUNs that configfs shows now.
+    pub added: usize,
+    /// LUNs that it does not show any more.
+    pub removed: usize,
+    /// Changes that did not come about: label, kind of error, detail.
+    pub failed: Vec<(String, &'static str, String)>,
+    /// Changes that were not tried, because the daemon did not answer or the agent was told to stop.
+    pub untried: usize,
+    /// saveconfig.json.
+    pub saved: SaveOutcome,
+    /// Milliseconds.
+    pub duration_ms: u64,
+}
+
+/// Owns the one session to targetclid and the view of configfs.
+pub struct Lio<P> {
+    port: P,
+    stop: watch::Receiver<bool>,
+    /// What we left behind: if configfs shows something else, another hand was there.
+    left: Option<Inventory>,
+}
+
+impl<P: LioPort> Lio<P> {
+    /// An actor over this port. Once `stop` says true, it finishes the step it is at and begins no other.
+    pub fn new(port: P, stop: watch::Receiver<bool>) -> Self {
+        Lio { port, stop, left: None }
+    }
+}
+
+impl<P: LioPort + Unpin> Actor for Lio<P> {
+    type Context = SyncContext<Self>;
+
+    fn stopped(&mut self, _: &mut Self::Context) {
+        self.port.end_session();
+    }
+}
+
+/// Request: what configfs and saveconfig.json show.
+#[derive(Message)]
+#[rtype(result = "Snapshot<Actual>")]
+pub struct Observe;
+
+impl<P: LioPort + Unpin> Handler<Observe> for Lio<P> {
+    type Result = MessageResult<Observe>;
+
+    fn handle(&mut self, _: Observe, _: &mut Self::Context) -> Self::Result {
+        MessageResult(match self.port.observe() {
+            Ok(actual) => Snapshot::Known(actual),
+            Err(error) => Snapshot::Unknown(Cause::new(Source::Lio, error.kind(), &error)),
+        })
+    }
+}
+
+/// Request: make it so.
+#[derive(Message)]
+#[rtype(result = "Report")]
+pub struct Apply {
+    /// What to do.
+    pub plan: Arc<Plan>,
+    /// What was there when it was planned.
+    pub before: Arc<Actual>,
+    /// Number of the pass, for the log.
+    pub scan_id: u64,
+}
+
+impl<P: LioPort + Unpin> Handler<Apply> for Lio<P> {
+    type Result = MessageResult<Apply>;
+
+    fn handle(&mut self, msg: Apply, _: &mut Self::Context) -> Self::Result {
+        MessageResult(self.apply(&msg.plan, &msg.before, msg.scan_id))
+    }
+}
+
+/// Request: end the session, so that other clients are served.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct EndSession;
+
+impl<P: LioPort + Unpin> Handler<EndSession> for Lio<P> {
+    type Result = ();
+
+    fn handle(&mut self, _: EndSession, _: &mut Self::Context) {
+        self.port.end_session();
+    }
+}
+
+impl<P: LioPort> Lio<P> {
+    fn apply(&mut self, plan: &Plan, before: &Actual, scan_id: u64) -> Report {
+        let started = Instant::now();
+        let mut report = Report {
+            added: 0,
+            removed: 0,
+            failed: Vec::new(),
+            untried: plan.changes.len(),
+            saved: SaveOutcome::Equal,
+            duration_ms: 0,
+        };
+        let live = before.inventory();
+        if self.left.as_ref() != Some(&live) && !plan.changes.is_empty() {
+            self.refresh();
+        }
+        let mut failures = 0;
+        for change in &plan.changes {
+            if *self.stop.borrow() || failures == FAILURES_IN_A_ROW {
+                break;
+            }
+            report.untried -= 1;
+            let begun = Instant::now();
+            match change.steps.iter().try_for_each(|step| perform(&mut self.port, step, change)) {
+                Ok(()) => {
+                    failures = 0;
+                    match change.action {
+                        Action::Project(..) => report.added += 1,
+                        Action::Withdraw(_) => report.removed += 1,
+                    }
+                    log_done(change, scan_id, begun);
+                }
+                Err(error) => {
+                    failures = if matches!(error, StepError::Lio(_)) { failures + 1 } else { 0 };
+                    log_failed(change, scan_id, &error);
+                    report.failed.push((change.label.clone(), error.kind(), error.to_string()));
+                    self.left = None;
+                }
+            }
+        }
+        report.saved = self.save(plan, before, report.added + report.removed > 0);
+        report.duration_ms = millis(started);
+        report
+    }
+
+    /// The daemon's tree is a cache; a failure here shows at the next command.
+    fn refresh(&mut self) {
+        match self.port.apply(&Step::Refresh) {
+            Ok(_) => debug!(event = "tree_refreshed", "another hand may have changed the tree"),
+            Err(error) => warn!(event = "refresh_failed", kind = error.kind(), detail = %error),
+        }
+    }
+
+    /// R11: once per pass, if anything changed or the saved state is not the live one.
+    fn save(&mut self, plan: &Plan, before: &Actual, changed: bool) -> SaveOutcome {
+        let live = match self.observe_after(before, changed) {
+            Ok(live) => live,
+            Err(error) => return SaveOutcome::Failed(error.to_string()),
+        };
+        let inventory = live.inventory();
+        match guard::save(&live.saved, &inventory, &may_drop(plan)) {
+            Save::Equal => {
+                self.left = Some(inventory);
+                SaveOutcome::Equal
+            }
+            Save::Refused(lost) => SaveOutcome::Refused(format!(
+                "saving would forget what saveconfig.json holds and configfs does not show: {}",
+                lost.join(", ")
+            )),
+            Save::Due if *self.stop.borrow() && !changed => SaveOutcome::Failed("told to stop".into()),
+            Save::Due => self.write_save(),
+        }
+    }
+
+    fn write_save(&mut self) -> SaveOutcome {
+        let answer = match self.port.apply(&Step::SaveConfig) {
+            Ok(answer) => answer,
+            Err(error) => return SaveOutcome::Failed(error.to_string()),
+        };
+        match self.port.observe() {
+            Ok(after) if matches!(&after.saved, Saved::Readable(saved) if *saved == after.inventory()) => {
+                self.left = Some(after.inventory());
+                SaveOutcome::Written
+            }
+            Ok(_) => SaveOutcome::Failed(format!(
+                "saveconfig.json does not say what configfs shows; targetclid answered {answer:?}"
+            )),
+            Err(error) => SaveOutcome::Failed(error.to_string()),
+        }
+    }
+
+    fn observe_after(&mut self, before: &Actual, changed: bool) -> Result<Actual, LioError> {
+        if changed || self.left.is_none() { self.port.observe() } else { Ok(before.clone()) }
+    }
+}
+
+/// The saved entries that this plan meant to go.
+fn may_drop(plan: &Plan) -> BTreeSet<String> {
+    let withdrawn = plan.changes.iter().filter(|change| matches!(change.action, Action::Withdraw(_)));
+    withdrawn.map(|change| change.identity.name().to_string()).chain(plan.may_drop.iter().cloned()).collect()
+}
+
+/// Does one step, unless configfs shows its effect already; afterwards configfs must show it.
+fn perform(port: &mut impl LioPort, step: &Step, change: &Change) -> Result<(), StepError> {
+    if shows(port, step, change)? {
+        return Ok(());
+    }
+    let answer = port.apply(step)?;
+    match shows(port, step, change) {
+        Ok(true) => return Ok(()),
+        Ok(false) => {}
+        // It was not there before: whatever came into being under our name is not what nodes should see.
+        Err(StepError::NotOurs { .. }) => discard(port, step)?,
+        Err(error) => return Err(error),
+    }
+    Err(StepError::NotShown { step: step.to_string(), answer })
+}
+
+/// Removes a backstore that came out wrong, as long as it can only be the one just made: a path that was cut.
+fn discard(port: &mut impl LioPort, step: &Step) -> Result<(), StepError> {
+    if let Step::CreateBackstore { name, file, wwn } = step
+        && port.backstore(name)?.is_some_and(|live| file.as_str().starts_with(&live.file))
+    {
+        port.apply(&Step::DeleteBackstore { name: name.clone(), wwn: wwn.clone() })?;
+    }
+    Ok(())
+}
+
+/// Whether configfs shows the effect of a step; an error if it shows something else in its place (R1).
+fn shows(port: &mut impl LioPort, step: &Step, change: &Change) -> Result<bool, StepError> {
+    let absent_or_ours = |found: Option<bool>| match found {
+        Some(false) => Err(StepError::NotOurs { step: step.to_string() }),
+        found => Ok(found.is_some()),
+    };
+    let leads_to = |live: LunEntry, name: &Word| live.plugin == "fileio" && live.name == name.as_str();
+    match step {
+        Step::Refresh | Step::SaveConfig => Ok(false),
+        Step::CreateBackstore { name, file, wwn } => {
+            absent_or_ours(port.backstore(name)?.map(|live| is_whole(&live, file, wwn, &change.action)))
+        }
+        Step::AliasModel { name } => Ok(port.backstore(name)?.is_some_and(|live| live.model_alias)),
+        Step::CreateLun { lun, name } => absent_or_ours(port.lun(*lun)?.map(|live| leads_to(live, name))),
+        Step::DeleteLun { lun, name } => {
+            absent_or_ours(port.lun(*lun)?.map(|live| leads_to(live, name))).map(|there| !there)
+        }
+        Step::DeleteBackstore { name, wwn } => {
+            absent_or_ours(port.backstore(name)?.map(|live| live.serial == wwn.as_str())).map(|there| !there)
+        }
+    }
+}
+
+/// R7, as the kernel sees it: the file, the serial and the whole size.
+fn is_whole(live: &Backstore, file: &Word, wwn: &Word, action: &Action) -> bool {
+    let whole_size = !matches!(action, Action::Project(_, size) if *size != live.size);
+    live.file == file.as_str() && live.serial == wwn.as_str() && whole_size
+}
+
+fn millis(since: Instant) -> u64 {
+    u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
+}
+
+fn log_done(change: &Change, scan_id: u64, begun: Instant) {
+    let (image_id, wwn, file) = (change.label.as_str(), change.identity.wwn().as_str(), change.file.as_str());
+    let (lun, duration_ms) = (change.lun, millis(begun));
+    match &change.action {
+        Action::Project(kind, size) => info!(
+            event = "lun_added", action = "project", result = "ok", scan_id, image_id, kind = %kind, lun, wwn,
+            file, size_bytes = size, duration_ms, "LUN added; booted nodes see it after a rescan"
+        ),
+        Action::Withdraw(why) => info!(
+            event = "lun_removed", action = "withdraw", result = "ok", scan_id, image_id, reason = %why, lun, wwn,
+            file, duration_ms, "LUN removed"
+        ),
+    }
+}
+
+fn log_failed(change: &Change, scan_id: u64, failure: &StepError) {
+    let action = match change.action {
+        Action::Project(..) => "project",
+        Action::Withdraw(_) => "withdraw",
+    };
+    error!(
+        event = "change_failed", action, result = "failed", scan_id, image_id = change.label.as_str(),
+        lun = change.lun, wwn = change.identity.wwn().as_str(), file = change.file.as_str(),
+        reason = failure.kind(), detail = %failure, "the change did not come about; it is tried again in the next pass"
+    );
+}

@@ -1,0 +1,130 @@
+//! Everything that can keep an image from being projected. One list, so that operators, logs and tests use the
+//! same names.
+
+use crate::manifest::ManifestError;
+use crate::model::{Cause, ObjectKey};
+use crate::ports::MountError;
+use crate::squashfs::Incomplete;
+use crate::word::WordError;
+
+/// Why an image is pending. What is live stays live.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Reason {
+    /// `link` is null or absent: IMS is still building it.
+    #[error("its IMS record has no link: the image is still being built, or its upload failed")]
+    NoLink,
+    /// `link.path` is not `s3://bucket/key`.
+    #[error("its IMS record links to {0:?}, which is not s3://BUCKET/KEY")]
+    LinkUnusable(String),
+    /// `link.path` names another bucket.
+    #[error("its IMS record links to {0:?}, which is not in the boot bucket")]
+    LinkElsewhere(String),
+    /// `metadata` has a shape that no IMS writes.
+    #[error("its IMS metadata cannot be read: {0}")]
+    TagUnclear(String),
+    /// IMS bug CASMCMS-9375 wrote the tag as a key/value pair.
+    #[error(
+        "its tag is stored as {{\"key\":\"sbps-project\",\"value\":...}} (CASMCMS-9375), so it counts as untagged: \
+         set it again with PATCH {{\"metadata\":{{\"operation\":\"set\",\"key\":\"sbps-project\",\"value\":\"true\"}}}}"
+    )]
+    TagMisplaced,
+    /// The manifest's object is not in the bucket.
+    #[error("its manifest {0} is not in the bucket")]
+    ManifestMissing(ObjectKey),
+    /// The manifest is larger than IMS would allow.
+    #[error("its manifest has {0} bytes, at most 1 MiB is allowed")]
+    ManifestTooLarge(u64),
+    /// The manifest does not name one root file system.
+    #[error("its manifest {0}")]
+    Manifest(#[from] ManifestError),
+    /// The key leads out of the mount (R8).
+    #[error("its key {0:?} leads out of the mount")]
+    KeyEscapes(ObjectKey),
+    /// The key cannot be said to targetclid (R9).
+    #[error("its key {key:?} cannot be projected: in the path {problem}; upload it under another key")]
+    KeyRejected {
+        /// The key.
+        key: ObjectKey,
+        /// Which rule it breaks.
+        problem: WordError,
+    },
+    /// The object that the manifest names is not in the bucket.
+    #[error("its object {0} is not in the bucket")]
+    ObjectMissing(ObjectKey),
+    /// The object has been replaced, or re-parted by an undelete.
+    #[error("S3 lists ETag {listed}, its manifest says {manifest}: nodes would look for another image")]
+    EtagDiffers {
+        /// By the listing.
+        listed: String,
+        /// By the manifest.
+        manifest: String,
+    },
+    /// The file is not (yet) a complete image (R7).
+    #[error("{0}")]
+    Incomplete(#[from] Incomplete),
+    /// The mount does not show the file (yet), or shows something that must not be opened.
+    #[error("{detail}")]
+    File {
+        /// Kind of the mount's error.
+        kind: &'static str,
+        /// The mount's error.
+        detail: String,
+    },
+    /// Another backstore has its name.
+    #[error("a backstore {0} that is not ours has its name: rename or remove that one")]
+    NameTaken(String),
+    /// Another backstore has its file; targetcli refuses a second one.
+    #[error("backstore {0} already uses its file")]
+    FileTaken(String),
+    /// All numbers of the configured range are in use.
+    #[error("no LUN number is free between lio.first_lun and lio.last_lun")]
+    NoFreeNumber,
+    /// Our target or TPG does not exist.
+    #[error("the target's {0} does not exist: provision it; the agent never creates targets")]
+    TargetMissing(String),
+    /// Our TPG could be written to (R10).
+    #[error("demo_mode_write_protect or prod_mode_write_protect of {0} is not 1: initiators could write")]
+    NotWriteProtected(String),
+}
+
+impl Reason {
+    /// Short, from a bounded set.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Reason::NoLink => "no_link",
+            Reason::LinkUnusable(_) => "link_unusable",
+            Reason::LinkElsewhere(_) => "link_elsewhere",
+            Reason::TagUnclear(_) => "tag_unclear",
+            Reason::TagMisplaced => "tag_misplaced",
+            Reason::ManifestMissing(_) => "manifest_missing",
+            Reason::ManifestTooLarge(_) => "manifest_too_large",
+            Reason::Manifest(error) => error.kind(),
+            Reason::KeyEscapes(_) => "key_escapes",
+            Reason::KeyRejected { .. } => "key_rejected",
+            Reason::ObjectMissing(_) => "object_missing",
+            Reason::EtagDiffers { .. } => "etag_differs",
+            Reason::Incomplete(incomplete) => incomplete.kind(),
+            Reason::File { kind, .. } => kind,
+            Reason::NameTaken(_) => "name_taken",
+            Reason::FileTaken(_) => "file_taken",
+            Reason::NoFreeNumber => "no_free_number",
+            Reason::TargetMissing(_) => "target_missing",
+            Reason::NotWriteProtected(_) => "not_write_protected",
+        }
+    }
+}
+
+/// Of one file's error: a reason if it concerns this file alone, the mount's cause if it concerns them all.
+pub fn of_mount_error(error: MountError) -> Result<Reason, Cause> {
+    match error {
+        MountError::Absent { .. } | MountError::Escape { .. } | MountError::NotRegular { .. } => {
+            let kind = match error {
+                MountError::Absent { .. } => "file_absent",
+                MountError::Escape { .. } => "file_escapes",
+                _ => "file_not_regular",
+            };
+            Ok(Reason::File { kind, detail: error.to_string() })
+        }
+        whole_mount => Err(Cause::new(crate::model::Source::Mount, whole_mount.kind(), &whole_mount)),
+    }
+}

@@ -1,0 +1,268 @@
+//! The Reconciler: owns the passes, their timing, what is remembered between them, and the status.
+
+use crate::guard::History;
+use crate::ims::{ImageList, ListImages};
+use crate::lio::{Apply, Report};
+use crate::model::{Actual, Cause, ObjectKey, Snapshot};
+use crate::pass::{self, Look, Rules, Sources};
+use crate::plan::{Plan, plan};
+use crate::status::{Status, Summary};
+use crate::telling::Telling;
+use actix::prelude::*;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::watch;
+use tracing::info;
+
+/// When passes happen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cadence {
+    /// From one pass to the next.
+    pub scan: Duration,
+    /// From one look at the tags to the next.
+    pub tags: Duration,
+}
+
+/// First retry after a pass in which something did not answer; doubled up to the scan frequency.
+const FIRST_RETRY: Duration = Duration::from_secs(5);
+
+/// Owns the passes.
+pub struct Reconciler {
+    sources: Sources,
+    rules: Rules,
+    cadence: Option<Cadence>,
+    stop: watch::Receiver<bool>,
+    status: watch::Sender<Status>,
+    born: Instant,
+    history: History,
+    /// What manifests named in the last pass: relevant for the next listing.
+    named: BTreeSet<ObjectKey>,
+    /// What IMS wanted when it was last asked.
+    wanted: Option<BTreeSet<(String, Option<String>)>>,
+    telling: Telling,
+    failures: u32,
+    timer: Option<SpawnHandle>,
+    queued: bool,
+}
+
+impl Reconciler {
+    /// An actor that passes by itself at this cadence; without one, only when it is asked to. Once `stop` says true,
+    /// a pass under way is given up between two steps. `status` tells after each pass how things are.
+    pub fn new(
+        sources: Sources,
+        rules: Rules,
+        cadence: Option<Cadence>,
+        stop: watch::Receiver<bool>,
+        status: watch::Sender<Status>,
+    ) -> Self {
+        Reconciler {
+            sources,
+            rules,
+            cadence,
+            stop,
+            status,
+            born: Instant::now(),
+            history: History::default(),
+            named: BTreeSet::new(),
+            wanted: None,
+            telling: Telling::default(),
+            failures: 0,
+            timer: None,
+            queued: false,
+        }
+    }
+
+    fn queue(&mut self, confirmed: Option<String>, ctx: &mut Context<Self>) {
+        self.queued = true;
+        ctx.notify(Tick { confirmed });
+    }
+}
+
+impl Actor for Reconciler {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        if let Some(cadence) = self.cadence.clone() {
+            self.queue(None, ctx);
+            ctx.run_interval(cadence.tags, |_, ctx| ctx.notify(LookAtTags));
+        }
+    }
+}
+
+/// Request: one pass. It is answered when the pass has ended, and no other message is looked at meanwhile: passes
+/// never overlap.
+#[derive(Message)]
+#[rtype(result = "Status")]
+pub struct Tick {
+    /// The code of the removals that an operator has confirmed (R3).
+    pub confirmed: Option<String>,
+}
+
+impl Handler<Tick> for Reconciler {
+    type Result = AtomicResponse<Self, Status>;
+
+    fn handle(&mut self, msg: Tick, ctx: &mut Self::Context) -> Self::Result {
+        self.queued = false;
+        if let Some(timer) = self.timer.take() {
+            ctx.cancel_future(timer);
+        }
+        let scan_id = self.status.borrow().scan_id + 1;
+        let memory = (self.history.clone(), self.named.clone(), self.born.elapsed());
+        let round = round(self.sources.clone(), self.rules.clone(), memory, msg.confirmed, scan_id);
+        let mut stop = self.stop.clone();
+        let bounded = async move {
+            tokio::select! {
+                outcome = round => Some(outcome),
+                _ = stop.wait_for(|stop| *stop) => None,
+            }
+        };
+        AtomicResponse::new(Box::pin(
+            bounded.into_actor(self).map(move |outcome, act, ctx| act.finish(outcome, scan_id, ctx)),
+        ))
+    }
+}
+
+/// Request: a pass at once, for this reason. During a pass, however often: one more pass.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Resync {
+    /// Why: for the log.
+    pub reason: &'static str,
+    /// The code of the removals that an operator has confirmed (R3).
+    pub confirmed: Option<String>,
+}
+
+impl Handler<Resync> for Reconciler {
+    type Result = ();
+
+    fn handle(&mut self, msg: Resync, ctx: &mut Self::Context) {
+        info!(event = "resync", reason = msg.reason, "a pass was asked for");
+        if !self.queued || msg.confirmed.is_some() {
+            self.queue(msg.confirmed, ctx);
+        }
+    }
+}
+
+/// Request: has a tag changed? Then a pass at once: BOS tags an image just before it powers nodes on (FACTS 5.3).
+#[derive(Message)]
+#[rtype(result = "()")]
+struct LookAtTags;
+
+impl Handler<LookAtTags> for Reconciler {
+    type Result = AtomicResponse<Self, ()>;
+
+    fn handle(&mut self, _: LookAtTags, _: &mut Self::Context) -> Self::Result {
+        let ims = self.sources.ims.clone();
+        let asked = async move { ims.send(ListImages).await };
+        AtomicResponse::new(Box::pin(asked.into_actor(self).map(|answer, act, ctx| {
+            if let Ok(Snapshot::Known(list)) = answer
+                && act.wanted.as_ref().is_some_and(|before| *before != wanted(&list, act.rules.tagging))
+                && !act.queued
+            {
+                info!(event = "tags_changed", "IMS tags have changed: a pass follows");
+                act.queue(None, ctx);
+            }
+        })))
+    }
+}
+
+/// Request: what a pass would do now. Nothing is changed, remembered or logged.
+#[derive(Message)]
+#[rtype(result = "Result<(Plan, Actual), Cause>")]
+pub struct Preview;
+
+impl Handler<Preview> for Reconciler {
+    type Result = ResponseFuture<Result<(Plan, Actual), Cause>>;
+
+    fn handle(&mut self, _: Preview, _: &mut Self::Context) -> Self::Result {
+        let (sources, rules, named) = (self.sources.clone(), self.rules.clone(), self.named.clone());
+        let (history, now) = (self.history.clone(), self.born.elapsed());
+        Box::pin(async move {
+            let look = pass::look(&sources, &rules, named).await?;
+            let plan = plan(&look.desired, &look.actual, &history, &rules.policy, now, None);
+            Ok((plan, (*look.actual).clone()))
+        })
+    }
+}
+
+/// What a pass came to.
+struct Outcome {
+    look: Look,
+    plan: Arc<Plan>,
+    report: Report,
+}
+
+/// One pass: look, plan, apply.
+async fn round(
+    sources: Sources,
+    rules: Rules,
+    (history, named, now): (History, BTreeSet<ObjectKey>, Duration),
+    confirmed: Option<String>,
+    scan_id: u64,
+) -> Result<Outcome, Cause> {
+    let look = pass::look(&sources, &rules, named).await?;
+    let plan = plan(&look.desired, &look.actual, &history, &rules.policy, now, confirmed.as_deref());
+    let plan = Arc::new(plan);
+    let apply = Apply { plan: plan.clone(), before: look.actual.clone(), scan_id };
+    let report = sources.apply.send(apply).await.map_err(pass::actor_gone)?;
+    Ok(Outcome { look, plan, report })
+}
+
+impl Reconciler {
+    /// Remembers, tells, and sets the timer. `None`: the pass was given up because the agent stops.
+    fn finish(
+        &mut self,
+        outcome: Option<Result<Outcome, Cause>>,
+        scan_id: u64,
+        ctx: &mut Context<Self>,
+    ) -> Status {
+        let Some(outcome) = outcome else {
+            return self.status.borrow().clone();
+        };
+        let summary = match outcome {
+            Ok(Outcome { look, plan, report }) => {
+                self.telling.pass(&plan, &report, scan_id);
+                self.history = plan.history.clone();
+                self.named = look.named;
+                if let Some(list) = look.images.known() {
+                    self.wanted = Some(wanted(list, self.rules.tagging));
+                }
+                Summary::of(&plan, &report, &look.counts)
+            }
+            Err(cause) => {
+                self.telling.unknown(std::slice::from_ref(&cause), scan_id);
+                Summary::failed(cause)
+            }
+        };
+        self.failures = if summary.unknown.is_empty() { 0 } else { self.failures.saturating_add(1) };
+        let status = Status { scan_id, converged: summary.is_converged(), summary };
+        status.log();
+        self.status.send_replace(status.clone());
+        if let Some(cadence) = self.cadence.clone() {
+            let delay =
+                next_delay(&status.summary, self.failures, &cadence, &self.rules.policy.limits.confirm_after);
+            self.timer = Some(ctx.run_later(delay, |act, ctx| act.queue(None, ctx)));
+        }
+        status
+    }
+}
+
+/// The one place that decides when the next pass comes.
+fn next_delay(summary: &Summary, failures: u32, cadence: &Cadence, confirm_after: &Duration) -> Duration {
+    let retry = FIRST_RETRY.saturating_mul(2_u32.saturating_pow(failures.saturating_sub(1).min(16)));
+    let wish = if failures > 0 || summary.failed > 0 {
+        retry
+    } else if summary.waiting_for_second_look > 0 {
+        *confirm_after
+    } else {
+        cadence.scan
+    };
+    wish.min(cadence.scan)
+}
+
+/// What IMS wants: a change of this calls for a pass.
+fn wanted(list: &ImageList, tagging: bool) -> BTreeSet<(String, Option<String>)> {
+    let chosen = list.records.iter().filter(|record| record.is_wanted(tagging));
+    chosen.map(|record| (record.id.clone(), record.link.clone())).collect()
+}

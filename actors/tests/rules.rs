@@ -1,0 +1,439 @@
+//! The rules R1..R12, each on a simulated site with all five actors alive.
+
+use actors::cast::{Cast, Ports};
+use actors::guard::{Hold, Limits};
+use actors::model::{Backstore, LunEntry, ObjectKey, Saved, Step};
+use actors::pass::Rules;
+use actors::plan::{Plan, Policy};
+use actors::reconciler::{Preview, Tick};
+use actors::sim::{BUCKET, MOUNT, Sim};
+use actors::status::Status;
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+/// The second look may come at once: what counts here is that there is one.
+const AT_ONCE: Duration = Duration::from_nanos(1);
+
+struct Node {
+    sim: Sim,
+    cast: Cast,
+}
+
+impl Node {
+    fn new(sim: Sim) -> Self {
+        Node::with_confirm_after(sim, AT_ONCE)
+    }
+
+    fn with_confirm_after(sim: Sim, confirm_after: Duration) -> Self {
+        let rules = Rules {
+            tagging: true,
+            pe_prefix: "PE/".into(),
+            policy: Policy {
+                bucket: BUCKET.into(),
+                mount: MOUNT.into(),
+                limits: Limits { confirm_after, max_removal_percent: 10 },
+                luns: 1..=16383,
+            },
+        };
+        let lio = sim.clone();
+        let ports = Ports {
+            ims: sim.clone(),
+            tokens: sim.clone(),
+            s3: sim.clone(),
+            mount: sim.clone(),
+            lio: move || lio.clone(),
+        };
+        let cast = Cast::start(ports, rules, String::new(), None);
+        Node { sim, cast }
+    }
+
+    async fn pass(&self) -> Status {
+        self.pass_confirmed(None).await
+    }
+
+    async fn pass_confirmed(&self, confirmed: Option<String>) -> Status {
+        self.cast.reconciler.send(Tick { confirmed }).await.unwrap()
+    }
+
+    async fn plan(&self) -> Plan {
+        self.cast.reconciler.send(Preview).await.unwrap().unwrap().0
+    }
+
+    fn luns(&self) -> BTreeSet<(u16, String)> {
+        self.sim.site().actual.luns.iter().map(|lun| (lun.lun, lun.name.clone())).collect()
+    }
+
+    fn deletions(&self) -> usize {
+        let deletes = |step: &&Step| matches!(step, Step::DeleteLun { .. } | Step::DeleteBackstore { .. });
+        self.sim.site().told.iter().filter(deletes).count()
+    }
+
+    /// Commands to targetclid, and objects read.
+    fn traffic(&self) -> (usize, usize) {
+        let site = self.sim.site();
+        (site.told.len(), site.got.len())
+    }
+
+    fn reasons(plan: &Plan) -> Vec<(String, &'static str)> {
+        plan.pending.iter().map(|p| (p.label.clone(), p.reason.kind())).collect()
+    }
+}
+
+const UNTAGGED: &str = "00000000-0000-4000-8000-000000000004";
+const TAGGED: &str = "00000000-0000-4000-8000-000000000001";
+
+fn foreign(name: &str, file: &str) -> Backstore {
+    Backstore {
+        plugin: "fileio".into(),
+        name: name.into(),
+        file: file.into(),
+        serial: "11111111-2222-3333-4444-555555555555".into(),
+        size: 4096,
+        model_alias: true,
+    }
+}
+
+#[actix::test]
+async fn tagged_images_and_pe_images_become_luns_and_untagged_ones_do_not() {
+    let node = Node::new(Sim::small_site());
+    let status = node.pass().await;
+    assert!(status.converged, "{status}");
+    assert_eq!((status.summary.added, node.luns().len()), (6, 6));
+    let site = node.sim.site();
+    assert!(site.actual.backstores.iter().all(|live| live.model_alias && !live.file.contains(UNTAGGED)));
+}
+
+#[actix::test]
+async fn a_steady_pass_changes_nothing_and_reads_no_object() {
+    let node = Node::new(Sim::small_site());
+    node.pass().await;
+    let before = node.traffic();
+    let status = node.pass().await;
+    assert!(status.converged);
+    assert_eq!(node.traffic(), before);
+}
+
+#[actix::test]
+async fn a_target_filled_by_the_predecessor_is_taken_over_with_zero_changes() {
+    let node = Node::new(Sim::small_site());
+    node.pass().await;
+    {
+        // The predecessor numbers from 0 up, and saves.
+        let mut site = node.sim.site();
+        site.actual.luns.iter_mut().enumerate().for_each(|(n, lun)| lun.lun = n as u16);
+        site.actual.saved = Saved::Readable(site.actual.inventory());
+        site.told.clear();
+    }
+    let successor = Node::new(node.sim.clone());
+    let status = successor.pass().await;
+    assert!(status.converged);
+    assert_eq!(successor.sim.site().told, []);
+    assert_eq!(successor.luns().first().map(|(number, _)| *number), Some(0));
+}
+
+#[actix::test]
+async fn an_image_tagged_later_is_added_and_one_untagged_goes_after_the_second_look() {
+    let node = Node::new(Sim::small_site());
+    node.pass().await;
+    node.sim.tag(UNTAGGED, true);
+    assert_eq!(node.pass().await.summary.added, 1);
+    node.sim.tag(TAGGED, false);
+    let first = node.pass().await;
+    assert_eq!(
+        (first.summary.removed, first.summary.waiting_for_second_look, first.converged),
+        (0, 1, false)
+    );
+    let second = node.pass().await;
+    assert_eq!((second.summary.removed, second.converged), (1, true));
+    assert_eq!(node.luns().len(), 6);
+}
+
+#[actix::test]
+async fn r1_foreign_backstores_and_luns_stay_untouched() {
+    let sim = Sim::small_site();
+    {
+        let mut site = sim.site();
+        // Under our mount, but not of our form; and elsewhere, of our form.
+        site.actual.backstores.push(foreign("scratch", &format!("{MOUNT}/scratch.img")));
+        let mut twin = foreign("abcdef012345678", "/srv/disk.img");
+        twin.serial = "abcdef0123456789abcdef012345678".into();
+        site.actual.backstores.push(twin);
+        let tpg = site.actual.tpg_path.clone();
+        for (lun, name) in [(3, "scratch"), (4, "abcdef012345678")] {
+            let (tpg, plugin) = (tpg.clone(), "fileio".to_owned());
+            site.actual.luns.push(LunEntry { tpg, lun, plugin, name: name.into() });
+        }
+    }
+    let node = Node::new(sim);
+    node.pass().await;
+    node.pass().await;
+    assert_eq!((node.deletions(), node.luns().len()), (0, 8));
+}
+
+#[actix::test]
+async fn r1_a_lun_of_another_target_on_our_backstore_keeps_it() {
+    let node = Node::new(Sim::small_site());
+    node.pass().await;
+    {
+        let mut site = node.sim.site();
+        let lun = site.actual.luns.iter().find(|lun| lun.name.len() == 15).cloned().unwrap();
+        site.actual.luns.push(LunEntry { tpg: "iscsi/iqn.other/tpgt_1".into(), ..lun });
+        site.objects.clear();
+        site.images.clear();
+    }
+    node.pass().await;
+    let plan = node.plan().await;
+    assert!(plan.held.iter().any(|held| matches!(held.hold, Hold::ForeignLun(_))));
+}
+
+#[actix::test]
+async fn r2_nothing_is_removed_while_any_source_does_not_answer() {
+    type Break = fn(&Sim);
+    let breaks: [(&str, Break); 4] = [
+        ("ims", |sim| sim.site().faults.ims = true),
+        ("listing", |sim| sim.site().faults.listing = true),
+        ("mount", |sim| sim.site().faults.mount = true),
+        ("manifest", |sim| {
+            // A new image whose manifest cannot be read.
+            sim.add_image("99999999-0000-4000-8000-000000000000", true);
+            let key = ObjectKey::new("99999999-0000-4000-8000-000000000000/manifest.json");
+            sim.site().faults.unreadable.insert(key);
+        }),
+    ];
+    for (what, fail) in breaks {
+        let node = Node::new(Sim::small_site());
+        node.pass().await;
+        node.sim.tag(TAGGED, false);
+        fail(&node.sim);
+        for _ in 0..4 {
+            let status = node.pass().await;
+            assert!(!status.converged, "{what}");
+        }
+        assert_eq!(node.deletions(), 0, "{what}");
+    }
+}
+
+#[actix::test]
+async fn r2_an_empty_answer_of_ims_is_no_answer_that_empties_the_target() {
+    let node = Node::new(Sim::small_site());
+    node.pass().await;
+    node.sim.site().images.clear();
+    for _ in 0..3 {
+        node.pass().await;
+    }
+    assert_eq!(node.deletions(), 0, "the breaker holds what the list allows");
+}
+
+#[actix::test]
+async fn r2_a_record_without_an_id_holds_every_removal() {
+    let node = Node::new(Sim::small_site());
+    node.pass().await;
+    node.sim.tag(TAGGED, false);
+    node.sim.site().images.push(serde_json::json!({"name": "who?"}));
+    node.pass().await;
+    node.pass().await;
+    assert_eq!(node.deletions(), 0);
+}
+
+#[actix::test]
+async fn r2_the_second_look_has_to_wait_its_time() {
+    let node = Node::with_confirm_after(Sim::small_site(), Duration::from_secs(3600));
+    node.pass().await;
+    node.sim.tag(TAGGED, false);
+    for _ in 0..3 {
+        assert_eq!(node.pass().await.summary.waiting_for_second_look, 1);
+    }
+    assert_eq!(node.deletions(), 0);
+}
+
+#[actix::test]
+async fn r2_a_pass_that_could_not_see_starts_the_looks_anew() {
+    let node = Node::new(Sim::small_site());
+    node.pass().await;
+    node.sim.tag(TAGGED, false);
+    node.pass().await;
+    node.sim.site().faults.ims = true;
+    node.pass().await;
+    node.sim.site().faults.ims = false;
+    assert_eq!(node.pass().await.summary.waiting_for_second_look, 1);
+    assert_eq!(node.pass().await.summary.removed, 1);
+}
+
+#[actix::test]
+async fn r2_an_image_whose_manifest_turned_bad_keeps_its_lun() {
+    let node = Node::new(Sim::small_site());
+    node.pass().await;
+    node.sim.put(&format!("{TAGGED}/manifest.json"), b"{ not json".to_vec());
+    for _ in 0..3 {
+        node.pass().await;
+    }
+    assert_eq!((node.deletions(), node.luns().len()), (0, 6));
+    assert_eq!(Node::reasons(&node.plan().await), [(TAGGED.to_owned(), "manifest_not_json")]);
+}
+
+#[actix::test]
+async fn r3_too_many_removals_at_once_wait_for_an_operator() {
+    let node = Node::new(Sim::small_site());
+    node.pass().await;
+    node.sim.tag("00000000-0000-4000-8000-000000000000", false);
+    node.sim.tag(TAGGED, false);
+    node.pass().await;
+    node.pass().await;
+    assert_eq!(node.deletions(), 0);
+    let plan = node.plan().await;
+    let Hold::Breaker { due, allowed, code } = &plan.held[0].hold else { panic!("{:?}", plan.held) };
+    assert_eq!((*due, *allowed), (2, 1));
+    assert_eq!(node.pass_confirmed(Some("00000000".into())).await.summary.removed, 0);
+    assert_eq!(node.pass_confirmed(Some(code.clone())).await.summary.removed, 2);
+}
+
+#[actix::test]
+async fn r5_a_rebuilt_worker_gets_the_same_numbers() {
+    let first = Node::new(Sim::small_site());
+    first.pass().await;
+    let rebuilt = Node::new(Sim::small_site());
+    rebuilt.sim.site().images.reverse();
+    rebuilt.pass().await;
+    assert_eq!(first.luns(), rebuilt.luns());
+}
+
+#[actix::test]
+async fn r7_an_upload_that_is_not_complete_is_pending_and_is_projected_when_it_is() {
+    let sim = Sim::small_site();
+    sim.put("PE/half.squashfs", vec![]);
+    sim.put("PE/odd.squashfs", vec![b'x'; 1001]);
+    sim.put("PE/text.squashfs", vec![b'x'; 1024]);
+    let node = Node::new(sim);
+    node.pass().await;
+    let reasons: BTreeSet<_> = Node::reasons(&node.plan().await).into_iter().map(|(_, kind)| kind).collect();
+    assert_eq!(reasons, BTreeSet::from(["file_empty", "not_squashfs", "odd_size"]));
+    node.sim.put_squashfs("PE/half.squashfs", 4096);
+    assert_eq!(node.pass().await.summary.added, 1);
+}
+
+#[actix::test]
+async fn r7_a_rootfs_whose_etag_is_not_the_manifests_is_pending() {
+    let sim = Sim::small_site();
+    sim.put_manifest(TAGGED, &format!("s3://{BUCKET}/{TAGGED}/rootfs"), "another");
+    let node = Node::new(sim);
+    node.pass().await;
+    assert_eq!(Node::reasons(&node.plan().await), [(TAGGED.to_owned(), "etag_differs")]);
+}
+
+#[actix::test]
+async fn r8_a_manifest_that_points_out_of_the_mount_is_pending() {
+    let sim = Sim::small_site();
+    let etag = sim.put_squashfs("../../etc/shadow", 4096);
+    sim.put_manifest(TAGGED, &format!("s3://{BUCKET}/../../etc/shadow"), etag.as_str());
+    let node = Node::new(sim);
+    node.pass().await;
+    assert_eq!(Node::reasons(&node.plan().await), [(TAGGED.to_owned(), "key_escapes")]);
+}
+
+#[actix::test]
+async fn r9_a_key_that_would_be_two_commands_is_rejected_and_hurts_nothing_else() {
+    let sim = Sim::small_site();
+    sim.put_squashfs("PE/x%/backstores/fileio delete y", 4096);
+    let node = Node::new(sim);
+    let status = node.pass().await;
+    assert_eq!((status.summary.added, status.summary.pending, status.converged), (6, 1, true));
+}
+
+#[actix::test]
+async fn r10_no_lun_is_added_to_a_tpg_that_could_be_written_to() {
+    let sim = Sim::small_site();
+    sim.site().actual.tpg.as_mut().unwrap().write_protected = false;
+    let node = Node::new(sim);
+    let status = node.pass().await;
+    assert_eq!((status.summary.added, status.summary.pending), (0, 6));
+    assert!(Node::reasons(&node.plan().await).iter().all(|(_, kind)| *kind == "not_write_protected"));
+}
+
+#[actix::test]
+async fn r11_a_pass_that_changed_something_saves_exactly_once() {
+    let node = Node::new(Sim::small_site());
+    node.pass().await;
+    let site = node.sim.site();
+    assert_eq!(site.told.iter().filter(|step| **step == Step::SaveConfig).count(), 1);
+    assert_eq!(site.actual.saved, Saved::Readable(site.actual.inventory()));
+}
+
+#[actix::test]
+async fn r11_a_save_that_would_forget_foreign_luns_is_refused() {
+    let node = Node::new(Sim::small_site());
+    node.pass().await;
+    {
+        let mut site = node.sim.site();
+        let mut saved = site.actual.inventory();
+        let (tpg, plugin) = (site.actual.tpg_path.clone(), "fileio".to_owned());
+        saved.luns.insert(LunEntry { tpg, lun: 9, plugin, name: "lost".into() });
+        site.actual.saved = Saved::Readable(saved);
+        site.told.clear();
+    }
+    node.sim.tag(UNTAGGED, true);
+    let status = node.pass().await;
+    assert_eq!((status.summary.added, status.summary.save), (1, "refused"));
+    assert!(!node.sim.site().told.contains(&Step::SaveConfig));
+}
+
+#[actix::test]
+async fn r11_a_torn_saveconfig_does_not_stop_a_pass() {
+    let sim = Sim::small_site();
+    sim.site().actual.saved = Saved::Unreadable("EOF".into());
+    let node = Node::new(sim);
+    let status = node.pass().await;
+    assert_eq!((status.summary.added, status.summary.save), (6, "written"));
+}
+
+#[actix::test]
+async fn r14_a_daemon_that_does_not_answer_is_left_alone_after_three_commands() {
+    let sim = Sim::small_site();
+    sim.site().faults.targetclid = true;
+    let node = Node::new(sim);
+    let status = node.pass().await;
+    assert_eq!((status.summary.added, status.summary.failed, status.converged), (0, 6, false));
+}
+
+#[actix::test]
+async fn a_create_that_is_answered_and_not_done_fails_its_own_image_alone() {
+    let sim = Sim::small_site();
+    let name = sim.add_image("77777777-0000-4000-8000-000000000000", true).name();
+    sim.site().faults.ignored.insert(name.to_string());
+    let node = Node::new(sim);
+    let status = node.pass().await;
+    assert_eq!((status.summary.added, status.summary.failed, status.converged), (6, 1, false));
+    assert!(!node.luns().iter().any(|(_, live)| *live == name.as_str()));
+}
+
+#[actix::test]
+async fn a_replaced_rootfs_makes_room_and_comes_back_under_its_new_identity_in_one_pass() {
+    let node = Node::new(Sim::small_site());
+    node.pass().await;
+    let etag = node.sim.put_squashfs(&format!("{TAGGED}/rootfs"), 8192);
+    node.sim.put_manifest(TAGGED, &format!("s3://{BUCKET}/{TAGGED}/rootfs"), etag.as_str());
+    let first = node.pass().await;
+    assert_eq!((first.summary.added, first.summary.pending), (0, 1));
+    let second = node.pass().await;
+    assert_eq!((second.summary.added, second.summary.removed), (1, 1), "{second}");
+}
+
+#[actix::test]
+async fn a_backstore_that_lost_its_lun_gets_it_back() {
+    let node = Node::new(Sim::small_site());
+    node.pass().await;
+    let before = node.luns();
+    node.sim.site().actual.luns.pop();
+    assert_eq!(node.pass().await.summary.added, 1);
+    assert_eq!(node.luns(), before);
+}
+
+#[actix::test]
+async fn a_manifest_may_name_an_object_outside_its_folder() {
+    let sim = Sim::small_site();
+    let etag = sim.put_squashfs("shared/rootfs.squashfs", 4096);
+    sim.put_manifest(TAGGED, &format!("s3://{BUCKET}/shared/rootfs.squashfs"), etag.as_str());
+    let node = Node::new(sim);
+    let status = node.pass().await;
+    assert_eq!((status.summary.added, status.summary.pending), (6, 0));
+    assert!(node.pass().await.converged);
+}
