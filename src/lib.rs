@@ -1,3 +1,6 @@
 //! The outside of sbps-marshal: it implements the ports of the inside (`actors`) and decides nothing.
 
 pub mod config;
+pub mod lock;
+pub mod notify;
+pub mod telemetry;

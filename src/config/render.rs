@@ -1,0 +1,82 @@
+//! The table of keys as people read it: the commented file that is shipped, and the README's table.
+
+use super::keys::{KEYS, Key};
+
+/// What stands above everything in the shipped file.
+const HEAD: &str = "\
+# sbps-marshal: every key with its default and what it may be. Nothing here is in force: put what differs into
+# /etc/sbps-marshal/config.toml or a further file in conf.d (read by name, the later holds). The environment holds
+# over files, `--set` over both; `systemctl reload sbps-marshal` reads everything again and keeps the old settings if
+# anything is wrong. Made from the table in src/config/keys.rs; a test keeps the two equal.
+";
+
+/// The shipped `conf.d/00-defaults.toml`: all keys, all commented out.
+pub fn default_file() -> String {
+    let mut file = HEAD.to_owned();
+    let mut last_section = "";
+    for key in KEYS {
+        let (section, name) = key.name.split_once('.').unwrap_or(("", key.name));
+        if section != last_section {
+            file.push_str(&format!("\n[{section}]"));
+            last_section = section;
+        }
+        file.push_str(&format!("\n# {}\n#   {}: {}\n", key.doc, variables(key).join(", "), key.kind));
+        file.push_str(&format!("#{name} = {}\n", toml_default(key)));
+    }
+    file
+}
+
+/// All keys as a Markdown table.
+pub fn markdown_table() -> String {
+    let mut table =
+        String::from("| key | default | meaning | allowed | variables |\n|---|---|---|---|---|\n");
+    for key in KEYS {
+        let default = if key.default.is_empty() { String::new() } else { format!("`{}`", key.default) };
+        let variables: Vec<_> = variables(key).iter().map(|name| format!("`{name}`")).collect();
+        let variables = variables.join(", ");
+        table.push_str(&format!(
+            "| `{}` | {default} | {} | {} | {variables} |\n",
+            key.name, key.doc, key.kind
+        ));
+    }
+    table
+}
+
+/// Ours, and the predecessor's if it had one.
+fn variables(key: &Key) -> Vec<String> {
+    let mut names = vec![key.variable()];
+    if !key.predecessor.is_empty() {
+        names.push(key.predecessor.to_owned());
+    }
+    names
+}
+
+fn toml_default(key: &Key) -> String {
+    if key.kind.is_bare() { key.default.to_owned() } else { format!("\"{}\"", key.default) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `UPDATE=1 cargo test` writes the file anew.
+    #[test]
+    fn the_shipped_default_file_is_what_the_table_renders() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/systemd/config.d/00-defaults.toml");
+        if std::env::var_os("UPDATE").is_some() {
+            std::fs::write(path, default_file()).unwrap();
+        }
+        assert_eq!(std::fs::read_to_string(path).unwrap(), default_file());
+    }
+
+    #[test]
+    fn the_table_for_people_has_every_key_in_one_row_of_five_cells() {
+        let table = markdown_table();
+        assert_eq!(table.lines().count(), KEYS.len() + 2);
+        assert!(table.lines().all(|row| row.matches('|').count() == 6));
+        assert!(table.contains(
+            "| `s3.host` | `rgw-vip.nmn` | The S3 server | host or host:port, without https:// | \
+             `SBPS_MARSHAL_S3_HOST`, `S3_HOST` |"
+        ));
+    }
+}

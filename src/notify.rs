@@ -1,0 +1,84 @@
+//! What systemd is told. Without systemd nobody listens, and that is fine.
+
+use sd_notify::NotifyState;
+
+/// Start or reload is done.
+pub fn ready() {
+    tell(&[NotifyState::Ready]);
+}
+
+/// The configuration is being read again; [`ready`] follows in any case. With the time: since systemd 253 a reload
+/// without it is waited for until it times out (FIELD P61).
+pub fn reloading() {
+    match NotifyState::monotonic_usec_now() {
+        Ok(now) => tell(&[NotifyState::Reloading, now]),
+        Err(error) => {
+            tracing::warn!(event = "systemd_not_told", %error, "the monotonic clock cannot be read")
+        }
+    }
+}
+
+/// One line for `systemctl status`.
+pub fn status(text: &str) {
+    // A newline would begin a message of its own.
+    tell(&[NotifyState::Status(&text.replace('\n', " "))]);
+}
+
+/// The last step is being finished.
+pub fn stopping() {
+    tell(&[NotifyState::Stopping]);
+}
+
+fn tell(states: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(states) {
+        tracing::warn!(event = "systemd_not_told", %error, "systemd does not take our message");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::net::UnixDatagram;
+    use std::process::Command;
+    use std::time::Duration;
+
+    /// The other half of the test below: it runs in a process of its own, for the socket is named by the environment.
+    #[test]
+    #[ignore = "needs NOTIFY_SOCKET"]
+    fn daemon() {
+        ready();
+        reloading();
+        status("3 projected\nREADY=0");
+        stopping();
+    }
+
+    #[test]
+    fn systemd_hears_each_message_as_it_expects_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("notify");
+        let systemd = UnixDatagram::bind(&path).unwrap();
+        systemd.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        let daemon = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "notify::tests::daemon", "--ignored"])
+            .env("NOTIFY_SOCKET", &path)
+            .output()
+            .unwrap();
+        assert!(daemon.status.success(), "{daemon:?}");
+        let hear = || {
+            let mut message = [0; 256];
+            let length = systemd.recv(&mut message).unwrap();
+            String::from_utf8(message[..length].to_vec()).unwrap()
+        };
+        assert_eq!(hear(), "READY=1\n");
+        let reloading = hear();
+        let time = reloading.strip_prefix("RELOADING=1\nMONOTONIC_USEC=").unwrap();
+        assert!(time.trim_end().parse::<u64>().unwrap() > 0);
+        assert_eq!(hear(), "STATUS=3 projected READY=0\n");
+        assert_eq!(hear(), "STOPPING=1\n");
+    }
+
+    #[test]
+    fn without_systemd_nothing_happens() {
+        stopping();
+    }
+}
