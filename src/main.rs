@@ -1,2 +1,9 @@
-//! x
-fn main() {}
+//! `sbps-marshal`: see `sbps-marshal help`.
+
+use clap::Parser;
+use sbps_marshal::cli::Cli;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    Cli::parse().execute()
+}

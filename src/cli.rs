@@ -1,0 +1,153 @@
+//! The command line: what there is to say, and which part of the program does it.
+
+use crate::config::{self, Loaded, Settings, Sources};
+use crate::run::{self, World};
+use crate::{confirm, show};
+use clap::{Args, Parser, Subcommand};
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// A pass that ended without everything being as it should be.
+pub const NOT_CONVERGED: u8 = 3;
+
+/// Keeps the read-only iSCSI LUNs of this node equal to the images that should be projected.
+#[derive(Debug, Parser)]
+#[command(version, propagate_version = true)]
+pub struct Cli {
+    #[command(flatten)]
+    configuration: Configuration,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Args)]
+struct Configuration {
+    /// Configuration file; conf.d/*.toml beside it are read too [default: /etc/sbps-marshal/config.toml]
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Sets one key over files and environment, such as s3.bucket=boot-images; may be repeated
+    #[arg(long = "set", global = true, value_name = "SECTION.KEY=VALUE", value_parser = key_value)]
+    set: Vec<(String, String)>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Runs the agent: passes at scan.frequency, when a tag changes, and on SIGHUP
+    Run {
+        /// Does one pass and ends: exit code 0 if everything is as it should be, 3 if not
+        #[arg(long)]
+        once: bool,
+        /// Uses a small site in memory instead of IMS, S3, s3fs and LIO
+        #[arg(long)]
+        sim: bool,
+    },
+    /// Shows what a pass would change, and why; changes nothing and does not need targetclid
+    Plan {
+        /// As one JSON object
+        #[arg(long)]
+        json: bool,
+        /// Uses a small site in memory instead of IMS, S3, s3fs and LIO
+        #[arg(long)]
+        sim: bool,
+    },
+    /// Checks the configuration: exit code 0, or 1 and one line for each error
+    CheckConfig {
+        /// Prints the default configuration with its documentation instead
+        #[arg(long)]
+        defaults: bool,
+    },
+    /// Lets the running agent do removals that it holds because they are too many
+    ConfirmRemoval {
+        /// The code that the log and `plan` show: it names exactly those removals
+        code: String,
+    },
+}
+
+fn key_value(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or("it should be SECTION.KEY=VALUE, such as log.level=debug")?;
+    Ok((key.to_owned(), value.to_owned()))
+}
+
+impl Cli {
+    /// Does what was asked for. 0: done; 1: an error, said on stderr; 3: not converged.
+    pub fn execute(self) -> ExitCode {
+        let sources = Sources::system(self.configuration.config.as_deref(), self.configuration.set);
+        let world = |sim| if sim { World::Simulated } else { World::Real };
+        match self.command {
+            Command::CheckConfig { defaults: true } => print(&config::default_file()),
+            Command::CheckConfig { defaults: false } => with_settings(&sources, |loaded| {
+                loaded.notes.iter().for_each(|note| eprintln!("{note}"));
+                print("the configuration is good\n")
+            }),
+            Command::Run { once, sim } => {
+                with_settings(&sources, |loaded| match run::run(&sources, loaded, once, world(sim)) {
+                    Ok(true) => ExitCode::SUCCESS,
+                    Ok(false) => ExitCode::from(NOT_CONVERGED),
+                    Err(error) => fail(&error),
+                })
+            }
+            Command::Plan { json, sim } => {
+                with_settings(&sources, |Loaded { settings, .. }| match run::preview(&settings, world(sim)) {
+                    Ok((plan, actual)) if json => print(&show::json(&plan, &actual)),
+                    Ok((plan, actual)) => print(&show::text(&plan, &actual)),
+                    Err(error) => fail(&error),
+                })
+            }
+            Command::ConfirmRemoval { code } => {
+                with_settings(&sources, |Loaded { settings, .. }| confirm_removal(&settings, &code))
+            }
+        }
+    }
+}
+
+fn confirm_removal(settings: &Settings, code: &str) -> ExitCode {
+    match confirm::leave(&settings.runtime_dir, code) {
+        Ok(()) => print("confirmed: the agent passes now\n"),
+        Err(error) => fail(&error),
+    }
+}
+
+fn with_settings(sources: &Sources, then: impl FnOnce(Loaded) -> ExitCode) -> ExitCode {
+    match config::load(sources) {
+        Ok(loaded) => then(loaded),
+        Err(errors) => {
+            eprintln!("{errors}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// A reader that has gone away, as in `plan | head`, is no error.
+fn print(text: &str) -> ExitCode {
+    let _ = std::io::stdout().write_all(text.as_bytes());
+    ExitCode::SUCCESS
+}
+
+/// The chain of causes, one line each.
+fn fail(error: &dyn std::error::Error) -> ExitCode {
+    eprintln!("sbps-marshal: {error}");
+    let mut next = error.source();
+    while let Some(cause) = next {
+        eprintln!("  because: {cause}");
+        next = cause.source();
+    }
+    ExitCode::FAILURE
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_well_defined() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_setting_without_a_value_is_refused_with_an_example() {
+        let error = Cli::try_parse_from(["sbps-marshal", "--set", "log.level", "plan"]).unwrap_err();
+        assert!(error.to_string().contains("log.level=debug"), "{error}");
+    }
+}

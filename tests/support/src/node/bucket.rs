@@ -1,0 +1,96 @@
+//! The boot bucket, written to by an S3 client of its own.
+
+use super::BUCKET;
+use aws_credential_types::Credentials;
+use aws_sdk_s3::Client;
+use aws_sdk_s3::config::{BehaviorVersion, Config, Region};
+use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
+use tokio::runtime::Handle;
+
+/// The S3 server of the VM.
+const ENDPOINT: &str = "http://127.0.0.1:7070";
+const ACCESS_LOG: &str = "/var/log/versitygw-access.log";
+
+/// The bucket of the VM's S3 server.
+pub struct Bucket {
+    client: Client,
+    runtime: Handle,
+}
+
+impl Bucket {
+    pub(super) fn new(runtime: Handle) -> Self {
+        let config = Config::builder()
+            .behavior_version(BehaviorVersion::v2026_01_12())
+            .http_client(aws_smithy_http_client::Builder::new().build_http())
+            .endpoint_url(ENDPOINT)
+            .region(Region::new("us-east-1"))
+            .credentials_provider(Credentials::new("vmtest", "vmtest-secret", None, None, "vm"))
+            .force_path_style(true)
+            .build();
+        Bucket { client: Client::from_conf(config), runtime }
+    }
+
+    /// Uploads an object in one request; gives its ETag.
+    pub fn put(&self, key: &str, bytes: &[u8]) -> String {
+        self.try_put(key, bytes).unwrap_or_else(|error| panic!("put {key}: {error}"))
+    }
+
+    /// The same where the server may refuse.
+    pub fn try_put(&self, key: &str, bytes: &[u8]) -> Result<String, String> {
+        self.runtime.block_on(async {
+            let body = ByteStream::from(bytes.to_vec());
+            let put = self.client.put_object().bucket(BUCKET).key(key).body(body).send().await;
+            put.map(|put| bare(put.e_tag())).map_err(|error| format!("{error:?}"))
+        })
+    }
+
+    /// Uploads an object that s3fs shows as a symlink to what its body says (FACTS 4.3).
+    pub fn put_symlink(&self, key: &str, target: &str) {
+        self.runtime.block_on(async {
+            let body = ByteStream::from(target.as_bytes().to_vec());
+            let put = self.client.put_object().bucket(BUCKET).key(key).body(body).metadata("mode", "41471");
+            put.send().await.unwrap_or_else(|error| panic!("put {key}: {error:?}"));
+        });
+    }
+
+    /// Uploads in so many parts of equal size, so that the ETag ends in `-N`; 0: in one plain request.
+    pub fn put_in_parts(&self, key: &str, bytes: &[u8], parts: usize) -> String {
+        if parts == 0 {
+            return self.put(key, bytes);
+        }
+        self.runtime.block_on(async {
+            let begun = self.client.create_multipart_upload().bucket(BUCKET).key(key).send().await;
+            let upload = begun.expect("a multipart upload").upload_id.expect("an upload id");
+            let mut completed = CompletedMultipartUpload::builder();
+            for (number, chunk) in (1..).zip(bytes.chunks(bytes.len().div_ceil(parts))) {
+                let part = self.client.upload_part().bucket(BUCKET).key(key).upload_id(&upload);
+                let part = part.part_number(number).body(ByteStream::from(chunk.to_vec())).send().await;
+                let etag = part.expect("a part").e_tag.expect("the part's ETag");
+                completed =
+                    completed.parts(CompletedPart::builder().part_number(number).e_tag(etag).build());
+            }
+            let done = self.client.complete_multipart_upload().bucket(BUCKET).key(key).upload_id(upload);
+            let done = done.multipart_upload(completed.build()).send().await.expect("the whole upload");
+            bare(done.e_tag())
+        })
+    }
+
+    /// Deletes an object.
+    pub fn delete(&self, key: &str) {
+        self.runtime.block_on(async {
+            let deleted = self.client.delete_object().bucket(BUCKET).key(key).send().await;
+            deleted.unwrap_or_else(|error| panic!("delete {key}: {error:?}"));
+        });
+    }
+
+    /// The lines of the server's access log from `line` on: one a request, from every client.
+    pub fn access_log(&self, line: usize) -> Vec<String> {
+        let log = std::fs::read_to_string(ACCESS_LOG).unwrap_or_default();
+        log.lines().skip(line).map(str::to_owned).collect()
+    }
+}
+
+fn bare(etag: Option<&str>) -> String {
+    etag.unwrap_or_default().trim_matches('"').to_owned()
+}

@@ -1,0 +1,70 @@
+//! An HTTP server with IMS' list of images: the records have the form of those recorded from IMS 3.33.
+
+use super::BUCKET;
+use serde_json::{Value, json};
+use std::sync::{Arc, Mutex};
+use wiremock::matchers::{method, path};
+use wiremock::{Mock, MockServer, Request, Respond, ResponseTemplate};
+
+/// The image management service.
+pub struct Ims {
+    server: MockServer,
+    images: Images,
+}
+
+#[derive(Clone, Default)]
+struct Images(Arc<Mutex<Vec<Value>>>);
+
+impl Respond for Images {
+    fn respond(&self, _: &Request) -> ResponseTemplate {
+        ResponseTemplate::new(200).set_body_json(&*self.0.lock().expect("the images"))
+    }
+}
+
+impl Ims {
+    pub(super) async fn start() -> Self {
+        let images = Images::default();
+        let server = MockServer::start().await;
+        let list = Mock::given(method("GET")).and(path("/apis/ims/v3/images"));
+        list.respond_with(images.clone()).mount(&server).await;
+        Ims { server, images }
+    }
+
+    /// `http://127.0.0.1:PORT`.
+    pub fn gateway(&self) -> String {
+        self.server.uri()
+    }
+
+    /// Adds the record of an image whose manifest is where IMS puts it.
+    pub fn add(&self, id: &str, tagged: bool) {
+        let link = json!({"path": format!("s3://{BUCKET}/{id}/manifest.json"), "etag": "", "type": "s3"});
+        self.add_record(json!({
+            "id": id, "name": id, "arch": "x86_64", "created": "2026-11-20T20:41:32.577283",
+            "link": link, "metadata": metadata(tagged),
+        }));
+    }
+
+    /// Adds a record as it is.
+    pub fn add_record(&self, record: Value) {
+        self.images.0.lock().expect("the images").push(record);
+    }
+
+    /// What BOS' and an admin's PATCH do.
+    pub fn tag(&self, id: &str, tagged: bool) {
+        for image in self.images.0.lock().expect("the images").iter_mut().filter(|image| image["id"] == id) {
+            image["metadata"] = metadata(tagged);
+        }
+    }
+
+    pub(super) async fn take_requests(&self) -> usize {
+        let count = self.server.received_requests().await.unwrap_or_default().len();
+        self.server.reset().await;
+        let list = Mock::given(method("GET")).and(path("/apis/ims/v3/images"));
+        list.respond_with(self.images.clone()).mount(&self.server).await;
+        count
+    }
+}
+
+fn metadata(tagged: bool) -> Value {
+    if tagged { json!({"sbps-project": "true"}) } else { json!({}) }
+}

@@ -1,0 +1,50 @@
+//! What configfs shows, read by the tests themselves: success is what the kernel shows.
+
+use super::IQN;
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+const ROOT: &str = "/sys/kernel/config/target";
+
+/// One LUN of the VM's target, with its backstore.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lun {
+    /// Name of the backstore.
+    pub name: String,
+    /// Its file.
+    pub file: String,
+    /// Its unit serial.
+    pub wwn: String,
+    /// Whether initiators see its name as the product.
+    pub model_alias: bool,
+    /// Inode of the LUN's folder: another one if the LUN was made anew.
+    pub inode: u64,
+}
+
+/// A LUN by its number.
+pub type Target = BTreeMap<u16, Lun>;
+
+/// All LUNs of the VM's target.
+pub fn luns() -> Target {
+    let folder = Path::new(ROOT).join("iscsi").join(IQN).join("tpgt_1/lun");
+    let entries = fs::read_dir(folder).expect("the target's LUNs");
+    entries.filter_map(|entry| read_lun(&entry.ok()?.path())).collect()
+}
+
+fn read_lun(lun: &Path) -> Option<(u16, Lun)> {
+    use std::os::unix::fs::MetadataExt;
+    let number = lun.file_name()?.to_str()?.strip_prefix("lun_")?.parse().ok()?;
+    let links = fs::read_dir(lun).ok()?.filter_map(|entry| Some(entry.ok()?.path()));
+    let backstore: PathBuf = links.filter(|path| path.is_symlink()).find_map(|p| fs::canonicalize(p).ok())?;
+    let read = |file: &str| fs::read_to_string(backstore.join(file)).unwrap_or_default().trim().to_owned();
+    let serial = read("wwn/vpd_unit_serial");
+    let lun = Lun {
+        name: backstore.file_name()?.to_str()?.to_owned(),
+        file: read("udev_path"),
+        wwn: serial.rsplit(": ").next().unwrap_or_default().to_owned(),
+        model_alias: read("attrib/emulate_model_alias") == "1",
+        inode: fs::metadata(lun).ok()?.ino(),
+    };
+    Some((number, lun))
+}

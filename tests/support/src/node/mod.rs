@@ -1,0 +1,170 @@
+//! The throw-away node of the VM tests: real S3 server, s3fs, LIO, targetclid, systemd and open-iscsi, and an
+//! IMS-shaped server. Only to be used inside the VM (tests/vm).
+
+mod agent;
+mod bucket;
+mod execs;
+mod ims;
+mod initiator;
+mod kernel;
+
+pub use agent::{Agent, Summary};
+pub use bucket::Bucket;
+pub use execs::Execs;
+pub use ims::Ims;
+pub use initiator::{Disk, Initiator, sha256_of_tree};
+pub use kernel::{Lun, Target, luns};
+
+use sha2::{Digest, Sha224};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+/// The bucket, its mount point and the target of the VM (tests/vm/guest).
+pub const BUCKET: &str = "boot-images";
+/// Where s3fs shows it.
+pub const MOUNT: &str = "/var/lib/cps-local/boot-images";
+/// The target.
+pub const IQN: &str = "iqn.2023-06.csm.iscsi:vm1";
+
+/// A fresh site: nothing in the bucket, nothing in LIO but the target, no image in IMS, no agent.
+pub struct Node {
+    /// The bucket.
+    pub bucket: Bucket,
+    /// The image management service.
+    pub ims: Ims,
+    runtime: tokio::runtime::Runtime,
+}
+
+impl Node {
+    /// Resets the VM's site and starts an empty IMS.
+    pub fn fresh() -> Self {
+        run("site", &["reset"]);
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .expect("a runtime for the site");
+        let ims = runtime.block_on(Ims::start());
+        let bucket = Bucket::new(runtime.handle().clone());
+        Node { bucket, ims, runtime }
+    }
+
+    /// Adds a tagged or untagged image with manifest and root file system; `parts` 0 is a plain upload.
+    pub fn add_image(&self, id: &str, squashfs: &[u8], parts: usize, tagged: bool) -> Image {
+        let key = format!("{id}/rootfs");
+        let etag = self.bucket.put_in_parts(&key, squashfs, parts);
+        let path = format!("s3://{BUCKET}/{key}");
+        self.bucket.put(&format!("{id}/manifest.json"), manifest(&path, &etag).to_string().as_bytes());
+        self.ims.add(id, tagged);
+        Image::rootfs(&path, &etag, &key)
+    }
+
+    /// Uploads a PE image.
+    pub fn add_pe(&self, key: &str, squashfs: &[u8]) -> Image {
+        self.bucket.put(key, squashfs);
+        Image::pe(key)
+    }
+
+    /// How many requests IMS has answered since it was last asked.
+    pub fn ims_requests(&self) -> usize {
+        self.runtime.block_on(self.ims.take_requests())
+    }
+}
+
+/// A manifest as IMS writes it.
+pub fn manifest(path: &str, etag: &str) -> serde_json::Value {
+    let artifact = |kind: &str, path: &str, etag: &str| {
+        let link = serde_json::json!({"path": path, "etag": etag, "type": "s3"});
+        serde_json::json!({"type": format!("application/vnd.cray.image.{kind}"), "md5": "0", "link": link})
+    };
+    let kernel = path.replace("rootfs", "kernel");
+    let artifacts = [artifact("rootfs.squashfs", path, etag), artifact("kernel", &kernel, "x")];
+    serde_json::json!({"version": "1.0", "created": "2026-11-20 00:00:00", "artifacts": artifacts})
+}
+
+/// What a compute node computes of an image: on its own, so that the agent's formula is not tested by itself.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Image {
+    /// Backstore name and SCSI product.
+    pub name: String,
+    /// Unit serial.
+    pub wwn: String,
+    /// Its file under the mount.
+    pub file: String,
+}
+
+impl Image {
+    fn rootfs(path: &str, etag: &str, key: &str) -> Self {
+        Image::of(&format!("{path}|{etag}"), key)
+    }
+
+    fn pe(key: &str) -> Self {
+        Image::of(&format!("s3://{BUCKET}/{key}"), key)
+    }
+
+    fn of(input: &str, key: &str) -> Self {
+        let hash: String = Sha224::digest(input).iter().map(|byte| format!("{byte:02x}")).collect();
+        Image { name: hash[..15].into(), wwn: hash[..31].into(), file: format!("{MOUNT}/{key}") }
+    }
+
+    /// The stable name that udev gives the disk.
+    pub fn by_id(&self) -> String {
+        format!("/dev/disk/by-id/wwn-0x6001405{}", &self.wwn[..25])
+    }
+}
+
+/// Makes a squashfs image of a few files whose content follows from `seed`; gives its bytes.
+pub fn squashfs(seed: u32, kib: usize) -> Vec<u8> {
+    let folder = std::path::PathBuf::from(format!("/run/sources/{seed}"));
+    let file = std::path::PathBuf::from(format!("/run/sources/{seed}.squashfs"));
+    let _ = std::fs::remove_dir_all(&folder);
+    std::fs::create_dir_all(folder.join("usr/lib")).expect("a folder for the source");
+    std::fs::create_dir_all(folder.join("proc")).expect("a folder for the source");
+    std::fs::write(folder.join("usr/lib/os-release"), format!("ID=image-{seed}\n")).expect("a source file");
+    std::fs::write(folder.join("usr/lib/payload"), noise(seed, kib * 1024)).expect("a source file");
+    let _ = std::fs::remove_file(&file);
+    let (from, to) = (folder.to_string_lossy().into_owned(), file.to_string_lossy().into_owned());
+    run("mksquashfs", &[&from, &to, "-quiet", "-no-progress", "-comp", "gzip", "-processors", "2"]);
+    std::fs::read(&file).expect("the image just made")
+}
+
+/// Where the files of a [`squashfs`] are.
+pub fn source_of(seed: u32) -> String {
+    format!("/run/sources/{seed}")
+}
+
+/// Bytes that do not compress, the same for the same seed (xorshift).
+fn noise(seed: u32, length: usize) -> Vec<u8> {
+    let mut state = u64::from(seed) * 2 + 0x9e37_79b9_7f4a_7c15;
+    let words = std::iter::repeat_with(|| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_le_bytes()
+    });
+    words.flatten().take(length).collect()
+}
+
+/// Runs a program of the VM; panics with what it printed unless it ends well. Its standard output comes back.
+pub fn run(program: &str, arguments: &[&str]) -> String {
+    let output = Command::new("timeout")
+        .args(["--kill-after=5", "300", program])
+        .args(arguments)
+        .output()
+        .unwrap_or_else(|error| panic!("{program}: {error}"));
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{program} {arguments:?}: {}\n{out}{err}", output.status);
+    out.into_owned()
+}
+
+/// Waits until `condition` gives a value; panics, saying what it waited for, after the deadline.
+pub fn wait_for<T>(what: &str, deadline: Duration, mut condition: impl FnMut() -> Option<T>) -> T {
+    let begun = Instant::now();
+    loop {
+        if let Some(value) = condition() {
+            return value;
+        }
+        assert!(begun.elapsed() < deadline, "{what}: not within {} s", deadline.as_secs());
+        std::thread::park_timeout(Duration::from_millis(100));
+    }
+}
