@@ -1,3 +1,4 @@
 //! The outside of sbps-marshal: it implements the ports of the inside (`actors`) and decides nothing.
 
 pub mod config;
+pub mod targetclid;
