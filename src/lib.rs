@@ -2,4 +2,5 @@
 
 pub mod config;
 pub mod configfs;
+pub mod saveconfig;
 pub mod targetclid;
