@@ -2,5 +2,6 @@
 
 pub mod config;
 pub mod configfs;
+pub mod lio;
 pub mod saveconfig;
 pub mod targetclid;
