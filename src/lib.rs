@@ -1,6 +1,19 @@
 //! The outside of sbps-marshal: it implements the ports of the inside (`actors`) and decides nothing.
 
+pub mod cli;
 pub mod config;
+pub mod configfs;
+pub mod confirm;
+pub mod ims;
+pub mod lio;
 pub mod lock;
+pub mod mount;
 pub mod notify;
+pub mod run;
+pub mod s3;
+pub mod saveconfig;
+pub mod show;
+pub mod targetclid;
 pub mod telemetry;
+pub mod tls;
+pub mod token;

@@ -1,0 +1,120 @@
+//! Linux LIO as one port: configfs and saveconfig.json to read, targetclid to change.
+
+use crate::config;
+use crate::configfs::Configfs;
+use crate::saveconfig;
+use crate::targetclid::{IqnError, Session, Target};
+use actors::model::{Actual, Backstore, Step};
+use actors::ports::{LioError, LioPort};
+use actors::word::{Word, WordError};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// The LIO of this node.
+#[derive(Debug)]
+pub struct LioAdapter {
+    configfs: Configfs,
+    target: Target,
+    tpg_path: String,
+    save_file: Option<Word>,
+    session: Session,
+    command_timeout: Duration,
+    tree_timeout: Duration,
+}
+
+/// Why these settings cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingError {
+    /// The IQN cannot be said to targetclid.
+    #[error("lio.iqn {iqn:?} cannot be said to targetclid")]
+    Iqn {
+        /// As configured.
+        iqn: String,
+        /// Why.
+        #[source]
+        source: IqnError,
+    },
+    /// The save file's path cannot be said to targetclid.
+    #[error("lio.save_file {path:?} cannot be said to targetclid")]
+    SaveFile {
+        /// As configured.
+        path: String,
+        /// Why.
+        #[source]
+        source: WordError,
+    },
+}
+
+impl LioAdapter {
+    /// Nothing is read or connected before it is needed: LIO may come up after us.
+    pub fn new(settings: &config::Lio) -> Result<Self, SettingError> {
+        let target = Target::new(&settings.iqn, settings.tpg)
+            .map_err(|source| SettingError::Iqn { iqn: settings.iqn.clone(), source })?;
+        let sayable = |path: &PathBuf| {
+            word(path).map_err(|source| SettingError::SaveFile { path: path.display().to_string(), source })
+        };
+        Ok(LioAdapter {
+            configfs: Configfs::new(&settings.configfs),
+            target,
+            tpg_path: format!("iscsi/{}/tpgt_{}", settings.iqn, settings.tpg),
+            save_file: settings.save_file.as_ref().map(sayable).transpose()?,
+            session: Session::new(&settings.socket),
+            command_timeout: settings.command_timeout,
+            tree_timeout: settings.tree_timeout,
+        })
+    }
+
+    /// The configured one, or the one in the folder that the kernel's `dbroot` names.
+    fn save_file(&self) -> Result<Word, LioError> {
+        match &self.save_file {
+            Some(configured) => Ok(configured.clone()),
+            None => word(&self.configfs.dbroot()?.join(saveconfig::FILE_NAME)).map_err(|unspeakable| {
+                LioError::Configfs {
+                    path: self.configfs.dbroot_file().display().to_string(),
+                    source: io::Error::new(io::ErrorKind::InvalidData, unspeakable),
+                }
+            }),
+        }
+    }
+
+    /// The daemon walks its whole tree for these two, however small the change was.
+    fn limit(&self, step: &Step) -> Duration {
+        match step {
+            Step::Refresh | Step::SaveConfig => self.tree_timeout,
+            _ => self.command_timeout,
+        }
+    }
+}
+
+impl LioPort for LioAdapter {
+    fn observe(&mut self) -> Result<Actual, LioError> {
+        Ok(Actual {
+            tpg_path: self.tpg_path.clone(),
+            tpg: self.configfs.tpg(&self.tpg_path)?,
+            backstores: self.configfs.backstores()?,
+            luns: self.configfs.luns()?,
+            saved: saveconfig::read(Path::new(self.save_file()?.as_str())),
+        })
+    }
+
+    fn backstore(&mut self, name: &Word) -> Result<Option<Backstore>, LioError> {
+        self.configfs.fileio(name.as_str())
+    }
+
+    fn apply(&mut self, step: &Step) -> Result<String, LioError> {
+        let command = self.target.command(step, &self.save_file()?)?;
+        let reply = self.session.ask(&command, self.limit(step))?;
+        tracing::debug!(command = command.as_str(), reply = reply.trim_end(), "targetclid answered");
+        Ok(reply)
+    }
+
+    fn end_session(&mut self) {
+        self.session.end();
+    }
+}
+
+/// A path that can be said to targetclid. What is no Unicode becomes a character that no word has.
+fn word(path: &Path) -> Result<Word, WordError> {
+    Word::try_from(path.to_string_lossy().into_owned())
+}

@@ -1,0 +1,160 @@
+//! The commands that are ever said to targetclid: the only place where their text is made.
+//!
+//! Paths are absolute, for the daemon's current directory is whatever the last client left. No command is made of
+//! anything but words and numbers (R9).
+
+use actors::model::Step;
+use actors::ports::LioError;
+use actors::word::{Word, WordError};
+
+/// A request is what one `recv` of the daemon returns, so it has to arrive in one piece (FACTS 2.1).
+pub const LONGEST_COMMAND: usize = 4095;
+
+/// The line of one command.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Command(String);
+
+impl Command {
+    /// Takes the line, if it fits one request.
+    pub fn new(line: String) -> Result<Self, LioError> {
+        let (length, limit) = (line.len(), LONGEST_COMMAND);
+        if length > limit { Err(LioError::TooLong { length, limit }) } else { Ok(Command(line)) }
+    }
+
+    /// The harmless one: it answers where the session is, and changes nothing. (`cd /` would not be harmless: it
+    /// writes root's preferences, and whoever reads them at that moment dies of an empty file.)
+    pub(super) fn greeting() -> Self {
+        Command("pwd".to_owned())
+    }
+
+    /// The line itself.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Our TPG, as targetcli's tree names it.
+#[derive(Clone, Debug)]
+pub struct Target {
+    iqn: Word,
+    tpg: u16,
+}
+
+/// Why an IQN cannot be part of a command.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum IqnError {
+    /// It cannot be said at all.
+    #[error(transparent)]
+    Word(#[from] WordError),
+    /// It can be a parameter, but not a folder of targetcli's tree: the path would end before this character.
+    #[error("character {0:?} cannot be part of a path in targetcli's tree")]
+    Path(char),
+}
+
+impl Target {
+    /// Takes the target's name and the TPG's tag.
+    pub fn new(iqn: &str, tpg: u16) -> Result<Self, IqnError> {
+        let iqn = Word::try_from(iqn)?;
+        match iqn.as_str().chars().find(|c| "/@+~".contains(*c)) {
+            Some(odd) => Err(IqnError::Path(odd)),
+            None => Ok(Target { iqn, tpg }),
+        }
+    }
+
+    /// The line that asks for this step.
+    ///
+    /// The save file is always named: that it is the one we compare with must not depend on what the daemon thinks
+    /// the default is. Where it is the default, the daemon still makes its backups, as it compares the names.
+    pub fn command(&self, step: &Step, save_file: &Word) -> Result<Command, LioError> {
+        let Target { iqn, tpg } = self;
+        Command::new(match step {
+            Step::Refresh => "/ refresh".to_owned(),
+            Step::DeleteLun { lun } => format!("/iscsi/{iqn}/tpg{tpg}/luns delete {lun}"),
+            Step::DeleteBackstore { name } => format!("/backstores/fileio delete {name}"),
+            Step::CreateBackstore { name, file, wwn } => {
+                format!("/backstores/fileio create name={name} file_or_dev={file} write_back=false wwn={wwn}")
+            }
+            Step::AliasModel { name } => {
+                format!("/backstores/fileio/{name} set attribute emulate_model_alias=1")
+            }
+            Step::CreateLun { lun, name } => format!(
+                "/iscsi/{iqn}/tpg{tpg}/luns create storage_object=/backstores/fileio/{name} lun={lun} add_mapped_luns=false"
+            ),
+            Step::SaveConfig => format!("/ saveconfig savefile={save_file}"),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use support::targetclid::Transcript;
+
+    fn word(text: &str) -> Word {
+        Word::try_from(text).unwrap()
+    }
+
+    fn line(step: &Step) -> String {
+        let target = Target::new("iqn.2023-06.csm.iscsi:vm1", 1).unwrap();
+        let command = target.command(step, &word("/etc/rtslib-fb-target/saveconfig.json")).unwrap();
+        command.as_str().to_owned()
+    }
+
+    #[test]
+    fn every_change_is_a_request_that_the_real_daemon_has_answered() {
+        let recorded = Transcript::recorded();
+        let known = |line: &str| recorded.first.iter().chain(&recorded.second).any(|e| e.request == line);
+        let a = || word("aaaa00000000001");
+        let steps = [
+            Step::CreateBackstore {
+                name: a(),
+                file: word("/var/lib/cps-local/boot-images/PE/a.squashfs"),
+                wwn: word("0000000000000000000000000000001"),
+            },
+            Step::AliasModel { name: a() },
+            Step::CreateLun { lun: 300, name: a() },
+            Step::DeleteLun { lun: 7 },
+            Step::DeleteBackstore { name: word("0d1e00000000001") },
+        ];
+        for step in steps {
+            assert!(known(&line(&step)), "{}", line(&step));
+        }
+        assert!(known(Command::greeting().as_str()));
+    }
+
+    #[test]
+    fn refresh_and_saveconfig_work_at_the_root_wherever_the_session_is() {
+        assert_eq!(line(&Step::Refresh), "/ refresh");
+        assert_eq!(line(&Step::SaveConfig), "/ saveconfig savefile=/etc/rtslib-fb-target/saveconfig.json");
+    }
+
+    #[test]
+    fn r9_an_iqn_at_which_a_path_would_end_is_refused() {
+        for (iqn, odd) in [("iqn.a@b", '@'), ("iqn.a/b", '/'), ("iqn.a+b", '+'), ("iqn.a~b", '~')] {
+            assert_eq!(Target::new(iqn, 1).unwrap_err(), IqnError::Path(odd));
+        }
+        assert_eq!(Target::new("iqn a", 1).unwrap_err(), IqnError::Word(WordError::Character(' ')));
+    }
+
+    #[test]
+    fn a_command_that_might_arrive_in_two_pieces_is_refused() {
+        assert!(Command::new("a".repeat(LONGEST_COMMAND)).is_ok());
+        let refused = Command::new("a".repeat(LONGEST_COMMAND + 1));
+        assert!(matches!(refused, Err(LioError::TooLong { length: 4096, limit: 4095 })));
+    }
+
+    proptest! {
+        #[test]
+        fn r9_a_backstore_of_any_words_is_created_by_one_command_of_six_parts(
+            name in "[A-Za-z0-9_./:+@~-]{1,255}",
+            file in "[A-Za-z0-9_./:+@~-]{1,255}",
+            wwn in "[A-Za-z0-9_./:+@~-]{1,255}",
+        ) {
+            let step = Step::CreateBackstore { name: word(&name), file: word(&file), wwn: word(&wwn) };
+            let line = line(&step);
+            prop_assert_eq!(line.split(' ').count(), 6);
+            prop_assert!(!line.contains('%') && !line.contains("size="));
+        }
+    }
+}

@@ -1,0 +1,13 @@
+//! targetclid, the daemon that changes LIO: typed command -> frame -> socket with deadlines.
+//!
+//! Its protocol has no framing of requests, no status and no quoting (FACTS 2.1-2.8). So one command at a time, made
+//! of checked words only, and whatever is not exactly one answer ends the session.
+
+mod codec;
+mod command;
+mod connect;
+mod deadline;
+mod session;
+
+pub use command::{Command, IqnError, LONGEST_COMMAND, Target};
+pub use session::Session;

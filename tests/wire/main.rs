@@ -1,0 +1,4 @@
+//! The adapters against real servers and sockets.
+
+#[cfg(test)]
+mod targetclid;
