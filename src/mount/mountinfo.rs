@@ -15,12 +15,8 @@ pub struct Entry {
 
 /// What is mounted at exactly this path: the last line that names it, because that mount is on top of the others.
 pub fn find(mountinfo: &[u8], path: &Path) -> Option<Entry> {
-    mountinfo
-        .split(|byte| *byte == b'\n')
-        .filter_map(parsed)
-        .filter(|(point, _)| point == path)
-        .last()
-        .map(|m| m.1)
+    let mut mounts = mountinfo.split(|byte| *byte == b'\n').filter_map(parsed);
+    mounts.rfind(|(point, _)| point == path).map(|(_, entry)| entry)
 }
 
 /// `36 35 98:0 /root /mount/point rw,noatime shared:1 - fuse.s3fs s3fs rw`; the fields before the dash vary in number.

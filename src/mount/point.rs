@@ -15,8 +15,11 @@ use std::path::PathBuf;
 /// The mount that is expected, and where the kernel says what is mounted.
 #[derive(Debug)]
 pub struct MountPoint {
+    /// Where the bucket is mounted.
     pub path: PathBuf,
+    /// The type that it must have.
     pub fstype: String,
+    /// /proc/self/mountinfo, except in tests.
     pub mountinfo: PathBuf,
 }
 
