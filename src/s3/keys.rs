@@ -21,9 +21,9 @@ impl KeyFile {
         let text =
             std::fs::read_to_string(&self.0).map_err(|error| unusable(format!("cannot be read: {error}")))?;
         // Comments as s3fs has them.
-        let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+        let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
         // s3fs's third form, BUCKET:KEY:SECRET, would sign with the wrong words: better no answer than a riddle.
-        match lines.last().map(|line| line.split(':').collect::<Vec<_>>()).as_deref() {
+        match lines.next_back().map(|line| line.split(':').collect::<Vec<_>>()).as_deref() {
             Some([key, secret]) if !key.is_empty() && !secret.is_empty() => {
                 Ok(Credentials::new(*key, *secret, None, None, "s3fs password file"))
             }

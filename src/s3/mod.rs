@@ -2,6 +2,7 @@
 
 mod keys;
 mod listing;
+mod whole;
 
 use crate::config;
 use crate::tls::{TlsError, Trust};
@@ -105,7 +106,7 @@ impl S3Client {
             let page = self.signed(what, async |signing| {
                 let request = self.client.list_objects_v2().bucket(&self.bucket);
                 let request = request.encoding_type(EncodingType::Url).set_continuation_token(token.clone());
-                request.customize().config_override(signing).send().await
+                request.customize().config_override(signing).interceptor(whole::WholeListing).send().await
             });
             token = pages.add(&page.await?)?;
             if token.is_none() {
