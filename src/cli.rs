@@ -65,7 +65,8 @@ enum Command {
 }
 
 fn key_value(text: &str) -> Result<(String, String), String> {
-    let (key, value) = text.split_once('=').ok_or("it should be SECTION.KEY=VALUE, such as log.level=debug")?;
+    let (key, value) =
+        text.split_once('=').ok_or("it should be SECTION.KEY=VALUE, such as log.level=debug")?;
     Ok((key.to_owned(), value.to_owned()))
 }
 

@@ -73,6 +73,18 @@ impl Configfs {
         Ok(found)
     }
 
+    /// One LUN of the TPG whose folder this is; `None` if there is none of this number, or it leads nowhere yet.
+    pub fn lun(&self, tpg: &str, lun: u16) -> Result<Option<LunEntry>, LioError> {
+        let folder = self.root.join(format!("{tpg}/lun/lun_{lun}"));
+        for link in present(list(&folder, FileType::is_symlink))?.unwrap_or_default() {
+            let target = present(at(&folder.join(link), |link| fs::read_link(link)))?;
+            if let Some((plugin, name)) = target.as_deref().and_then(named) {
+                return Ok(Some(LunEntry { tpg: tpg.to_owned(), lun, plugin, name }));
+            }
+        }
+        Ok(None)
+    }
+
     /// The TPG whose folder this is; `None` if it has not been provisioned.
     pub fn tpg(&self, folder: &str) -> Result<Option<Tpg>, LioError> {
         let tpg = self.root.join(folder);
@@ -95,13 +107,8 @@ impl Configfs {
         let luns = format!("{tpg}/lun");
         for folder in self.folders(&luns)? {
             // Nobody's tool makes a number above 65535.
-            let Some(lun) = folder.strip_prefix("lun_").and_then(|n| n.parse().ok()) else { continue };
-            let entry = self.root.join(&luns).join(&folder);
-            for link in present(list(&entry, FileType::is_symlink))?.unwrap_or_default() {
-                let target = present(at(&entry.join(link), |link| fs::read_link(link)))?;
-                if let Some((plugin, name)) = target.as_deref().and_then(named) {
-                    found.push(LunEntry { tpg: tpg.to_owned(), lun, plugin, name });
-                }
+            if let Some(lun) = folder.strip_prefix("lun_").and_then(|n| n.parse().ok()) {
+                found.extend(self.lun(tpg, lun)?);
             }
         }
         Ok(())

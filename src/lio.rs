@@ -4,7 +4,7 @@ use crate::config;
 use crate::configfs::Configfs;
 use crate::saveconfig;
 use crate::targetclid::{IqnError, Session, Target};
-use actors::model::{Actual, Backstore, Step};
+use actors::model::{Actual, Backstore, LunEntry, Step};
 use actors::ports::{LioError, LioPort};
 use actors::word::{Word, WordError};
 use std::io;
@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// The LIO of this node.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct LioAdapter {
     configfs: Configfs,
     target: Target,
@@ -100,6 +100,10 @@ impl LioPort for LioAdapter {
 
     fn backstore(&mut self, name: &Word) -> Result<Option<Backstore>, LioError> {
         self.configfs.fileio(name.as_str())
+    }
+
+    fn lun(&mut self, number: u16) -> Result<Option<LunEntry>, LioError> {
+        self.configfs.lun(&self.tpg_path, number)
     }
 
     fn apply(&mut self, step: &Step) -> Result<String, LioError> {

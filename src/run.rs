@@ -2,7 +2,7 @@
 
 use crate::config::{self, Loaded, Settings, Sources};
 use crate::ims::ImsClient;
-use crate::lio::{LioAdapter, LioTarget};
+use crate::lio::LioAdapter;
 use crate::lock::{InstanceLock, LockError};
 use crate::mount::S3fsMount;
 use crate::s3::S3Client;
@@ -112,8 +112,12 @@ async fn daemon(
     loop {
         let cast = start(&settings, world, Some(cadence(&settings)))?;
         info!(
-            event = "started", version = env!("CARGO_PKG_VERSION"), iqn = settings.lio.iqn,
-            bucket = settings.s3.bucket, simulated = world == World::Simulated, "the agent runs"
+            event = "started",
+            version = env!("CARGO_PKG_VERSION"),
+            iqn = settings.lio.iqn,
+            bucket = settings.s3.bucket,
+            simulated = world == World::Simulated,
+            "the agent runs"
         );
         notify::ready();
         let next = serve(&cast, &settings, sources, &mut signals, level).await;
@@ -196,14 +200,13 @@ fn start(settings: &Settings, world: World, cadence: Option<Cadence>) -> Result<
         }
         World::Real => {
             let mount = settings.mount.path.to_string_lossy();
-            let target = LioTarget::new(&settings.lio).map_err(|error| RunError::Lio(Box::new(error)))?;
+            let lio = LioAdapter::new(&settings.lio).map_err(|error| RunError::Lio(Box::new(error)))?;
             let ports = Ports {
                 ims: ImsClient::new(&settings.ims).map_err(|error| RunError::Ims(Box::new(error)))?,
                 tokens: FileToken::new(settings.ims.token_file.clone()),
                 s3: S3Client::new(&settings.s3).map_err(|error| RunError::S3(Box::new(error)))?,
-                mount: S3fsMount::new(&settings.mount)
-                    .map_err(|error| RunError::Mount(Box::new(error)))?,
-                lio: move || LioAdapter::new(target.clone()),
+                mount: S3fsMount::new(&settings.mount).map_err(|error| RunError::Mount(Box::new(error)))?,
+                lio: move || lio.clone(),
             };
             Ok(Cast::start(ports, rules(settings, &settings.s3.bucket, &mount), suffix, cadence))
         }

@@ -193,6 +193,8 @@ impl<P: LioPort> Lio<P> {
             }
         }
         report.saved = self.save(plan, before, report.added + report.removed > 0);
+        // Between passes the daemon is everybody's: it serves one client at a time (R13).
+        self.port.end_session();
         report.duration_ms = millis(started);
         report
     }

@@ -1,5 +1,7 @@
 //! The rules R1..R12, each on a simulated site with all five actors alive.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 use actors::cast::{Cast, Ports};
 use actors::guard::{Hold, Limits};
 use actors::model::{Backstore, LunEntry, ObjectKey, Saved, Step};

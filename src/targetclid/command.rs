@@ -69,8 +69,8 @@ impl Target {
         let Target { iqn, tpg } = self;
         Command::new(match step {
             Step::Refresh => "/ refresh".to_owned(),
-            Step::DeleteLun { lun } => format!("/iscsi/{iqn}/tpg{tpg}/luns delete {lun}"),
-            Step::DeleteBackstore { name } => format!("/backstores/fileio delete {name}"),
+            Step::DeleteLun { lun, .. } => format!("/iscsi/{iqn}/tpg{tpg}/luns delete {lun}"),
+            Step::DeleteBackstore { name, .. } => format!("/backstores/fileio delete {name}"),
             Step::CreateBackstore { name, file, wwn } => {
                 format!("/backstores/fileio create name={name} file_or_dev={file} write_back=false wwn={wwn}")
             }
@@ -114,8 +114,8 @@ mod tests {
             },
             Step::AliasModel { name: a() },
             Step::CreateLun { lun: 300, name: a() },
-            Step::DeleteLun { lun: 7 },
-            Step::DeleteBackstore { name: word("0d1e00000000001") },
+            Step::DeleteLun { lun: 7, name: a() },
+            Step::DeleteBackstore { name: word("0d1e00000000001"), wwn: a() },
         ];
         for step in steps {
             assert!(known(&line(&step)), "{}", line(&step));

@@ -38,6 +38,13 @@ pub struct Session {
     stream: Option<UnixStream>,
 }
 
+/// A clone is a session of its own, not connected yet.
+impl Clone for Session {
+    fn clone(&self) -> Self {
+        Session::new(&self.socket)
+    }
+}
+
 /// How an exchange ends that has no answer.
 #[derive(Debug, thiserror::Error)]
 enum Failure {

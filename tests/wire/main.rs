@@ -1,4 +1,8 @@
-//! The adapters against real servers and sockets.
+//! The adapters against real servers and sockets in this process.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-#[cfg(test)]
+mod ims;
+mod s3;
+mod site;
 mod targetclid;
+mod tls;

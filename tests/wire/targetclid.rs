@@ -284,8 +284,8 @@ fn r9_each_step_is_the_request_that_was_recorded() {
         },
         Step::AliasModel { name: a() },
         Step::CreateLun { lun: 300, name: a() },
-        Step::DeleteLun { lun: 7 },
-        Step::DeleteBackstore { name: word("0d1e00000000001") },
+        Step::DeleteLun { lun: 7, name: word("0d1e00000000001") },
+        Step::DeleteBackstore { name: word("0d1e00000000001"), wwn: word("0000000000000000000000000000001") },
         Step::Refresh,
     ];
     let said: Vec<_> = steps.iter().map(|step| lio.apply(step).unwrap()).collect();

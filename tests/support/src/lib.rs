@@ -1,4 +1,8 @@
-//! The other ends of the wire: scripted peers and recorded worlds.
+//! The other ends of the wire: servers and scripted peers for the wire tests, and the node of the VM tests.
 
+pub mod canned;
 pub mod configfs;
+pub mod node;
+pub mod s3;
 pub mod targetclid;
+pub mod tls;

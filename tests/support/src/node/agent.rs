@@ -78,7 +78,18 @@ impl Agent {
     pub fn events(&self) -> Vec<Value> {
         let lines = run(
             "journalctl",
-            &["-q", "-o", "json", "--after-cursor", &self.cursor, "-u", UNIT, "-t", "sbps-marshal", "--no-pager"],
+            &[
+                "-q",
+                "-o",
+                "json",
+                "--after-cursor",
+                &self.cursor,
+                "-u",
+                UNIT,
+                "-t",
+                "sbps-marshal",
+                "--no-pager",
+            ],
         );
         let line = |line: &str| -> Option<Value> {
             let entry: Value = serde_json::from_str(line).expect("a journal entry");

@@ -67,8 +67,7 @@ impl Bucket {
                 let part = self.client.upload_part().bucket(BUCKET).key(key).upload_id(&upload);
                 let part = part.part_number(number).body(ByteStream::from(chunk.to_vec())).send().await;
                 let etag = part.expect("a part").e_tag.expect("the part's ETag");
-                completed =
-                    completed.parts(CompletedPart::builder().part_number(number).e_tag(etag).build());
+                completed = completed.parts(CompletedPart::builder().part_number(number).e_tag(etag).build());
             }
             let done = self.client.complete_multipart_upload().bucket(BUCKET).key(key).upload_id(upload);
             let done = done.multipart_upload(completed.build()).send().await.expect("the whole upload");

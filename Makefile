@@ -1,0 +1,50 @@
+# sbps-marshal: `make help` says what there is.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.PHONY: help demo test test-host test-lio lint bench build setup image clean
+
+export CARGO_TERM_COLOR ?= auto
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+# The one binary of all lio_* tests, as cargo has just named it.
+LIO_TEST = $$(cargo test --no-run --test lio --message-format=json 2>/dev/null | sed -n 's/.*"executable":"\([^"]*\)".*/\1/p' | tail -n 1)
+VM = tests/vm/run
+VM_FILES = --bin $(TARGET)/debug/sbps-marshal --file systemd/sbps-marshal.service
+
+help: ## what there is
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+demo: setup build image ## the main job in a throw-away VM: images become LUNs that an initiator mounts
+	$(VM) demo $(VM_FILES) --bin "$(LIO_TEST):lio" -- sh -c 'site up && lio demo --nocapture --test-threads=1'
+
+test: test-host test-lio ## all tests: unit, property, wire, and in the VM
+
+test-host: setup ## the tests that need no VM
+	cargo test --workspace
+
+test-lio: setup build image ## the tests on a real kernel, in the VM; LIO_FILTER=name runs some of them
+	$(VM) lio $(VM_FILES) --bin "$(LIO_TEST):lio" -- sh -c 'site up && lio --test-threads=1 $(LIO_FILTER)'
+
+lint: setup ## format, clippy with warnings denied, and what the inside may depend on
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	tests/lint-inside
+	for script in tests/vm/setup tests/vm/image tests/vm/rootfs tests/vm/run tests/lint-inside .ci/run; do bash -n $$script; done
+
+bench: setup image ## times and counts in the VM; writes bench/RESULTS.md
+	cargo build --release
+	cargo build --tests --test lio
+	bench/run
+
+build:
+	cargo build --workspace
+	cargo test --no-run --test lio
+
+setup:
+	@tests/vm/setup
+
+image:
+	@tests/vm/image >/dev/null
+
+clean: ## everything built here, but not the cached VM image
+	cargo clean

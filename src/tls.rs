@@ -1,0 +1,159 @@
+//! Whom the HTTPS clients trust, in one place: the system's roots and the site's own bundle. There is one TLS stack,
+//! rustls on aws-lc-rs, and no insecure mode.
+
+use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
+use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
+use rustls::crypto::aws_lc_rs;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use rustls::{ClientConfig, RootCertStore};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// The roots, read and checked.
+pub struct Trust {
+    roots: RootCertStore,
+    /// Whether the system has any: the SDK, which reads them itself, takes none for a mistake.
+    system: bool,
+    bundle: Vec<u8>,
+}
+
+impl Trust {
+    /// The system's roots, and every certificate of the bundle if there is one.
+    pub fn load(ca_bundle: Option<&Path>) -> Result<Self, TlsError> {
+        let found = rustls_native_certs::load_native_certs();
+        for error in &found.errors {
+            tracing::warn!(%error, "a CA certificate of the system cannot be read");
+        }
+        let mut roots = RootCertStore::empty();
+        let (system, _) = roots.add_parsable_certificates(found.certs);
+        let bundle = match ca_bundle {
+            Some(path) => add_bundle(&mut roots, path)?,
+            None => Vec::new(),
+        };
+        if roots.is_empty() {
+            tracing::warn!("no CA is trusted, so https will fail: install ca-certificates or set ca_bundle");
+        }
+        Ok(Trust { roots, system: system > 0, bundle })
+    }
+
+    /// A builder of reqwest clients that trust these roots.
+    pub fn reqwest(&self) -> Result<reqwest::ClientBuilder, TlsError> {
+        let tls = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+            .with_safe_default_protocol_versions()
+            .map_err(|source| TlsError::Setup { source: source.into() })?
+            .with_root_certificates(self.roots.clone())
+            .with_no_client_auth();
+        Ok(reqwest::Client::builder().tls_backend_preconfigured(tls))
+    }
+
+    /// The AWS SDK's HTTP client, trusting these roots. It takes certificates as PEM only and panics on bad ones:
+    /// [`Trust::load`] has checked them. Without an explicit proxy it uses none.
+    pub fn aws(&self) -> Result<aws_sdk_s3::config::SharedHttpClient, TlsError> {
+        let store = TrustStore::empty().with_native_roots(self.system);
+        let store = store.with_pem_certificate(self.bundle.as_slice());
+        let context = TlsContext::builder()
+            .with_trust_store(store)
+            .build()
+            .map_err(|source| TlsError::Setup { source: source.into() })?;
+        Ok(aws_smithy_http_client::Builder::new()
+            .tls_provider(Provider::Rustls(CryptoMode::AwsLc))
+            .tls_context(context)
+            .build_https())
+    }
+}
+
+/// Every certificate of the file is added, or none is: half a bundle would fail later and elsewhere.
+fn add_bundle(roots: &mut RootCertStore, path: &Path) -> Result<Vec<u8>, TlsError> {
+    let unusable = |problem: String| TlsError::Bundle { path: path.to_owned(), problem };
+    let bundle =
+        std::fs::read(path).map_err(|source| TlsError::Unreadable { path: path.to_owned(), source })?;
+    let mut count = 0;
+    for certificate in CertificateDer::pem_slice_iter(&bundle) {
+        count += 1;
+        certificate
+            .map_err(|error| error.to_string())
+            .and_then(|certificate| roots.add(certificate).map_err(|error| error.to_string()))
+            .map_err(|problem| unusable(format!("has a bad certificate, number {count}: {problem}")))?;
+    }
+    if count == 0 {
+        return Err(unusable("holds no certificate".to_owned()));
+    }
+    Ok(bundle)
+}
+
+/// Why there is no trust to start with.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    /// The bundle cannot be read.
+    #[error("ca_bundle {} cannot be read: correct the path, or remove the setting", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The bundle is not one.
+    #[error(
+        "ca_bundle {} {problem}: put the site's CA there as PEM (-----BEGIN CERTIFICATE-----), or remove the setting",
+        path.display()
+    )]
+    Bundle {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// A client cannot be made.
+    #[error("the HTTPS client cannot be set up")]
+    Setup {
+        /// Why.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(content: &str) -> String {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("ca.pem");
+        std::fs::write(&path, content).unwrap();
+        let message = Trust::load(Some(&path)).err().unwrap().to_string();
+        assert!(message.contains(path.to_str().unwrap()), "{message}");
+        assert!(message.contains("remove the setting"), "{message}");
+        message
+    }
+
+    #[test]
+    fn a_missing_bundle_is_refused_with_its_path_and_the_remedy() {
+        let message = Trust::load(Some(Path::new("/no/such/ca.pem"))).err().unwrap().to_string();
+        assert!(message.contains("/no/such/ca.pem cannot be read: correct the path"), "{message}");
+    }
+
+    #[test]
+    fn an_empty_bundle_is_refused() {
+        assert!(refusal("").contains("holds no certificate"));
+    }
+
+    #[test]
+    fn a_bundle_that_is_not_pem_is_refused() {
+        assert!(refusal("site-ca.der, base64 to follow").contains("holds no certificate"));
+    }
+
+    #[test]
+    fn a_bundle_with_a_torn_certificate_is_refused() {
+        let torn = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+        assert!(refusal(torn).contains("bad certificate, number 1"));
+    }
+
+    #[test]
+    fn without_a_bundle_both_clients_are_made_from_the_systems_roots() {
+        let trust = Trust::load(None).unwrap();
+        assert!(trust.reqwest().unwrap().build().is_ok());
+        assert!(trust.aws().is_ok());
+    }
+}

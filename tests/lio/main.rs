@@ -1,0 +1,9 @@
+//! The agent on a real kernel: LIO, targetclid, s3fs, an S3 server, systemd and open-iscsi, in the throw-away VM.
+//! Run by `make test` and `make demo`; every test begins by resetting the VM's site, so they run one by one.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod bad_input;
+mod demo;
+mod foreign;
+mod session;
+mod takeover;

@@ -1,0 +1,142 @@
+//! The agent beside targetclid, other tools, systemd and its own commands.
+
+use std::time::{Duration, Instant};
+use support::node::{Agent, IQN, MOUNT, Node, luns, run, squashfs, wait_for};
+
+fn node_with(count: u32) -> Node {
+    let node = Node::fresh();
+    let image = squashfs(1, 64);
+    for n in 0..count {
+        node.add_image(&format!("{n:08x}-0000-4000-8000-000000000000"), &image, 0, true);
+    }
+    node
+}
+
+#[test]
+fn lio_what_another_hand_removed_comes_back_under_its_number_although_the_daemons_tree_is_stale() {
+    let node = node_with(3);
+    let agent = Agent::start(&node, "");
+    agent.wait_until_converged(3, 120);
+    let before = luns();
+    let (number, lun) = before.first_key_value().unwrap();
+    run("targetcli", &[&format!("/iscsi/{IQN}/tpg1/luns"), "delete", &number.to_string()]);
+    run("targetcli", &["/backstores/fileio", "delete", &lun.name]);
+    assert_eq!(luns().len(), 2);
+    agent.reload();
+    agent.wait_for_pass("it is back", 60, 0, |pass| pass["added"] == 1);
+    assert_eq!(luns()[number].wwn, lun.wwn);
+}
+
+#[test]
+fn lio_a_daemon_that_is_restarted_in_between_is_found_again() {
+    let node = node_with(1);
+    let agent = Agent::start(&node, "");
+    agent.wait_until_converged(1, 120);
+    run("systemctl", &["restart", "targetclid.service"]);
+    let image = squashfs(2, 64);
+    node.add_image("00000009-0000-4000-8000-000000000000", &image, 0, true);
+    agent.wait_until_converged(2, 60);
+}
+
+#[test]
+fn lio_r13_between_passes_another_client_is_served_and_the_daemon_can_be_stopped() {
+    let node = node_with(2);
+    let agent = Agent::start(&node, "");
+    agent.wait_until_converged(2, 120);
+    wait_for("nobody holds the session", Duration::from_secs(30), || {
+        let clients = run("ss", &["-xH", "state", "connected", "src", "/run/targetclid.sock"]);
+        clients.trim().is_empty().then_some(())
+    });
+    let begun = Instant::now();
+    run("systemctl", &["stop", "targetclid.service"]);
+    assert!(begun.elapsed() < Duration::from_secs(10), "targetclid could not be stopped at once");
+}
+
+#[test]
+fn lio_r12_a_second_instance_is_refused_and_named() {
+    let node = node_with(1);
+    let agent = Agent::start(&node, "");
+    agent.wait_until_converged(1, 120);
+    let second = Agent::command(&["run", "--once"]);
+    let said = String::from_utf8_lossy(&second.stderr).into_owned();
+    assert_eq!(second.status.code(), Some(1));
+    assert!(said.contains(&format!("process {}", agent.property("MainPID"))), "{said}");
+}
+
+#[test]
+fn lio_a_dry_run_says_what_would_change_changes_nothing_and_once_says_whether_it_converged() {
+    let node = node_with(2);
+    Agent::install(&node, "");
+    let plan = Agent::command(&["plan", "--json"]);
+    let plan: serde_json::Value = serde_json::from_slice(&plan.stdout).unwrap();
+    assert_eq!((plan["changes"].as_array().unwrap().len(), luns().len()), (2, 0));
+    assert_eq!(plan["changes"][0]["action"], "project");
+    let text = String::from_utf8(Agent::command(&["plan"]).stdout).unwrap();
+    assert!(text.contains("2 to change"), "{text}");
+
+    assert_eq!(Agent::command(&["run", "--once"]).status.code(), Some(0));
+    assert_eq!(luns().len(), 2);
+    // A removal needs a second look: one pass cannot converge.
+    node.ims.tag("00000000-0000-4000-8000-000000000000", false);
+    assert_eq!(Agent::command(&["run", "--once"]).status.code(), Some(3));
+    assert_eq!(luns().len(), 2);
+}
+
+#[test]
+fn lio_sighup_takes_a_new_configuration_and_keeps_the_old_one_if_the_new_is_bad() {
+    let node = node_with(1);
+    node.add_pe("PE/a.squashfs", &squashfs(2, 64));
+    let agent = Agent::start(&node, "pe.suffix = \".other\"");
+    agent.wait_until_converged(1, 120);
+    let pid = agent.property("MainPID");
+
+    Agent::configure(&node, "pe.suffix = 7.5.3");
+    let check = Agent::command(&["check-config"]);
+    let said = String::from_utf8_lossy(&check.stderr).into_owned();
+    assert_eq!(check.status.code(), Some(1));
+    assert!(said.contains("/etc/sbps-marshal/config.toml"), "{said}");
+    agent.reload();
+    wait_for("the bad configuration is refused", Duration::from_secs(30), || {
+        agent.events_of("reload_refused").pop()
+    });
+
+    Agent::configure(&node, "");
+    assert_eq!(Agent::command(&["check-config"]).status.code(), Some(0));
+    agent.reload();
+    agent.wait_until_converged(2, 60);
+    assert_eq!(agent.property("MainPID"), pid, "the same process");
+}
+
+#[test]
+fn lio_sigterm_during_a_long_pass_finishes_the_step_and_ends_the_session() {
+    let node = node_with(40);
+    let agent = Agent::start(&node, "");
+    wait_for("the pass is under way", Duration::from_secs(120), || (luns().len() >= 2).then_some(()));
+    agent.stop();
+    let begun = luns().len();
+    assert!(begun < 40, "the pass had ended already");
+    // Nothing half done: every backstore has its LUN, and the daemon serves the next client.
+    let backstores = std::fs::read_dir("/sys/kernel/config/target/core").unwrap();
+    let stores =
+        backstores.filter(|hba| hba.as_ref().unwrap().file_name().to_string_lossy().starts_with("fileio_"));
+    assert!(stores.count() - begun <= 1);
+    run("targetcli", &["ls", "/backstores/fileio", "1"]);
+    assert_eq!(Agent::command(&["run", "--once"]).status.code(), Some(0));
+    assert_eq!(luns().len(), 40);
+}
+
+#[test]
+fn lio_r2_a_mount_that_is_gone_removes_nothing() {
+    let node = node_with(2);
+    let agent = Agent::start(&node, "");
+    agent.wait_until_converged(2, 120);
+    let before = luns();
+    run("umount", &["-l", MOUNT]);
+    // An empty folder is there now; the image is even untagged, and still nothing is known for sure.
+    node.ims.tag("00000000-0000-4000-8000-000000000000", false);
+    let seen = agent.passes();
+    agent.reload();
+    agent.wait_for_pass("a pass without the mount", 60, seen, |pass| pass["unknown"] == "mount:not_mounted");
+    agent.wait_for_pass("another one", 60, seen + 1, |pass| pass["unknown"] == "mount:not_mounted");
+    assert_eq!(luns(), before);
+}
