@@ -2,7 +2,10 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-host test-lio lint bench build setup image clean
+.PHONY: help demo test test-host test-lio lint bench install build setup image clean
+
+PREFIX ?= /usr
+UNITDIR ?= /usr/lib/systemd/system
 
 export CARGO_TERM_COLOR ?= auto
 TARGET := $(or $(CARGO_TARGET_DIR),target)
@@ -35,6 +38,13 @@ bench: setup image ## times and counts in the VM; writes bench/RESULTS.md
 	cargo build --release
 	cargo build --tests --test lio
 	bench/run
+
+install: ## the release build into $(DESTDIR)$(PREFIX), with its unit and commented defaults
+	cargo build --release --bin sbps-marshal
+	install -D -m 0755 $(TARGET)/release/sbps-marshal $(DESTDIR)$(PREFIX)/bin/sbps-marshal
+	install -D -m 0644 systemd/sbps-marshal.service $(DESTDIR)$(UNITDIR)/sbps-marshal.service
+	install -D -m 0644 systemd/config.d/00-defaults.toml $(DESTDIR)/etc/sbps-marshal/conf.d/00-defaults.toml
+	install -D -m 0644 README.md $(DESTDIR)$(PREFIX)/share/doc/sbps-marshal/README.md
 
 build:
 	cargo build --workspace

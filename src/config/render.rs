@@ -69,6 +69,22 @@ mod tests {
         assert_eq!(std::fs::read_to_string(path).unwrap(), default_file());
     }
 
+    /// The same for the table between the README's two marks.
+    #[test]
+    fn the_readme_has_the_table_as_it_is_rendered() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
+        let readme = std::fs::read_to_string(path).unwrap();
+        let (before, rest) = readme.split_once("<!-- keys").unwrap();
+        let (mark, rest) = rest.split_once("-->").unwrap();
+        let (_, after) = rest.split_once("<!-- /keys -->").unwrap();
+        let table = markdown_table();
+        let wanted = format!("{before}<!-- keys{mark}-->\n\n{table}\n<!-- /keys -->{after}");
+        if std::env::var_os("UPDATE").is_some() {
+            std::fs::write(path, &wanted).unwrap();
+        }
+        assert_eq!(std::fs::read_to_string(path).unwrap(), wanted);
+    }
+
     #[test]
     fn the_table_for_people_has_every_key_in_one_row_of_five_cells() {
         let table = markdown_table();
