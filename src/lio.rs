@@ -81,7 +81,7 @@ impl LioAdapter {
     /// The daemon walks its whole tree for these two, however small the change was.
     fn limit(&self, step: &Step) -> Duration {
         match step {
-            Step::Refresh | Step::SaveConfig => self.tree_timeout,
+            Step::Refresh | Step::SaveConfig | Step::SaveConfigAlone => self.tree_timeout,
             _ => self.command_timeout,
         }
     }

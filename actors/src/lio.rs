@@ -4,7 +4,7 @@
 //! nothing: every step is judged by what configfs shows afterwards.
 
 use crate::guard::{self, Save};
-use crate::model::{Actual, Backstore, Cause, Inventory, LunEntry, Saved, Snapshot, Source, Step};
+use crate::model::{Actual, Backstore, Cause, Inventory, LunEntry, Snapshot, Source, Step};
 use crate::plan::{Action, Change, Plan};
 use crate::ports::{LioError, LioPort};
 use crate::word::Word;
@@ -229,20 +229,20 @@ impl<P: LioPort> Lio<P> {
     }
 
     fn write_save(&mut self) -> SaveOutcome {
-        let answer = match self.port.apply(&Step::SaveConfig) {
-            Ok(answer) => answer,
-            Err(error) => return SaveOutcome::Failed(error.to_string()),
-        };
-        match self.port.observe() {
-            Ok(after) if matches!(&after.saved, Saved::Readable(saved) if *saved == after.inventory()) => {
-                self.left = Some(after.inventory());
-                SaveOutcome::Written
+        let mut answers = Vec::new();
+        for step in [Step::SaveConfig, Step::SaveConfigAlone] {
+            match self.port.apply(&step).and_then(|answer| Ok((answer, self.port.observe()?))) {
+                Ok((_, after)) if after.is_saved() => {
+                    self.left = Some(after.inventory());
+                    return SaveOutcome::Written;
+                }
+                Ok((answer, _)) => answers.push(answer),
+                Err(error) => return SaveOutcome::Failed(error.to_string()),
             }
-            Ok(_) => SaveOutcome::Failed(format!(
-                "saveconfig.json does not say what configfs shows; targetclid answered {answer:?}"
-            )),
-            Err(error) => SaveOutcome::Failed(error.to_string()),
         }
+        SaveOutcome::Failed(format!(
+            "saveconfig.json does not say what configfs shows; targetclid answered {answers:?}"
+        ))
     }
 
     fn observe_after(&mut self, before: &Actual, changed: bool) -> Result<Actual, LioError> {
@@ -290,7 +290,7 @@ fn shows(port: &mut impl LioPort, step: &Step, change: &Change) -> Result<bool, 
     };
     let leads_to = |live: LunEntry, name: &Word| live.plugin == "fileio" && live.name == name.as_str();
     match step {
-        Step::Refresh | Step::SaveConfig => Ok(false),
+        Step::Refresh | Step::SaveConfig | Step::SaveConfigAlone => Ok(false),
         Step::CreateBackstore { name, file, wwn } => {
             absent_or_ours(port.backstore(name)?.map(|live| is_whole(&live, file, wwn, &change.action)))
         }

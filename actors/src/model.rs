@@ -294,6 +294,11 @@ impl Actual {
         }
     }
 
+    /// Whether the next boot would bring back what is live (R11).
+    pub fn is_saved(&self) -> bool {
+        matches!(&self.saved, Saved::Readable(saved) if *saved == self.inventory())
+    }
+
     /// The LUNs of a backstore, in any target.
     pub fn luns_of<'a>(&'a self, plugin: &'a str, name: &'a str) -> impl Iterator<Item = &'a LunEntry> {
         self.luns.iter().filter(move |lun| lun.plugin == plugin && lun.name == name)
@@ -350,8 +355,11 @@ pub enum Step {
         /// The backstore's name.
         name: Word,
     },
-    /// Writes saveconfig.json.
+    /// Writes saveconfig.json; targetcli first keeps a copy of the old one, 10 at most.
     SaveConfig,
+    /// The same without the copy. Where no plain `targetcli` has ever run, targetclid has no `max_backup_files` and
+    /// the copying fails: every save but the very first.
+    SaveConfigAlone,
 }
 
 impl fmt::Display for Step {
@@ -364,6 +372,7 @@ impl fmt::Display for Step {
             Step::AliasModel { name } => write!(f, "set emulate_model_alias of {name}"),
             Step::CreateLun { lun, name } => write!(f, "create LUN {lun} for {name}"),
             Step::SaveConfig => f.write_str("saveconfig"),
+            Step::SaveConfigAlone => f.write_str("saveconfig without a backup"),
         }
     }
 }

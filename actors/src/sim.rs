@@ -39,6 +39,8 @@ pub struct Faults {
     pub ignored: BTreeSet<String>,
     /// targetclid does not answer.
     pub targetclid: bool,
+    /// targetclid cannot keep a copy of the old saveconfig.json, and so writes no new one.
+    pub backups: bool,
 }
 
 /// A whole site.
@@ -240,7 +242,10 @@ impl Site {
     fn obey(&mut self, step: &Step) -> String {
         match step {
             Step::Refresh => {}
-            Step::SaveConfig => self.actual.saved = Saved::Readable(self.actual.inventory()),
+            Step::SaveConfig if self.faults.backups => return "int() argument must be a string".into(),
+            Step::SaveConfig | Step::SaveConfigAlone => {
+                self.actual.saved = Saved::Readable(self.actual.inventory())
+            }
             Step::DeleteLun { lun, .. } => {
                 self.actual.luns.retain(|live| !(live.tpg == TPG && live.lun == *lun));
             }

@@ -379,6 +379,14 @@ async fn r11_a_save_that_would_forget_foreign_luns_is_refused() {
 }
 
 #[actix::test]
+async fn r11_where_targetclid_cannot_keep_a_backup_the_save_is_made_without_one() {
+    let sim = Sim::small_site();
+    sim.site().faults.backups = true;
+    let node = Node::new(sim);
+    assert_eq!(node.pass().await.summary.save, "written");
+}
+
+#[actix::test]
 async fn r11_a_torn_saveconfig_does_not_stop_a_pass() {
     let sim = Sim::small_site();
     sim.site().actual.saved = Saved::Unreadable("EOF".into());

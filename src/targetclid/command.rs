@@ -81,7 +81,16 @@ impl Target {
                 "/iscsi/{iqn}/tpg{tpg}/luns create storage_object=/backstores/fileio/{name} lun={lun} add_mapped_luns=false"
             ),
             Step::SaveConfig => format!("/ saveconfig savefile={save_file}"),
+            Step::SaveConfigAlone => format!("/ saveconfig savefile={}", not_the_default(save_file)),
         })
+    }
+}
+
+/// The same file by another name. The daemon makes backups only if the name is letter by letter its default.
+fn not_the_default(save_file: &Word) -> String {
+    match save_file.as_str().rsplit_once('/') {
+        Some((folder, file)) => format!("{folder}/./{file}"),
+        None => format!("./{save_file}"),
     }
 }
 
@@ -127,6 +136,8 @@ mod tests {
     fn refresh_and_saveconfig_work_at_the_root_wherever_the_session_is() {
         assert_eq!(line(&Step::Refresh), "/ refresh");
         assert_eq!(line(&Step::SaveConfig), "/ saveconfig savefile=/etc/rtslib-fb-target/saveconfig.json");
+        let alone = "/ saveconfig savefile=/etc/rtslib-fb-target/./saveconfig.json";
+        assert_eq!(line(&Step::SaveConfigAlone), alone);
     }
 
     #[test]

@@ -109,12 +109,12 @@ fn lio_sighup_takes_a_new_configuration_and_keeps_the_old_one_if_the_new_is_bad(
 
 #[test]
 fn lio_sigterm_during_a_long_pass_finishes_the_step_and_ends_the_session() {
-    let node = node_with(40);
+    let node = node_with(12);
     let agent = Agent::start(&node, "");
-    wait_for("the pass is under way", Duration::from_secs(120), || (luns().len() >= 2).then_some(()));
+    wait_for("the pass is under way", Duration::from_secs(120), || (!luns().is_empty()).then_some(()));
     agent.stop();
     let begun = luns().len();
-    assert!(begun < 40, "the pass had ended already");
+    assert!(begun < 12, "the pass had ended already");
     // Nothing half done: every backstore has its LUN, and the daemon serves the next client.
     let backstores = std::fs::read_dir("/sys/kernel/config/target/core").unwrap();
     let stores =
@@ -122,7 +122,7 @@ fn lio_sigterm_during_a_long_pass_finishes_the_step_and_ends_the_session() {
     assert!(stores.count() - begun <= 1);
     run("targetcli", &["ls", "/backstores/fileio", "1"]);
     assert_eq!(Agent::command(&["run", "--once"]).status.code(), Some(0));
-    assert_eq!(luns().len(), 40);
+    assert_eq!(luns().len(), 12);
 }
 
 #[test]
