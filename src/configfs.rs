@@ -49,7 +49,9 @@ impl Configfs {
     /// One fileio backstore; `None` if there is none of this name.
     pub fn fileio(&self, name: &str) -> Result<Option<Backstore>, LioError> {
         for (plugin, hba) in self.hbas()? {
+            // Each of the others would answer every one of its files with "not found": it is asked once.
             if plugin == "fileio"
+                && present(at(&hba.join(name), |folder| fs::metadata(folder)))?.is_some()
                 && let Some(found) = backstore(&plugin, &hba, name)?
             {
                 return Ok(Some(found));
