@@ -35,8 +35,8 @@ lint: setup ## format, clippy with warnings denied, and what the inside may depe
 	for script in tests/vm/setup tests/vm/image tests/vm/rootfs tests/vm/run tests/lint-inside .ci/run; do bash -n $$script; done
 
 bench: setup image ## times and counts in the VM; writes bench/RESULTS.md
-	cargo build --release
-	cargo build --tests --test lio
+	cargo build --release --bin sbps-marshal
+	cargo build --bench lio
 	bench/run
 
 install: ## the release build into $(DESTDIR)$(PREFIX), with its unit and commented defaults

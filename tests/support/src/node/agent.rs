@@ -136,7 +136,8 @@ impl Drop for Agent {
     }
 }
 
-fn cursor() -> String {
+/// Where the journal is now.
+pub(super) fn cursor() -> String {
     let shown = run("journalctl", &["-q", "-n", "1", "--show-cursor", "-o", "cat", "--no-pager"]);
     let cursor = shown.lines().find_map(|line| line.strip_prefix("-- cursor: "));
     cursor.expect("a journal cursor").to_owned()

@@ -4,6 +4,7 @@
 mod agent;
 mod bucket;
 mod execs;
+mod follow;
 mod ims;
 mod initiator;
 mod kernel;
@@ -11,6 +12,7 @@ mod kernel;
 pub use agent::{Agent, Summary};
 pub use bucket::Bucket;
 pub use execs::Execs;
+pub use follow::{Event, Follow};
 pub use ims::Ims;
 pub use initiator::{Disk, Initiator, sha256_of_tree};
 pub use kernel::{Lun, Target, luns};

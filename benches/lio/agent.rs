@@ -1,0 +1,141 @@
+//! This agent's way: the daemon under systemd, as it is shipped.
+
+use std::time::Duration;
+use support::node::{Agent, Event, Execs, Follow, Node};
+
+/// No pass of its own falls into a measurement.
+const QUIET: &str = "scan.frequency = 86400\nscan.tag_frequency = 86400\n";
+/// The largest target takes minutes on an emulated CPU.
+const PATIENCE: Duration = Duration::from_secs(1800);
+/// What the bench itself starts.
+const OURS: [&str; 3] = ["timeout", "systemctl", "journalctl"];
+
+/// The agent with its log.
+pub struct Bench {
+    /// Stopped when dropped.
+    _agent: Agent,
+    log: Follow,
+    pid: String,
+    fill: Fill,
+}
+
+/// What an empty target took.
+#[derive(Clone)]
+pub struct Fill {
+    /// From the start of the process to the first LUN's first command.
+    pub look: f64,
+    /// Of each LUN, in the order in which they came.
+    pub created_ms: Vec<u64>,
+    /// All that LIO took.
+    pub apply: f64,
+    /// From the start of the process to "converged".
+    pub total: f64,
+    /// Programs that were started from the agent itself on, but for the bench's own.
+    pub programs: Vec<String>,
+}
+
+/// What one more image took, in a pass of its own.
+pub struct Alone {
+    /// From the signal to "converged".
+    pub total: f64,
+    /// Commands and what they took, the agent's reading of configfs included.
+    pub commands: Vec<(&'static str, f64)>,
+}
+
+impl Bench {
+    /// Starts the agent on an empty target and waits until it has converged.
+    pub fn fill(node: &Node, execs: &Execs) -> Self {
+        configure("bench", QUIET);
+        configure("level", "");
+        let log = Follow::from_now();
+        let before = execs.started().len();
+        let agent = Agent::start(node, "");
+        let events = log.until("pass_summary", PATIENCE);
+        let mut programs = execs.started().split_off(before);
+        let start = programs.iter().position(|program| program.ends_with("/sbps-marshal"));
+        programs.drain(..start.expect("the agent among the programs"));
+        programs.retain(|program| !ours(program));
+        let end = events.last().expect("the summary");
+        assert_eq!(end.fields["result"], "converged", "{}", end.fields);
+        let started = agent.property("ExecMainStartTimestampMonotonic").parse().expect("microseconds");
+        let apply = millis(&end.fields["apply_ms"]) as f64 / 1e3;
+        let added = events.iter().filter(|event| event.fields["event"] == "lun_added");
+        let total = seconds(started, end.micros);
+        let created_ms = added.map(|event| millis(&event.fields["duration_ms"])).collect();
+        let fill = Fill { look: total - apply, created_ms, apply, total, programs };
+        let pid = agent.property("MainPID");
+        Bench { _agent: agent, log, pid, fill }
+    }
+
+    /// What the first pass took.
+    pub fn filled(&self) -> Fill {
+        self.fill.clone()
+    }
+
+    /// Causes a pass, without starting a program for it; its events, from the signal's on.
+    pub fn pass(&self) -> Vec<Event> {
+        let pid = rustix::process::Pid::from_raw(self.pid.parse().expect("a pid")).expect("a pid");
+        rustix::process::kill_process(pid, rustix::process::Signal::HUP).expect("SIGHUP");
+        let mut events = self.log.until("pass_summary", PATIENCE);
+        let resync = events.iter().position(|event| event.fields["event"] == "resync");
+        events.drain(..resync.unwrap_or(0));
+        assert_eq!(events.last().expect("the summary").fields["result"], "converged");
+        events
+    }
+
+    /// The agent's process.
+    pub fn pid(&self) -> &str {
+        &self.pid
+    }
+
+    /// Tags one more image; what its pass takes, command by command.
+    pub fn one_more(&self, node: &Node, id: &str) -> Alone {
+        // New settings start the actors anew, with a pass that changes nothing.
+        configure("level", "log.level = \"sbps_marshal::lio=debug,info\"\n");
+        self.pass();
+        node.ims.tag(id, true);
+        let events = self.pass();
+        let (first, last) = (&events[0], events.last().expect("the summary"));
+        assert_eq!(last.fields["added"], 1, "{}", last.fields);
+        Alone { total: seconds(first.micros, last.micros), commands: commands(&events) }
+    }
+}
+
+/// From one answer of targetclid to the next; to the first, from the last event before it.
+fn commands(events: &[Event]) -> Vec<(&'static str, f64)> {
+    let took = events.windows(2).filter_map(|pair| {
+        let command = pair[1].fields["command"].as_str()?;
+        Some((verb(command), seconds(pair[0].micros, pair[1].micros)))
+    });
+    took.collect()
+}
+
+/// What a command does.
+fn verb(command: &str) -> &'static str {
+    match command {
+        _ if command.contains(" saveconfig ") => "saveconfig",
+        _ if command.contains(" refresh") => "refresh",
+        _ if command.contains(" set attribute ") => "set alias",
+        _ if command.starts_with("/iscsi/") => "create LUN",
+        _ => "create backstore",
+    }
+}
+
+fn configure(name: &str, text: &str) {
+    let folder = "/etc/sbps-marshal/conf.d";
+    std::fs::create_dir_all(folder).expect("the configuration's folder");
+    std::fs::write(format!("{folder}/{name}.toml"), text).expect("the configuration");
+}
+
+fn ours(program: &str) -> bool {
+    OURS.iter().any(|ours| program.rsplit('/').next() == Some(ours))
+}
+
+fn millis(value: &serde_json::Value) -> u64 {
+    value.as_u64().expect("milliseconds")
+}
+
+/// Between two times of the same clock.
+pub fn seconds(from: u64, to: u64) -> f64 {
+    to.saturating_sub(from) as f64 / 1e6
+}

@@ -1,0 +1,83 @@
+//! How long the predecessor and this agent take to fill an empty target, and what a pass costs that changes nothing.
+//! Runs inside the throw-away VM (`make bench`); prints Markdown and leaves it in /vm/results/bench.md.
+//! The arguments are the numbers of images; without any, 25 100 200.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod agent;
+mod predecessor;
+mod report;
+mod steady;
+
+use report::{Point, Results};
+use support::node::{Execs, Image, Node, run, squashfs};
+
+/// Images that the predecessor adds to a full target: one more, and again.
+const SAMPLES: usize = 3;
+/// Passes without a change that are measured, one after the other.
+const STEADY: usize = 3;
+
+fn main() {
+    // `cargo bench` and `cargo test --benches` add flags of a harness that is not here.
+    let arguments = std::env::args().skip(1).filter(|argument| !argument.starts_with("--"));
+    let mut sizes: Vec<usize> = arguments.map(|n| n.parse().expect("a number of images")).collect();
+    if sizes.is_empty() {
+        sizes = vec![25, 100, 200];
+    }
+    remember_as_real_nodes_do();
+    // One for all: an emulated kernel does not always survive that a tracepoint is switched on (text_poke).
+    let execs = Execs::watch();
+    let content = squashfs(1, 64);
+    let largest = *sizes.last().expect("a number of images");
+
+    let smallest = sizes[0];
+    println!("the predecessor: an empty target, {smallest} images");
+    let (_, images) = site(smallest, 0, &content);
+    let predecessor_fill: Vec<_> = images.iter().map(|image| predecessor::project(image, &execs)).collect();
+
+    let mut points = Vec::new();
+    let mut steady = Vec::new();
+    let mut memory = Vec::new();
+    for &size in &sizes {
+        println!("the agent: an empty target, {size} images");
+        let (node, images) = site(size, SAMPLES + 1, &content);
+        let agent = agent::Bench::fill(&node, &execs);
+        let fill = agent.filled();
+        assert_eq!(fill.created_ms.len(), size, "one event for each LUN");
+        if size == largest {
+            println!("passes without a change, at {size} images");
+            steady = (0..STEADY).map(|_| steady::pass(&agent, &node, &execs)).collect();
+            memory = steady::memory(&agent);
+        }
+        println!("one more image, at {size} images");
+        let alone = agent.one_more(&node, &id(size));
+        drop(agent);
+        let one_more = images[size + 1..].iter().map(|image| predecessor::project(image, &execs)).collect();
+        points.push(Point { size, fill, alone, one_more });
+    }
+
+    let text = Results { predecessor_fill, points, steady, memory }.to_string();
+    println!("\n{text}");
+    std::fs::write("/vm/results/bench.md", text).expect("the results' folder");
+}
+
+/// An empty target, so many tagged images, and some more that are not.
+fn site(tagged: usize, untagged: usize, content: &[u8]) -> (Node, Vec<Image>) {
+    let node = Node::fresh();
+    let add = |n| node.add_image(&id(n), content, 0, n < tagged);
+    let images = (0..tagged + untagged).map(add).collect();
+    (node, images)
+}
+
+fn id(n: usize) -> String {
+    format!("{n:08x}-5392-41cf-b915-94f03a372d00")
+}
+
+/// The VM's s3fs forgets a file's size after a second, for the tests. Left so, each new backstore would cost five S3
+/// requests per old one, for the predecessor and the agent alike; nodes run with the default.
+fn remember_as_real_nodes_do() {
+    let unit = "/etc/systemd/system/s3fs-boot-images.service";
+    let text = std::fs::read_to_string(unit).expect("the unit of s3fs");
+    std::fs::write(unit, text.replace("stat_cache_expire=1", "stat_cache_expire=900"))
+        .expect("the unit of s3fs");
+    run("systemctl", &["daemon-reload"]);
+}

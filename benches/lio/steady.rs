@@ -1,0 +1,78 @@
+//! A pass that finds everything as it should be.
+
+use crate::agent::{self, Bench};
+use std::collections::BTreeMap;
+use std::fs;
+use std::time::Duration;
+use support::node::{Execs, Node};
+
+/// Those whose CPU time is told.
+pub const UNITS: [&str; 4] = ["sbps-marshal", "targetclid", "s3fs-boot-images", "versitygw"];
+
+/// What one pass took.
+pub struct Pass {
+    /// From `resync` to `pass_summary`.
+    pub wall_ms: f64,
+    /// User and system, of each unit.
+    pub cpu_ms: [f64; 4],
+    /// S3 requests by client and operation.
+    pub s3: BTreeMap<(&'static str, String), usize>,
+    /// Requests to IMS.
+    pub ims: usize,
+    /// Programs that the whole VM started.
+    pub programs: Vec<String>,
+}
+
+/// Causes and measures one pass.
+pub fn pass(agent: &Bench, node: &Node, execs: &Execs) -> Pass {
+    node.ims_requests();
+    let line = node.bucket.access_log(0).len();
+    let started = execs.started().len();
+    let before = UNITS.map(cpu_ms);
+    let events = agent.pass();
+    let after = UNITS.map(cpu_ms);
+    // The server logs a request after it has answered it.
+    std::thread::sleep(Duration::from_secs(1));
+    let (first, last) = (&events[0], events.last().expect("the summary"));
+    let mut s3 = BTreeMap::new();
+    for line in node.bucket.access_log(line) {
+        *s3.entry(request(&line)).or_insert(0) += 1;
+    }
+    Pass {
+        wall_ms: agent::seconds(first.micros, last.micros) * 1e3,
+        cpu_ms: std::array::from_fn(|unit| after[unit] - before[unit]),
+        s3,
+        ims: node.ims_requests(),
+        programs: execs.started().split_off(started),
+    }
+}
+
+/// The agent's memory as the kernel shows it: name and KiB.
+pub fn memory(agent: &Bench) -> Vec<(String, u64)> {
+    let status = fs::read_to_string(format!("/proc/{}/status", agent.pid())).expect("the agent's status");
+    let lines = status.lines().filter_map(|line| line.split_once(':'));
+    let found = lines.filter(|(name, _)| ["VmRSS", "RssAnon", "RssFile", "VmHWM"].contains(name));
+    found
+        .filter_map(|(name, value)| {
+            Some((name.to_owned(), value.trim_end_matches("kB").trim().parse().ok()?))
+        })
+        .collect()
+}
+
+/// The unit's CPU time so far; 0 if it does not run.
+fn cpu_ms(unit: &str) -> f64 {
+    let stat = fs::read_to_string(format!("/sys/fs/cgroup/system.slice/{unit}.service/cpu.stat"));
+    let stat = stat.unwrap_or_default();
+    let micros = stat.lines().find_map(|line| line.strip_prefix("usage_usec ")?.parse::<f64>().ok());
+    micros.unwrap_or(0.0) / 1e3
+}
+
+/// Client and operation of a line of the access log.
+fn request(line: &str) -> (&'static str, String) {
+    let client = match line {
+        _ if line.contains(" s3fs/") => "s3fs",
+        _ if line.contains(" aws-sdk-rust/") => "agent",
+        _ => "other",
+    };
+    (client, line.split(' ').nth(7).unwrap_or_default().trim_start_matches("s3_").to_owned())
+}
