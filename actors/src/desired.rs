@@ -104,6 +104,10 @@ pub fn rootfs_candidates(
 
 fn rootfs_verdict(record: &ImageRecord, rootfs: &Rootfs, objects: &ObjectIndex, mount: &str) -> Verdict {
     let pending = |reason| Verdict::Pending { claims: Some(rootfs.identity.clone()), reason };
+    let file = match file_of(mount, &rootfs.key) {
+        Ok(file) => file,
+        Err(reason) => return pending(reason),
+    };
     let Some(meta) = objects.get(&rootfs.key) else {
         return pending(Reason::ObjectMissing(rootfs.key.clone()));
     };
@@ -111,17 +115,14 @@ fn rootfs_verdict(record: &ImageRecord, rootfs: &Rootfs, objects: &ObjectIndex, 
         let listed = meta.etag.as_str().to_owned();
         return pending(Reason::EtagDiffers { listed, manifest: rootfs.etag.clone() });
     }
-    match file_of(mount, &rootfs.key) {
-        Err(reason) => pending(reason),
-        Ok(file) => Verdict::Project(Projection {
-            kind: Kind::Rootfs,
-            label: record.id.clone(),
-            identity: rootfs.identity.clone(),
-            key: rootfs.key.clone(),
-            file,
-            size: meta.size,
-        }),
-    }
+    Verdict::Project(Projection {
+        kind: Kind::Rootfs,
+        label: record.id.clone(),
+        identity: rootfs.identity.clone(),
+        key: rootfs.key.clone(),
+        file,
+        size: meta.size,
+    })
 }
 
 /// The verdict on a candidate that is not live yet, now that its file has been looked at (R7).
@@ -206,7 +207,7 @@ impl Desired {
         let nameless = (nameless > 0).then(|| Cause {
             source_name: Source::Ims,
             kind: "nameless_record",
-            detail: format!("{nameless} IMS records have no id: any image could be behind them"),
+            detail: format!("{nameless} IMS records have no id of their own: any image could be behind them"),
         });
         let of_candidates = candidates.iter().filter_map(|candidate| match &candidate.verdict {
             Verdict::Unknown(cause) => Some(cause),
@@ -234,40 +235,66 @@ impl Desired {
         bucket: &str,
         claims: &BTreeMap<String, Identity>,
     ) -> Standing {
-        let mut claimed = None;
-        let mut superseded = false;
-        for candidate in &self.candidates {
-            let of_its_folder = candidate.kind == Kind::Rootfs && key.folder() == candidate.label;
-            match &candidate.verdict {
-                Verdict::Project(projection) if projection.identity == *identity => return Standing::Wanted,
-                Verdict::Project(_) => superseded |= of_its_folder,
-                Verdict::Pending { claims: Some(other), .. } if other != identity => {
-                    superseded |= of_its_folder
-                }
-                Verdict::Pending { claims: Some(_), .. } => claimed = Some(candidate),
-                Verdict::Pending { claims: None, .. } | Verdict::Unknown(_) => {
-                    if of_its_folder || claims.get(&candidate.label) == Some(identity) {
-                        claimed = Some(candidate);
-                    }
+        let is_pe = Identity::of_pe(bucket, key.as_str()) == *identity;
+        let projects =
+            |c: &Candidate| matches!(&c.verdict, Verdict::Project(live) if live.identity == *identity);
+        if self.candidates.iter().any(projects) {
+            Standing::Wanted
+        } else if self.objects.known().is_some_and(|objects| !objects.contains_key(key)) {
+            Standing::Gone(Withdrawal::ObjectGone)
+        } else if let Some(claimant) =
+            self.candidates.iter().find(|c| self.may_mean(c, identity, key, is_pe, claims))
+        {
+            Standing::Claimed(claimant.label.clone())
+        } else {
+            Standing::Gone(self.evidence(key, is_pe))
+        }
+    }
+
+    /// Whether an image that cannot be projected now may mean this projection (R2).
+    fn may_mean(
+        &self,
+        candidate: &Candidate,
+        identity: &Identity,
+        key: &ObjectKey,
+        is_pe: bool,
+        claims: &BTreeMap<String, Identity>,
+    ) -> bool {
+        let reason = match &candidate.verdict {
+            Verdict::Project(_) => return false,
+            Verdict::Pending { claims: Some(named), .. } => return named == identity,
+            Verdict::Pending { claims: None, reason } => Some(reason),
+            Verdict::Unknown(_) => None,
+        };
+        let in_its_folder = candidate.kind == Kind::Rootfs && candidate.label == key.folder();
+        in_its_folder
+            || match claims.get(&candidate.label) {
+                Some(named) => named == identity,
+                // Never read, so it may name anything; but not the image of another record, and nothing by no link.
+                None => {
+                    candidate.kind == Kind::Rootfs
+                        && !is_pe
+                        && reason != Some(&Reason::NoLink)
+                        && !self.listed.contains(key.folder())
                 }
             }
-        }
-        if let Snapshot::Known(objects) = &self.objects
-            && !objects.contains_key(key)
-        {
-            return Standing::Gone(Withdrawal::ObjectGone);
-        }
-        if let Some(candidate) = claimed {
-            return Standing::Claimed(candidate.label.clone());
-        }
-        Standing::Gone(if Identity::of_pe(bucket, key.as_str()) == *identity {
+    }
+
+    /// Why a projection that is not wanted, not claimed, and still has its object is gone.
+    fn evidence(&self, key: &ObjectKey, is_pe: bool) -> Withdrawal {
+        let names_another = |c: &Candidate| {
+            c.kind == Kind::Rootfs
+                && c.label == key.folder()
+                && matches!(c.verdict, Verdict::Project(_) | Verdict::Pending { claims: Some(_), .. })
+        };
+        if is_pe {
             Withdrawal::NotSelected
-        } else if superseded {
+        } else if self.candidates.iter().any(names_another) {
             Withdrawal::Superseded
         } else if self.listed.contains(key.folder()) {
             Withdrawal::Untagged
         } else {
             Withdrawal::ImageGone
-        })
+        }
     }
 }

@@ -4,6 +4,7 @@ use crate::model::{Cause, Snapshot, Source};
 use crate::ports::{ImsError, ImsPort, TokenPort};
 use actix::prelude::*;
 use serde_json::Value;
+use std::collections::BTreeSet;
 use std::rc::Rc;
 
 /// What a record says about projection (CONTRACTS 2.1: every shape that has been seen).
@@ -44,7 +45,7 @@ impl ImageRecord {
 pub struct ImageList {
     /// All records that have an id.
     pub records: Vec<ImageRecord>,
-    /// How many have none: any image could be behind one of these.
+    /// How many have none, or one that an earlier record has: any image could be behind one of these.
     pub nameless: usize,
 }
 
@@ -57,7 +58,9 @@ impl ImageList {
 
 /// Reads the records. One bad record spoils no other.
 pub fn read_records(values: &[Value]) -> ImageList {
-    let records: Vec<ImageRecord> = values.iter().filter_map(read_record).collect();
+    let mut ids = BTreeSet::new();
+    let records = values.iter().filter_map(read_record).filter(|record| ids.insert(record.id.clone()));
+    let records: Vec<ImageRecord> = records.collect();
     ImageList { nameless: values.len() - records.len(), records }
 }
 
@@ -191,6 +194,14 @@ mod tests {
     fn r2_a_record_without_an_id_is_counted_and_spoils_no_other() {
         let list = read_records(&[json!({"id": "a", "metadata": {}}), json!({"name": "b"}), json!(7)]);
         assert_eq!((list.records.len(), list.nameless), (1, 2));
+    }
+
+    #[test]
+    fn r2_an_id_that_comes_twice_makes_the_list_one_that_removes_nothing() {
+        let tagged = json!({"sbps-project": "true"});
+        let list =
+            read_records(&[json!({"id": "a", "metadata": tagged}), json!({"id": "a", "metadata": {}})]);
+        assert_eq!((list.records.len(), list.nameless), (1, 1));
     }
 
     #[test]

@@ -12,6 +12,7 @@
 //! (what should be), `plan` with `guard` (what may be done), and `lio` (do it, and believe only configfs).
 //! The outside comes in through the traits of [`ports`].
 
+mod adding;
 pub mod cast;
 pub mod desired;
 pub mod guard;
@@ -30,5 +31,6 @@ pub mod s3;
 pub mod sim;
 pub mod squashfs;
 pub mod status;
+mod step;
 mod telling;
 pub mod word;

@@ -1,15 +1,13 @@
 //! The Lio actor: owns the one session to targetclid and the view of configfs.
 //!
-//! It lives on a thread of its own, because its I/O is blocking and strictly serial. What targetclid answers proves
-//! nothing: every step is judged by what configfs shows afterwards.
+//! It lives on a thread of its own, because its I/O is blocking and strictly serial.
 
 use crate::guard::{self, Save};
-use crate::model::{Actual, Backstore, Cause, Inventory, LunEntry, Snapshot, Source, Step};
+use crate::model::{Actual, Cause, Inventory, Snapshot, Source, Step};
 use crate::plan::{Action, Change, Plan};
 use crate::ports::{LioError, LioPort};
-use crate::word::Word;
+use crate::step::{StepError, perform};
 use actix::prelude::*;
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 use tokio::sync::watch;
@@ -18,42 +16,12 @@ use tracing::{debug, error, info, warn};
 /// After so many failures of the session in a row the daemon is left alone until the next pass (R14).
 const FAILURES_IN_A_ROW: u32 = 3;
 
-/// Why a change did not come about.
-#[derive(Debug, thiserror::Error)]
-pub enum StepError {
-    /// LIO could not be read or told.
-    #[error(transparent)]
-    Lio(#[from] LioError),
-    /// The command was answered, and configfs does not show its effect.
-    #[error("configfs does not show the effect of {step:?}; targetclid answered {answer:?}")]
-    NotShown {
-        /// What was tried.
-        step: String,
-        /// What targetclid said.
-        answer: String,
-    },
-    /// What would be removed is not what was planned to be removed (R1).
-    #[error("{step:?} was not tried: what configfs shows there is not ours")]
-    NotOurs {
-        /// What was planned.
-        step: String,
-    },
-}
-
-impl StepError {
-    /// Short, from a bounded set.
-    pub fn kind(&self) -> &'static str {
-        match self {
-            StepError::Lio(error) => error.kind(),
-            StepError::NotShown { .. } => "not_shown",
-            StepError::NotOurs { .. } => "not_ours",
-        }
-    }
-}
-
 /// What became of saveconfig.json.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum SaveOutcome {
+    /// Nobody looked.
+    #[default]
+    Untried,
     /// It says what is live.
     Equal,
     /// It was written, and says now what is live.
@@ -62,6 +30,19 @@ pub enum SaveOutcome {
     Refused(String),
     /// It should have been written.
     Failed(String),
+}
+
+impl SaveOutcome {
+    /// Short, from a bounded set.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            SaveOutcome::Untried => "untried",
+            SaveOutcome::Equal => "equal",
+            SaveOutcome::Written => "written",
+            SaveOutcome::Refused(_) => "refused",
+            SaveOutcome::Failed(_) => "failed",
+        }
+    }
 }
 
 /// What a plan came to.
@@ -161,7 +142,7 @@ impl<P: LioPort> Lio<P> {
             removed: 0,
             failed: Vec::new(),
             untried: plan.changes.len(),
-            saved: SaveOutcome::Equal,
+            saved: SaveOutcome::Untried,
             duration_ms: 0,
         };
         let live = before.inventory();
@@ -170,33 +151,48 @@ impl<P: LioPort> Lio<P> {
         }
         let mut failures = 0;
         for change in &plan.changes {
-            if *self.stop.borrow() || failures == FAILURES_IN_A_ROW {
+            if failures == FAILURES_IN_A_ROW {
                 break;
             }
-            report.untried -= 1;
             let begun = Instant::now();
-            match change.steps.iter().try_for_each(|step| perform(&mut self.port, step, change)) {
+            match self.carry_out(change) {
                 Ok(()) => {
                     failures = 0;
                     match change.action {
                         Action::Project(..) => report.added += 1,
                         Action::Withdraw(_) => report.removed += 1,
                     }
-                    log_done(change, scan_id, begun);
+                    log_done(change, before.iqn(), scan_id, begun);
+                }
+                Err(StepError::Stopped) => {
+                    self.left = None;
+                    break;
                 }
                 Err(error) => {
                     failures = if matches!(error, StepError::Lio(_)) { failures + 1 } else { 0 };
-                    log_failed(change, scan_id, &error);
+                    log_failed(change, before.iqn(), scan_id, &error);
                     report.failed.push((change.label.clone(), error.kind(), error.to_string()));
                     self.left = None;
                 }
             }
+            report.untried -= 1;
         }
-        report.saved = self.save(plan, before, report.added + report.removed > 0);
+        if failures < FAILURES_IN_A_ROW {
+            report.saved = self.save(plan, before, report.added + report.removed > 0);
+        }
         // Between passes the daemon is everybody's: it serves one client at a time (R13).
         self.port.end_session();
         report.duration_ms = millis(started);
         report
+    }
+
+    /// Its steps in order, up to the first that fails, or to the one at which the agent was told to stop.
+    fn carry_out(&mut self, change: &Change) -> Result<(), StepError> {
+        change.steps.iter().try_for_each(|step| {
+            // The borrow is a lock, and whoever says stop waits for it: it must end before the step begins.
+            let stop = *self.stop.borrow();
+            if stop { Err(StepError::Stopped) } else { perform(&mut self.port, step, change) }
+        })
     }
 
     /// The daemon's tree is a cache; a failure here shows at the next command.
@@ -214,7 +210,7 @@ impl<P: LioPort> Lio<P> {
             Err(error) => return SaveOutcome::Failed(error.to_string()),
         };
         let inventory = live.inventory();
-        match guard::save(&live.saved, &inventory, &may_drop(plan)) {
+        match guard::save(&live.saved, &inventory, &plan.may_drop) {
             Save::Equal => {
                 self.left = Some(inventory);
                 SaveOutcome::Equal
@@ -250,94 +246,33 @@ impl<P: LioPort> Lio<P> {
     }
 }
 
-/// The saved entries that this plan meant to go.
-fn may_drop(plan: &Plan) -> BTreeSet<String> {
-    let withdrawn = plan.changes.iter().filter(|change| matches!(change.action, Action::Withdraw(_)));
-    withdrawn.map(|change| change.identity.name().to_string()).chain(plan.may_drop.iter().cloned()).collect()
-}
-
-/// Does one step, unless configfs shows its effect already; afterwards configfs must show it.
-fn perform(port: &mut impl LioPort, step: &Step, change: &Change) -> Result<(), StepError> {
-    if shows(port, step, change)? {
-        return Ok(());
-    }
-    let answer = port.apply(step)?;
-    match shows(port, step, change) {
-        Ok(true) => return Ok(()),
-        Ok(false) => {}
-        // It was not there before: whatever came into being under our name is not what nodes should see.
-        Err(StepError::NotOurs { .. }) => discard(port, step)?,
-        Err(error) => return Err(error),
-    }
-    Err(StepError::NotShown { step: step.to_string(), answer })
-}
-
-/// Removes a backstore that came out wrong, as long as it can only be the one just made: a path that was cut.
-fn discard(port: &mut impl LioPort, step: &Step) -> Result<(), StepError> {
-    if let Step::CreateBackstore { name, file, wwn } = step
-        && port.backstore(name)?.is_some_and(|live| file.as_str().starts_with(&live.file))
-    {
-        port.apply(&Step::DeleteBackstore { name: name.clone(), wwn: wwn.clone() })?;
-    }
-    Ok(())
-}
-
-/// Whether configfs shows the effect of a step; an error if it shows something else in its place (R1).
-fn shows(port: &mut impl LioPort, step: &Step, change: &Change) -> Result<bool, StepError> {
-    let absent_or_ours = |found: Option<bool>| match found {
-        Some(false) => Err(StepError::NotOurs { step: step.to_string() }),
-        found => Ok(found.is_some()),
-    };
-    let leads_to = |live: LunEntry, name: &Word| live.plugin == "fileio" && live.name == name.as_str();
-    match step {
-        Step::Refresh | Step::SaveConfig | Step::SaveConfigAlone => Ok(false),
-        Step::CreateBackstore { name, file, wwn } => {
-            absent_or_ours(port.backstore(name)?.map(|live| is_whole(&live, file, wwn, &change.action)))
-        }
-        Step::AliasModel { name } => Ok(port.backstore(name)?.is_some_and(|live| live.model_alias)),
-        Step::CreateLun { lun, name } => absent_or_ours(port.lun(*lun)?.map(|live| leads_to(live, name))),
-        Step::DeleteLun { lun, name } => {
-            absent_or_ours(port.lun(*lun)?.map(|live| leads_to(live, name))).map(|there| !there)
-        }
-        Step::DeleteBackstore { name, wwn } => {
-            absent_or_ours(port.backstore(name)?.map(|live| live.serial == wwn.as_str())).map(|there| !there)
-        }
-    }
-}
-
-/// R7, as the kernel sees it: the file, the serial and the whole size.
-fn is_whole(live: &Backstore, file: &Word, wwn: &Word, action: &Action) -> bool {
-    let whole_size = !matches!(action, Action::Project(_, size) if *size != live.size);
-    live.file == file.as_str() && live.serial == wwn.as_str() && whole_size
-}
-
 fn millis(since: Instant) -> u64 {
     u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
 }
 
-fn log_done(change: &Change, scan_id: u64, begun: Instant) {
+fn log_done(change: &Change, iqn: &str, scan_id: u64, begun: Instant) {
     let (image_id, wwn, file) = (change.label.as_str(), change.identity.wwn().as_str(), change.file.as_str());
     let (lun, duration_ms) = (change.lun, millis(begun));
     match &change.action {
         Action::Project(kind, size) => info!(
-            event = "lun_added", action = "project", result = "ok", scan_id, image_id, kind = %kind, lun, wwn,
+            event = "lun_added", action = "project", result = "ok", scan_id, image_id, kind = %kind, lun, wwn, iqn,
             file, size_bytes = size, duration_ms, "LUN added; booted nodes see it after a rescan"
         ),
         Action::Withdraw(why) => info!(
-            event = "lun_removed", action = "withdraw", result = "ok", scan_id, image_id, reason = %why, lun, wwn,
+            event = "lun_removed", action = "withdraw", result = "ok", scan_id, image_id, reason = %why, lun, wwn, iqn,
             file, duration_ms, "LUN removed"
         ),
     }
 }
 
-fn log_failed(change: &Change, scan_id: u64, failure: &StepError) {
+fn log_failed(change: &Change, iqn: &str, scan_id: u64, failure: &StepError) {
     let action = match change.action {
         Action::Project(..) => "project",
         Action::Withdraw(_) => "withdraw",
     };
     error!(
         event = "change_failed", action, result = "failed", scan_id, image_id = change.label.as_str(),
-        lun = change.lun, wwn = change.identity.wwn().as_str(), file = change.file.as_str(),
+        lun = change.lun, wwn = change.identity.wwn().as_str(), iqn, file = change.file.as_str(),
         reason = failure.kind(), detail = %failure, "the change did not come about; it is tried again in the next pass"
     );
 }

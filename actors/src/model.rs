@@ -294,6 +294,11 @@ impl Actual {
         }
     }
 
+    /// Name of our target.
+    pub fn iqn(&self) -> &str {
+        self.tpg_path.split('/').nth(1).unwrap_or_default()
+    }
+
     /// Whether the next boot would bring back what is live (R11).
     pub fn is_saved(&self) -> bool {
         matches!(&self.saved, Saved::Readable(saved) if *saved == self.inventory())

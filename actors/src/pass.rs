@@ -3,7 +3,7 @@
 use crate::desired::{self, Candidate, Desired, ManifestAnswer, Verdict};
 use crate::ims::{ImageList, ListImages};
 use crate::lio::{Apply, Observe};
-use crate::model::{Actual, Cause, ObjectIndex, ObjectKey, Relevant, Snapshot, Source};
+use crate::model::{Actual, Cause, ObjectIndex, ObjectKey, Relevant, Saved, Snapshot, Source};
 use crate::pe::{CheckFiles, DiscoverPe};
 use crate::plan::Policy;
 use crate::s3::{FetchManifests, ListObjects, Manifests};
@@ -70,8 +70,8 @@ pub struct Look {
 /// Asks every source. Only if configfs cannot be read there is nothing to be said.
 pub async fn look(sources: &Sources, rules: &Rules, named: BTreeSet<ObjectKey>) -> Result<Look, Cause> {
     let (images, actual) = tokio::join!(sources.ims.send(ListImages), sources.observe.send(Observe));
-    let images = images.unwrap_or_else(|gone| Snapshot::Unknown(actor_gone(gone)));
-    let actual = match actual.map_err(actor_gone)? {
+    let images = images.unwrap_or_else(|error| Snapshot::Unknown(gone(Source::Ims)(error)));
+    let actual = match actual.map_err(gone(Source::Lio))? {
         Snapshot::Known(actual) => Arc::new(actual),
         Snapshot::Unknown(cause) => return Err(cause),
     };
@@ -94,7 +94,8 @@ pub async fn look(sources: &Sources, rules: &Rules, named: BTreeSet<ObjectKey>) 
     let mut candidates = Vec::new();
     if let Snapshot::Known(index) = &objects {
         candidates = desired::rootfs_candidates(list, rules.tagging, &manifests.answers, index, mount);
-        candidates.extend(sources.discover.send(DiscoverPe(index.clone())).await.map_err(actor_gone)?);
+        candidates
+            .extend(sources.discover.send(DiscoverPe(index.clone())).await.map_err(gone(Source::Mount))?);
     }
     let (candidates, mount_cause) = check_files(sources, candidates, &actual).await?;
     let counts = Counts {
@@ -126,20 +127,24 @@ fn relevant(
     actual: &Actual,
     named: BTreeSet<ObjectKey>,
 ) -> Relevant {
-    let live = actual.backstores.iter().filter_map(|b| {
-        let key = b.file.strip_prefix(&rules.policy.mount)?.strip_prefix('/')?;
-        Some(ObjectKey::new(key))
-    });
+    // What is saved counts as well: a listing without it would say that it is gone (R11).
+    let saved = match &actual.saved {
+        Saved::Readable(saved) => Some(saved.backstores.iter().map(|(_, _, file, _)| file)),
+        Saved::Missing | Saved::Unreadable(_) => None,
+    };
+    let files = actual.backstores.iter().map(|b| &b.file).chain(saved.into_iter().flatten());
+    let key_of =
+        |file: &String| file.strip_prefix(&rules.policy.mount)?.strip_prefix('/').map(ObjectKey::new);
     Relevant {
         prefix: rules.pe_prefix.clone(),
         folders: wanted.iter().map(|(_, key)| key.folder().to_owned()).collect(),
-        keys: live.chain(named).collect(),
+        keys: files.filter_map(key_of).chain(named).collect(),
     }
 }
 
 async fn list_objects(sources: &Sources, relevant: &Relevant) -> Snapshot<Arc<ObjectIndex>> {
     let answer = sources.list.send(ListObjects(relevant.clone())).await;
-    answer.unwrap_or_else(|gone| Snapshot::Unknown(actor_gone(gone)))
+    answer.unwrap_or_else(|error| Snapshot::Unknown(gone(Source::S3)(error)))
 }
 
 async fn fetch_manifests(
@@ -149,8 +154,8 @@ async fn fetch_manifests(
 ) -> Manifests {
     let Snapshot::Known(index) = objects else { return Manifests::default() };
     let request = FetchManifests { wanted: wanted.clone(), index: index.clone() };
-    sources.manifests.send(request).await.unwrap_or_else(|gone| {
-        let unknown = ManifestAnswer::Unknown(actor_gone(gone));
+    sources.manifests.send(request).await.unwrap_or_else(|error| {
+        let unknown = ManifestAnswer::Unknown(gone(Source::S3)(error));
         Manifests { answers: wanted.into_iter().map(|(id, _)| (id, unknown.clone())).collect(), fetched: 0 }
     })
 }
@@ -178,12 +183,12 @@ async fn check_files(
         Verdict::Project(projection) => Some((projection.key.clone(), projection.size)),
         _ => None,
     });
-    let checks = sources.check.send(CheckFiles(files.collect())).await.map_err(actor_gone)?;
+    let checks = sources.check.send(CheckFiles(files.collect())).await.map_err(gone(Source::Mount))?;
     let checked = new.into_iter().map(|candidate| desired::with_file(candidate, &checks));
     Ok((live.into_iter().chain(checked).collect(), checks.cause.clone()))
 }
 
 /// An actor that does not live any more: its answer is unknown, never empty.
-pub fn actor_gone(error: MailboxError) -> Cause {
-    Cause { source_name: Source::Lio, kind: "actor_gone", detail: error.to_string() }
+pub fn gone(source_name: Source) -> impl FnOnce(MailboxError) -> Cause {
+    move |error| Cause { source_name, kind: "actor_gone", detail: error.to_string() }
 }

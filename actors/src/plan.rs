@@ -1,13 +1,13 @@
 //! From what should be and what is to what is to be done. Pure.
 
-use crate::desired::{Desired, Standing, Verdict, Withdrawal};
-use crate::guard::{self, History, Hold, Limits, Ours, Removal};
-use crate::identity::{Identity, allocate};
-use crate::model::{Actual, Backstore, Cause, Kind, Projection, Saved, Step};
+use crate::adding::add_projections;
+use crate::desired::{Candidate, Desired, Standing, Verdict, Withdrawal};
+use crate::guard::{self, History, Hold, Limits, LookTime, Ours, Removal};
+use crate::identity::Identity;
+use crate::model::{Actual, Backstore, Cause, Inventory, Kind, Saved, Step};
 use crate::reason::Reason;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
-use std::time::Duration;
 
 /// The settings that decide.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -83,19 +83,19 @@ pub struct Plan {
     pub unknown: Vec<Cause>,
     /// Wanted projections that are live already.
     pub live: usize,
-    /// Backstores known to be unwanted: saving may drop them (R11).
-    pub may_drop: BTreeSet<String>,
+    /// Saved entries known to be unwanted: a save may forget them (R11).
+    pub may_drop: Inventory,
     /// To be remembered.
     pub history: History,
 }
 
-/// What to do, given what should be, what is and what was. `now` is since the reconciler started.
+/// What to do, given what should be, what is and what was. `look` is when that was seen.
 pub fn plan(
     desired: &Desired,
     actual: &Actual,
     history: &History,
     policy: &Policy,
-    now: Duration,
+    look: LookTime,
     confirmed: Option<&str>,
 ) -> Plan {
     let ours: Vec<(&Backstore, Ours)> = actual
@@ -106,9 +106,8 @@ pub fn plan(
     let claims = claims(desired, &history.claims);
     let due = due_removals(desired, actual, &ours, policy, &claims);
     let unknown = desired.unknown.first();
-    let missed = &history.first_missed;
-    let (judged, first_missed) =
-        guard::removals(due, ours.len(), unknown, missed, &policy.limits, now, confirmed);
+    let guard::Judgement { removals, first_missed, confirmed } =
+        guard::removals(due, ours.len(), unknown, history, &policy.limits, look, confirmed);
 
     let mut plan = Plan {
         changes: Vec::new(),
@@ -118,9 +117,9 @@ pub fn plan(
         unknown: desired.unknown.clone(),
         live: 0,
         may_drop: may_drop(desired, actual, policy, &claims),
-        history: History { first_missed, claims },
+        history: History { first_missed, confirmed, claims },
     };
-    for (removal, verdict) in judged {
+    for (removal, verdict) in removals {
         match verdict {
             Ok(()) => plan.changes.push(withdraw(actual, removal, policy)),
             Err(hold) => plan.held.push(Held { removal, hold }),
@@ -132,7 +131,7 @@ pub fn plan(
 
 /// What each image names now, or named when last it could be read.
 fn claims(desired: &Desired, before: &BTreeMap<String, Identity>) -> BTreeMap<String, Identity> {
-    let named = |candidate: &crate::desired::Candidate| {
+    let named = |candidate: &Candidate| {
         let identity = match &candidate.verdict {
             Verdict::Project(projection) => Some(projection.identity.clone()),
             Verdict::Pending { claims, .. } => claims.clone(),
@@ -140,7 +139,14 @@ fn claims(desired: &Desired, before: &BTreeMap<String, Identity>) -> BTreeMap<St
         };
         Some((candidate.label.clone(), identity.or_else(|| before.get(&candidate.label).cloned())?))
     };
-    desired.candidates.iter().filter_map(named).collect()
+    let mut claims: BTreeMap<String, Identity> = desired.candidates.iter().filter_map(named).collect();
+    if !desired.unknown.is_empty() {
+        // An image that was not seen now may come back unreadable.
+        before.iter().for_each(|(label, identity)| {
+            claims.entry(label.clone()).or_insert_with(|| identity.clone());
+        });
+    }
+    claims
 }
 
 fn due_removals(
@@ -178,129 +184,29 @@ fn withdraw(actual: &Actual, removal: Removal, policy: &Policy) -> Change {
     }
 }
 
-/// R11: saved backstores of ours that everything that answered says are unwanted; none while anything is unknown.
+/// R11: saved entries of ours that everything that answered says are unwanted, and LUNs of ours that are live under
+/// another number, or whose number another LUN has; none while anything is unknown.
 fn may_drop(
     desired: &Desired,
     actual: &Actual,
     policy: &Policy,
     claims: &BTreeMap<String, Identity>,
-) -> BTreeSet<String> {
-    let Saved::Readable(saved) = &actual.saved else { return BTreeSet::new() };
+) -> Inventory {
+    let mut may_drop = Inventory::default();
+    let Saved::Readable(saved) = &actual.saved else { return may_drop };
     if !desired.unknown.is_empty() {
-        return BTreeSet::new();
+        return may_drop;
     }
-    let unwanted = saved.backstores.iter().filter(|(plugin, name, file, serial)| {
-        guard::recognise(plugin, name, file, serial, &policy.mount).is_some_and(|ours| {
-            let standing = desired.standing(&ours.identity, &ours.key, &policy.bucket, claims);
-            matches!(standing, Standing::Gone(_))
-        })
-    });
-    unwanted.map(|(_, name, _, _)| name.clone()).collect()
-}
-
-fn add_projections<'a>(plan: &mut Plan, desired: &'a Desired, actual: &'a Actual, policy: &Policy) {
-    // What this very plan removes first stands in nobody's way.
-    let going: BTreeSet<String> =
-        plan.changes.iter().map(|change| change.identity.name().to_string()).collect();
-    let mut files: BTreeMap<&str, String> = actual
-        .backstores
-        .iter()
-        .filter(|b| !going.contains(&b.name))
-        .map(|b| (b.file.as_str(), b.name.clone()))
-        .collect();
-    let mut new: BTreeMap<Identity, (&Projection, Vec<Step>)> = BTreeMap::new();
-    let mut pending = |kind, label: &str, reason| {
-        plan.pending.push(Pending { kind, label: label.to_owned(), reason });
-    };
-    for candidate in &desired.candidates {
-        match &candidate.verdict {
-            Verdict::Unknown(_) => {}
-            Verdict::Pending { reason, .. } => pending(candidate.kind, &candidate.label, reason.clone()),
-            Verdict::Project(projection) => match steps_to(projection, actual, &mut files) {
-                Ok(Some(steps)) => {
-                    new.insert(projection.identity.clone(), (projection, steps));
-                }
-                Ok(None) => {
-                    plan.live += 1;
-                    plan.odd.extend(oddities(projection, actual));
-                }
-                Err(reason) => pending(projection.kind, &projection.label, reason),
-            },
+    let numbers = actual.numbers();
+    for (backstore, ours) in guard::saved_ours(saved, &policy.mount) {
+        let standing = desired.standing(&ours.identity, &ours.key, &policy.bucket, claims);
+        let gone = matches!(standing, Standing::Gone(_));
+        if gone {
+            may_drop.backstores.insert(backstore.clone());
         }
+        let any_number = gone || actual.is_projected(&ours.identity);
+        let luns = guard::saved_luns(saved, &ours, &actual.tpg_path);
+        may_drop.luns.extend(luns.filter(|lun| any_number || numbers.contains(&lun.lun)).cloned());
     }
-    if let Err(reason) = guard::may_add(actual) {
-        new.values().for_each(|(p, _)| pending(p.kind, &p.label, reason.clone()));
-        return;
-    }
-    for (identity, number) in allocate(new.keys(), &actual.numbers(), policy.luns.clone()) {
-        let Some((projection, mut steps)) = new.remove(&identity) else { continue };
-        let Some(lun) = number else {
-            pending(projection.kind, &projection.label, Reason::NoFreeNumber);
-            continue;
-        };
-        steps.push(Step::CreateLun { lun, name: identity.name() });
-        plan.changes.push(Change {
-            action: Action::Project(projection.kind, projection.size),
-            label: projection.label.clone(),
-            identity,
-            lun: Some(lun),
-            file: projection.file.to_string(),
-            steps,
-        });
-    }
-}
-
-/// What has to be done before the LUN can be created; `None` if it is there already.
-///
-/// `files` are those in use, with who uses them; a second backstore on one is refused.
-fn steps_to<'a>(
-    projection: &'a Projection,
-    actual: &Actual,
-    files: &mut BTreeMap<&'a str, String>,
-) -> Result<Option<Vec<Step>>, Reason> {
-    let name = projection.identity.name();
-    let file = projection.file.as_str();
-    let same_name = actual.backstores.iter().find(|b| b.plugin == "fileio" && b.name == name.as_str());
-    match same_name {
-        Some(b) if b.file != file || b.serial != projection.identity.wwn().as_str() => {
-            return Err(Reason::NameTaken(b.name.clone()));
-        }
-        Some(b) => {
-            if actual.is_projected(&projection.identity) {
-                return Ok(None);
-            }
-            // With its LUN gone, the product name can still be put right (FACTS 2.4).
-            return Ok(Some(if b.model_alias { vec![] } else { vec![Step::AliasModel { name }] }));
-        }
-        None => {}
-    }
-    if let Some(other) = files.get(file) {
-        return Err(Reason::FileTaken(other.clone()));
-    }
-    files.insert(file, name.to_string());
-    Ok(Some(vec![
-        Step::CreateBackstore {
-            name: name.clone(),
-            file: projection.file.clone(),
-            wwn: projection.identity.wwn().clone(),
-        },
-        Step::AliasModel { name },
-    ]))
-}
-
-/// What is wrong with a live projection that can only be put right by taking it away from its nodes.
-fn oddities(projection: &Projection, actual: &Actual) -> Vec<(String, &'static str)> {
-    let name = projection.identity.name();
-    let Some(live) = actual.backstores.iter().find(|b| b.plugin == "fileio" && b.name == name.as_str())
-    else {
-        return Vec::new();
-    };
-    let mut odd = Vec::new();
-    if !live.model_alias {
-        odd.push((projection.label.clone(), "model_alias_off"));
-    }
-    if live.size != projection.size {
-        odd.push((projection.label.clone(), "content_changed"));
-    }
-    odd
+    may_drop
 }

@@ -76,6 +76,18 @@ pub enum Reason {
     /// Another backstore has its file; targetcli refuses a second one.
     #[error("backstore {0} already uses its file")]
     FileTaken(String),
+    /// Its backstore is there without a LUN, and was made when its file had another size.
+    #[error(
+        "backstore {backstore} was made with {has} bytes, S3 lists {listed}: delete it, and it is made anew"
+    )]
+    BackstoreStale {
+        /// Which.
+        backstore: String,
+        /// Bytes, by configfs.
+        has: u64,
+        /// Bytes, by S3.
+        listed: u64,
+    },
     /// All numbers of the configured range are in use.
     #[error("no LUN number is free between lio.first_lun and lio.last_lun")]
     NoFreeNumber,
@@ -107,6 +119,7 @@ impl Reason {
             Reason::File { kind, .. } => kind,
             Reason::NameTaken(_) => "name_taken",
             Reason::FileTaken(_) => "file_taken",
+            Reason::BackstoreStale { .. } => "backstore_stale",
             Reason::NoFreeNumber => "no_free_number",
             Reason::TargetMissing(_) => "target_missing",
             Reason::NotWriteProtected(_) => "not_write_protected",

@@ -1,9 +1,9 @@
 //! The Reconciler: owns the passes, their timing, what is remembered between them, and the status.
 
-use crate::guard::History;
+use crate::guard::{History, LookTime};
 use crate::ims::{ImageList, ListImages};
 use crate::lio::{Apply, Report};
-use crate::model::{Actual, Cause, ObjectKey, Snapshot};
+use crate::model::{Actual, Cause, ObjectKey, Snapshot, Source};
 use crate::pass::{self, Look, Rules, Sources};
 use crate::plan::{Plan, plan};
 use crate::status::{Status, Summary};
@@ -24,7 +24,7 @@ pub struct Cadence {
     pub tags: Duration,
 }
 
-/// First retry after a pass in which something did not answer; doubled up to the scan frequency.
+/// First retry after a pass in which something did not answer or did not come about; doubled up to the scan frequency.
 const FIRST_RETRY: Duration = Duration::from_secs(5);
 
 /// Owns the passes.
@@ -43,7 +43,10 @@ pub struct Reconciler {
     telling: Telling,
     failures: u32,
     timer: Option<SpawnHandle>,
+    /// A pass has been asked for and has not begun yet.
     queued: bool,
+    /// What an operator has confirmed for it.
+    confirmed: Option<String>,
 }
 
 impl Reconciler {
@@ -70,12 +73,23 @@ impl Reconciler {
             failures: 0,
             timer: None,
             queued: false,
+            confirmed: None,
         }
     }
 
-    fn queue(&mut self, confirmed: Option<String>, ctx: &mut Context<Self>) {
-        self.queued = true;
-        ctx.notify(Tick { confirmed });
+    /// One more pass, however often it is asked for before it begins.
+    fn queue(&mut self, ctx: &mut Context<Self>) {
+        if !self.queued {
+            self.queued = true;
+            ctx.notify(Tick { confirmed: None });
+        }
+    }
+
+    /// One look ahead, never an interval: intervals that passed during a long pass would all be made up for after it.
+    fn look_at_tags_later(&mut self, ctx: &mut Context<Self>) {
+        if let Some(cadence) = &self.cadence {
+            ctx.run_later(cadence.tags, |_, ctx| ctx.notify(LookAtTags));
+        }
     }
 }
 
@@ -83,9 +97,13 @@ impl Actor for Reconciler {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        if let Some(cadence) = self.cadence.clone() {
-            self.queue(None, ctx);
-            ctx.run_interval(cadence.tags, |_, ctx| ctx.notify(LookAtTags));
+        // Its timers would keep a reconciler alive, and asking, that nobody knows any more.
+        let mut stop = self.stop.clone();
+        let stopped = async move { stop.wait_for(|stop| *stop).await.is_ok() };
+        ctx.spawn(stopped.into_actor(self).map(|_, _, ctx| ctx.stop()));
+        if self.cadence.is_some() {
+            self.queue(ctx);
+            self.look_at_tags_later(ctx);
         }
     }
 }
@@ -108,13 +126,15 @@ impl Handler<Tick> for Reconciler {
             ctx.cancel_future(timer);
         }
         let scan_id = self.status.borrow().scan_id + 1;
-        let memory = (self.history.clone(), self.named.clone(), self.born.elapsed());
-        let round = round(self.sources.clone(), self.rules.clone(), memory, msg.confirmed, scan_id);
+        let confirmed = msg.confirmed.or(self.confirmed.take());
+        let memory = (self.history.clone(), self.named.clone(), self.born);
+        let round = round(self.sources.clone(), self.rules.clone(), memory, confirmed, scan_id);
         let mut stop = self.stop.clone();
         let bounded = async move {
             tokio::select! {
-                outcome = round => Some(outcome),
+                biased;
                 _ = stop.wait_for(|stop| *stop) => None,
+                outcome = round => Some(outcome),
             }
         };
         AtomicResponse::new(Box::pin(
@@ -138,9 +158,8 @@ impl Handler<Resync> for Reconciler {
 
     fn handle(&mut self, msg: Resync, ctx: &mut Self::Context) {
         info!(event = "resync", reason = msg.reason, "a pass was asked for");
-        if !self.queued || msg.confirmed.is_some() {
-            self.queue(msg.confirmed, ctx);
-        }
+        self.confirmed = msg.confirmed.or(self.confirmed.take());
+        self.queue(ctx);
     }
 }
 
@@ -156,12 +175,14 @@ impl Handler<LookAtTags> for Reconciler {
         let ims = self.sources.ims.clone();
         let asked = async move { ims.send(ListImages).await };
         AtomicResponse::new(Box::pin(asked.into_actor(self).map(|answer, act, ctx| {
-            if let Ok(Snapshot::Known(list)) = answer
-                && act.wanted.as_ref().is_some_and(|before| *before != wanted(&list, act.rules.tagging))
-                && !act.queued
-            {
+            act.look_at_tags_later(ctx);
+            let Ok(Snapshot::Known(list)) = answer else { return };
+            let now = Some(wanted(&list, act.rules.tagging));
+            if act.wanted.is_some() && act.wanted != now {
                 info!(event = "tags_changed", "IMS tags have changed: a pass follows");
-                act.queue(None, ctx);
+                // If that pass cannot see, its retry decides when the next one comes: one change, one pass.
+                act.wanted = now;
+                act.queue(ctx);
             }
         })))
     }
@@ -177,10 +198,12 @@ impl Handler<Preview> for Reconciler {
 
     fn handle(&mut self, _: Preview, _: &mut Self::Context) -> Self::Result {
         let (sources, rules, named) = (self.sources.clone(), self.rules.clone(), self.named.clone());
-        let (history, now) = (self.history.clone(), self.born.elapsed());
+        let (history, born) = (self.history.clone(), self.born);
         Box::pin(async move {
+            let began = born.elapsed();
             let look = pass::look(&sources, &rules, named).await?;
-            let plan = plan(&look.desired, &look.actual, &history, &rules.policy, now, None);
+            let time = LookTime { began, ended: born.elapsed() };
+            let plan = plan(&look.desired, &look.actual, &history, &rules.policy, time, None);
             Ok((plan, (*look.actual).clone()))
         })
     }
@@ -197,15 +220,17 @@ struct Outcome {
 async fn round(
     sources: Sources,
     rules: Rules,
-    (history, named, now): (History, BTreeSet<ObjectKey>, Duration),
+    (history, named, born): (History, BTreeSet<ObjectKey>, Instant),
     confirmed: Option<String>,
     scan_id: u64,
 ) -> Result<Outcome, Cause> {
+    let began = born.elapsed();
     let look = pass::look(&sources, &rules, named).await?;
-    let plan = plan(&look.desired, &look.actual, &history, &rules.policy, now, confirmed.as_deref());
+    let time = LookTime { began, ended: born.elapsed() };
+    let plan = plan(&look.desired, &look.actual, &history, &rules.policy, time, confirmed.as_deref());
     let plan = Arc::new(plan);
     let apply = Apply { plan: plan.clone(), before: look.actual.clone(), scan_id };
-    let report = sources.apply.send(apply).await.map_err(pass::actor_gone)?;
+    let report = sources.apply.send(apply).await.map_err(pass::gone(Source::Lio))?;
     Ok(Outcome { look, plan, report })
 }
 
@@ -231,38 +256,61 @@ impl Reconciler {
                 Summary::of(&plan, &report, &look.counts)
             }
             Err(cause) => {
+                self.history.break_row();
                 self.telling.unknown(std::slice::from_ref(&cause), scan_id);
                 Summary::failed(cause)
             }
         };
-        self.failures = if summary.unknown.is_empty() { 0 } else { self.failures.saturating_add(1) };
+        let troubled = !summary.unknown.is_empty() || summary.failed > 0;
+        self.failures = if troubled { self.failures.saturating_add(1) } else { 0 };
         let status = Status { scan_id, converged: summary.is_converged(), summary };
         status.log();
         self.status.send_replace(status.clone());
         if let Some(cadence) = self.cadence.clone() {
-            let delay =
-                next_delay(&status.summary, self.failures, &cadence, &self.rules.policy.limits.confirm_after);
-            self.timer = Some(ctx.run_later(delay, |act, ctx| act.queue(None, ctx)));
+            let confirm_after = self.rules.policy.limits.confirm_after;
+            let delay = next_delay(&status.summary, self.failures, &cadence, confirm_after);
+            self.timer = Some(ctx.run_later(delay, |act, ctx| act.queue(ctx)));
         }
         status
     }
 }
 
 /// The one place that decides when the next pass comes.
-fn next_delay(summary: &Summary, failures: u32, cadence: &Cadence, confirm_after: &Duration) -> Duration {
-    let retry = FIRST_RETRY.saturating_mul(2_u32.saturating_pow(failures.saturating_sub(1).min(16)));
-    let wish = if failures > 0 || summary.failed > 0 {
-        retry
-    } else if summary.waiting_for_second_look > 0 {
-        *confirm_after
-    } else {
-        cadence.scan
-    };
-    wish.min(cadence.scan)
+fn next_delay(summary: &Summary, failures: u32, cadence: &Cadence, confirm_after: Duration) -> Duration {
+    let retry = (failures > 0).then(|| FIRST_RETRY.saturating_mul(1 << (failures - 1).min(16)));
+    let second_look = (summary.waiting_for_second_look > 0).then_some(confirm_after);
+    [retry, second_look].into_iter().flatten().fold(cadence.scan, Duration::min)
 }
 
 /// What IMS wants: a change of this calls for a pass.
 fn wanted(list: &ImageList, tagging: bool) -> BTreeSet<(String, Option<String>)> {
     let chosen = list.records.iter().filter(|record| record.is_wanted(tagging));
     chosen.map(|record| (record.id.clone(), record.link.clone())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CADENCE: Cadence = Cadence { scan: Duration::from_secs(180), tags: Duration::from_secs(5) };
+
+    fn seconds(waiting_for_second_look: usize, failures: u32) -> u64 {
+        let summary = Summary { waiting_for_second_look, ..Summary::default() };
+        next_delay(&summary, failures, &CADENCE, Duration::from_secs(20)).as_secs()
+    }
+
+    #[test]
+    fn the_next_pass_comes_with_the_scan_the_second_look_or_the_retry_whichever_is_first() {
+        assert_eq!(seconds(0, 0), 180);
+        assert_eq!(seconds(1, 0), 20);
+        assert_eq!(seconds(1, 1), 5);
+        assert_eq!(seconds(1, 4), 20);
+    }
+
+    #[test]
+    fn retries_double_up_to_the_scan_frequency_and_never_overflow() {
+        let delays: Vec<u64> = (1..8).map(|failures| seconds(0, failures)).collect();
+        assert_eq!(delays, [5, 10, 20, 40, 80, 160, 180]);
+        assert_eq!(seconds(0, u32::MAX), 180);
+    }
 }

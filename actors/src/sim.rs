@@ -20,7 +20,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 pub const BUCKET: &str = "boot-images";
 /// Its mount point.
 pub const MOUNT: &str = "/var/lib/cps-local/boot-images";
-const TPG: &str = "iscsi/iqn.2023-06.csm.iscsi:sim/tpgt_1";
+/// Its TPG's folder below the configfs root.
+pub const TPG: &str = "iscsi/iqn.2023-06.csm.iscsi:sim/tpgt_1";
+const FILEIO: &str = "fileio";
 
 /// What can be made to fail.
 #[derive(Clone, Debug, Default)]
@@ -217,8 +219,7 @@ impl LioPort for Sim {
     }
 
     fn backstore(&mut self, name: &Word) -> Result<Option<Backstore>, LioError> {
-        let live = &self.site().actual.backstores;
-        Ok(live.iter().find(|b| b.plugin == "fileio" && b.name == name.as_str()).cloned())
+        Ok(self.site().actual.backstores.iter().find(|live| is_fileio(live, name)).cloned())
     }
 
     fn lun(&mut self, number: u16) -> Result<Option<LunEntry>, LioError> {
@@ -237,6 +238,11 @@ impl LioPort for Sim {
     fn end_session(&mut self) {}
 }
 
+/// Each plugin names its backstores as it likes: only those of fileio are meant.
+fn is_fileio(live: &Backstore, name: &Word) -> bool {
+    live.plugin == FILEIO && live.name == name.as_str()
+}
+
 impl Site {
     /// What targetclid and the kernel would do; the answer is as little worth as the real one.
     fn obey(&mut self, step: &Step) -> String {
@@ -249,14 +255,15 @@ impl Site {
             Step::DeleteLun { lun, .. } => {
                 self.actual.luns.retain(|live| !(live.tpg == TPG && live.lun == *lun));
             }
+            // The real one takes the LUNs along, of any target.
             Step::DeleteBackstore { name, .. } => {
-                self.actual.luns.retain(|live| live.name != name.as_str());
-                self.actual.backstores.retain(|live| live.name != name.as_str());
+                self.actual.luns.retain(|live| !(live.plugin == FILEIO && live.name == name.as_str()));
+                self.actual.backstores.retain(|live| !is_fileio(live, name));
             }
             Step::CreateBackstore { name, file, wwn } => return self.create_backstore(name, file, wwn),
             Step::AliasModel { name } => {
-                let luns = self.actual.luns.iter().any(|live| live.name == name.as_str());
-                let mut live = self.actual.backstores.iter_mut().filter(|live| live.name == name.as_str());
+                let luns = self.actual.luns_of(FILEIO, name.as_str()).next().is_some();
+                let mut live = self.actual.backstores.iter_mut().filter(|live| is_fileio(live, name));
                 if let (false, Some(live)) = (luns, live.next()) {
                     live.model_alias = true;
                 }
@@ -265,7 +272,10 @@ impl Site {
                 if self.actual.luns.iter().any(|live| live.tpg == TPG && live.lun == *lun) {
                     return "LUN already exists".into();
                 }
-                let (tpg, plugin, name) = (TPG.into(), "fileio".into(), name.to_string());
+                if !self.actual.backstores.iter().any(|live| is_fileio(live, name)) {
+                    return "storage object does not exist".into();
+                }
+                let (tpg, plugin, name) = (TPG.into(), FILEIO.into(), name.to_string());
                 self.actual.luns.push(LunEntry { tpg, lun: *lun, plugin, name });
             }
         }
@@ -278,12 +288,11 @@ impl Site {
         let (Some(size), false) = (size, self.faults.ignored.contains(name.as_str())) else {
             return "Attempting to create file for new fileio backstore, need a size".into();
         };
-        if self.actual.backstores.iter().any(|live| live.name == name.as_str() || live.file == file.as_str())
-        {
+        if self.actual.backstores.iter().any(|live| is_fileio(live, name) || live.file == file.as_str()) {
             return "storage object already exists".into();
         }
         self.actual.backstores.push(Backstore {
-            plugin: "fileio".into(),
+            plugin: FILEIO.into(),
             name: name.to_string(),
             file: file.to_string(),
             serial: wwn.to_string(),

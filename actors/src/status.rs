@@ -41,7 +41,7 @@ pub struct Summary {
     /// What did not answer: bounded kinds, `ims:timeout`.
     pub unknown: Vec<String>,
     /// What became of saveconfig.json.
-    pub save: &'static str,
+    pub save: SaveOutcome,
     /// Milliseconds that LIO took.
     pub apply_ms: u64,
 }
@@ -60,26 +60,22 @@ impl Summary {
             waiting_for_second_look: second_look,
             held: plan.held.len() - second_look,
             unknown: plan.unknown.iter().map(label).collect(),
-            save: match report.saved {
-                SaveOutcome::Equal => "equal",
-                SaveOutcome::Written => "written",
-                SaveOutcome::Refused(_) => "refused",
-                SaveOutcome::Failed(_) => "failed",
-            },
+            save: report.saved.clone(),
             apply_ms: report.duration_ms,
         }
     }
 
     /// Of a pass that saw nothing.
     pub fn failed(cause: Cause) -> Self {
-        Summary { unknown: vec![label(&cause)], save: "equal", ..Summary::default() }
+        Summary { unknown: vec![label(&cause)], ..Summary::default() }
     }
 
     /// Whether nothing is left to be done. An image that is pending for a reason of its own does not count: the node
     /// shows all that can be shown.
     pub fn is_converged(&self) -> bool {
         let waits = self.waiting_for_second_look + self.held + self.failed;
-        waits == 0 && self.unknown.is_empty() && matches!(self.save, "equal" | "written")
+        let saved = matches!(self.save, SaveOutcome::Equal | SaveOutcome::Written);
+        waits == 0 && self.unknown.is_empty() && saved
     }
 }
 
@@ -106,7 +102,7 @@ impl Status {
                     second_look = s.waiting_for_second_look,
                     held = s.held,
                     unknown,
-                    save = s.save,
+                    save = s.save.kind(),
                     images_listed = s.counts.images_listed,
                     candidates = s.counts.candidates,
                     manifests_fetched = s.counts.manifests_fetched,
@@ -137,5 +133,39 @@ impl fmt::Display for Status {
             write!(f, ", no answer: {}", s.unknown.join(", "))?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn summary() -> Summary {
+        Summary { live: 6, save: SaveOutcome::Equal, ..Summary::default() }
+    }
+
+    #[test]
+    fn only_what_an_operator_or_a_later_pass_has_to_put_right_keeps_a_node_from_being_converged() {
+        assert!(Summary { pending: 3, added: 1, save: SaveOutcome::Written, ..summary() }.is_converged());
+        for left in [
+            Summary { failed: 1, ..summary() },
+            Summary { waiting_for_second_look: 1, ..summary() },
+            Summary { held: 1, ..summary() },
+            Summary { unknown: vec!["ims:timeout".into()], ..summary() },
+            Summary { save: SaveOutcome::Untried, ..summary() },
+            Summary { save: SaveOutcome::Refused("lost".into()), ..summary() },
+            Summary { save: SaveOutcome::Failed("timeout".into()), ..summary() },
+        ] {
+            assert!(!left.is_converged(), "{left:?}");
+        }
+    }
+
+    #[test]
+    fn a_status_says_what_is_not_zero_and_nothing_else() {
+        let quiet = Status { scan_id: 7, converged: true, summary: summary() };
+        assert_eq!(quiet.to_string(), "pass 7: 6 live, +0 -0");
+        let unknown = vec!["s3:timeout".to_owned()];
+        let loud = Status { summary: Summary { failed: 1, held: 2, unknown, ..summary() }, ..quiet };
+        assert_eq!(loud.to_string(), "pass 7: 6 live, +0 -0, 1 failed, 2 held, no answer: s3:timeout");
     }
 }

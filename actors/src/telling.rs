@@ -3,13 +3,19 @@
 use crate::lio::{Report, SaveOutcome};
 use crate::model::Cause;
 use crate::plan::Plan;
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use tracing::{error, info, warn};
 
-/// What has been told and still holds: subject and kind, with its text.
+/// The event of a source that did not answer.
+const SOURCE_UNKNOWN: &str = "source_unknown";
+
+/// A state: its event, its subject and its kind.
+type State = (&'static str, String, &'static str);
+
+/// What has been told and still holds.
 #[derive(Clone, Debug, Default)]
 pub struct Telling {
-    told: BTreeMap<(String, &'static str), String>,
+    told: BTreeSet<State>,
 }
 
 /// How loud.
@@ -59,26 +65,30 @@ impl Telling {
     }
 
     fn tell(&mut self, lines: Vec<Line>, scan_id: u64) {
-        let mut now = BTreeMap::new();
+        let blind = lines.iter().any(|line| line.event == SOURCE_UNKNOWN);
+        let mut now = BTreeSet::new();
         for Line { event, subject, kind, detail, loudness } in lines {
-            let id = (subject.clone(), kind);
-            if !self.told.contains_key(&id) && !now.contains_key(&id) {
-                let (image_id, reason) = (subject.as_str(), kind);
+            let (image_id, reason) = (subject.as_str(), kind);
+            let state = (event, subject.clone(), kind);
+            if !self.told.contains(&state) && !now.contains(&state) {
                 match loudness {
                     Loudness::Warn => warn!(event, scan_id, image_id, reason, detail),
                     Loudness::Error => error!(event, scan_id, image_id, reason, detail),
                 }
             }
-            now.insert(id, event.to_owned());
+            now.insert(state);
         }
-        for ((subject, kind), event) in self.told.iter().filter(|(id, _)| !now.contains_key(id)) {
-            info!(
-                event = "resolved",
-                scan_id,
-                image_id = subject.as_str(),
-                reason = kind,
-                was = event.as_str()
-            );
+        for state in std::mem::take(&mut self.told) {
+            let (was, image_id, reason) = (state.0, state.1.as_str(), state.2);
+            if now.contains(&state) {
+                continue;
+            }
+            // What cannot be seen has not ended.
+            if blind && was != SOURCE_UNKNOWN {
+                now.insert(state);
+            } else {
+                info!(event = "resolved", scan_id, image_id, reason, was);
+            }
         }
         self.told = now;
     }
@@ -86,10 +96,45 @@ impl Telling {
 
 fn of_cause(cause: &Cause) -> Line {
     Line {
-        event: "source_unknown",
+        event: SOURCE_UNKNOWN,
         subject: cause.source_name.to_string(),
         kind: cause.kind,
         detail: cause.detail.clone(),
         loudness: Loudness::Error,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Source;
+
+    fn line(event: &'static str, subject: &str) -> Line {
+        let (subject, detail) = (subject.to_owned(), String::new());
+        Line { event, subject, kind: "kind", detail, loudness: Loudness::Warn }
+    }
+
+    fn told(telling: &Telling) -> Vec<&str> {
+        telling.told.iter().map(|(event, ..)| *event).collect()
+    }
+
+    #[test]
+    fn a_state_is_told_while_it_holds_and_ends_when_it_is_seen_no_more() {
+        let mut telling = Telling::default();
+        telling.tell(vec![line("image_pending", "a"), line("image_pending", "a")], 1);
+        assert_eq!(told(&telling), ["image_pending"]);
+        telling.tell(vec![], 2);
+        assert_eq!(told(&telling), Vec::<&str>::new());
+    }
+
+    #[test]
+    fn what_cannot_be_seen_has_not_ended() {
+        let mut telling = Telling::default();
+        telling.tell(vec![line("image_pending", "a")], 1);
+        let cause = Cause { source_name: Source::Lio, kind: "configfs", detail: String::new() };
+        telling.unknown(&[cause], 2);
+        assert_eq!(told(&telling), ["image_pending", SOURCE_UNKNOWN]);
+        telling.tell(vec![line("image_pending", "a")], 3);
+        assert_eq!(told(&telling), ["image_pending"]);
     }
 }

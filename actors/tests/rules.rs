@@ -2,84 +2,14 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use actors::cast::{Cast, Ports};
-use actors::guard::{Hold, Limits};
+mod common;
+
+use actors::guard::Hold;
 use actors::model::{Backstore, LunEntry, ObjectKey, Saved, Step};
-use actors::pass::Rules;
-use actors::plan::{Plan, Policy};
-use actors::reconciler::{Preview, Tick};
 use actors::sim::{BUCKET, MOUNT, Sim};
-use actors::status::Status;
+use common::Node;
 use std::collections::BTreeSet;
 use std::time::Duration;
-
-/// The second look may come at once: what counts here is that there is one.
-const AT_ONCE: Duration = Duration::from_nanos(1);
-
-struct Node {
-    sim: Sim,
-    cast: Cast,
-}
-
-impl Node {
-    fn new(sim: Sim) -> Self {
-        Node::with_confirm_after(sim, AT_ONCE)
-    }
-
-    fn with_confirm_after(sim: Sim, confirm_after: Duration) -> Self {
-        let rules = Rules {
-            tagging: true,
-            pe_prefix: "PE/".into(),
-            policy: Policy {
-                bucket: BUCKET.into(),
-                mount: MOUNT.into(),
-                limits: Limits { confirm_after, max_removal_percent: 10 },
-                luns: 1..=16383,
-            },
-        };
-        let lio = sim.clone();
-        let ports = Ports {
-            ims: sim.clone(),
-            tokens: sim.clone(),
-            s3: sim.clone(),
-            mount: sim.clone(),
-            lio: move || lio.clone(),
-        };
-        let cast = Cast::start(ports, rules, String::new(), None);
-        Node { sim, cast }
-    }
-
-    async fn pass(&self) -> Status {
-        self.pass_confirmed(None).await
-    }
-
-    async fn pass_confirmed(&self, confirmed: Option<String>) -> Status {
-        self.cast.reconciler.send(Tick { confirmed }).await.unwrap()
-    }
-
-    async fn plan(&self) -> Plan {
-        self.cast.reconciler.send(Preview).await.unwrap().unwrap().0
-    }
-
-    fn luns(&self) -> BTreeSet<(u16, String)> {
-        self.sim.site().actual.luns.iter().map(|lun| (lun.lun, lun.name.clone())).collect()
-    }
-
-    fn deletions(&self) -> usize {
-        let deletes = |step: &&Step| matches!(step, Step::DeleteLun { .. } | Step::DeleteBackstore { .. });
-        self.sim.site().told.iter().filter(deletes).count()
-    }
-
-    /// Commands to targetclid, and objects read.
-    fn traffic(&self) -> (usize, usize) {
-        let site = self.sim.site();
-        (site.told.len(), site.got.len())
-    }
-
-    fn reasons(plan: &Plan) -> Vec<(String, &'static str)> {
-        plan.pending.iter().map(|p| (p.label.clone(), p.reason.kind())).collect()
-    }
-}
 
 const UNTAGGED: &str = "00000000-0000-4000-8000-000000000004";
 const TAGGED: &str = "00000000-0000-4000-8000-000000000001";
@@ -239,7 +169,7 @@ async fn r2_a_record_without_an_id_holds_every_removal() {
 
 #[actix::test]
 async fn r2_the_second_look_has_to_wait_its_time() {
-    let node = Node::with_confirm_after(Sim::small_site(), Duration::from_secs(3600));
+    let node = Node::with_limits(Sim::small_site(), Duration::from_secs(3600), 10);
     node.pass().await;
     node.sim.tag(TAGGED, false);
     for _ in 0..3 {
@@ -374,7 +304,7 @@ async fn r11_a_save_that_would_forget_foreign_luns_is_refused() {
     }
     node.sim.tag(UNTAGGED, true);
     let status = node.pass().await;
-    assert_eq!((status.summary.added, status.summary.save), (1, "refused"));
+    assert_eq!((status.summary.added, status.summary.save.kind()), (1, "refused"));
     assert!(!node.sim.site().told.contains(&Step::SaveConfig));
 }
 
@@ -383,7 +313,7 @@ async fn r11_where_targetclid_cannot_keep_a_backup_the_save_is_made_without_one(
     let sim = Sim::small_site();
     sim.site().faults.backups = true;
     let node = Node::new(sim);
-    assert_eq!(node.pass().await.summary.save, "written");
+    assert_eq!(node.pass().await.summary.save, SaveOutcome::Written);
 }
 
 #[actix::test]
@@ -392,7 +322,7 @@ async fn r11_a_torn_saveconfig_does_not_stop_a_pass() {
     sim.site().actual.saved = Saved::Unreadable("EOF".into());
     let node = Node::new(sim);
     let status = node.pass().await;
-    assert_eq!((status.summary.added, status.summary.save), (6, "written"));
+    assert_eq!((status.summary.added, status.summary.save.kind()), (6, "written"));
 }
 
 #[actix::test]
@@ -446,4 +376,112 @@ async fn a_manifest_may_name_an_object_outside_its_folder() {
     let status = node.pass().await;
     assert_eq!((status.summary.added, status.summary.pending), (6, 0));
     assert!(node.pass().await.converged);
+}
+
+#[actix::test]
+async fn r2_a_pass_that_could_not_read_configfs_starts_the_looks_anew() {
+    let node = Node::new(Sim::small_site());
+    node.pass().await;
+    node.sim.tag(TAGGED, false);
+    node.pass().await;
+    node.sim.site().faults.configfs = true;
+    node.pass().await;
+    node.sim.site().faults.configfs = false;
+    assert_eq!(node.pass().await.summary.waiting_for_second_look, 1);
+    assert_eq!(node.pass().await.summary.removed, 1);
+}
+
+/// A node whose image names an object in nobody's folder, and has a manifest that has just turned bad.
+async fn with_a_lost_name() -> Node {
+    let sim = Sim::small_site();
+    let etag = sim.put_squashfs("shared/rootfs.squashfs", 4096);
+    sim.put_manifest(TAGGED, &format!("s3://{BUCKET}/shared/rootfs.squashfs"), etag.as_str());
+    let node = Node::new(sim);
+    node.pass().await;
+    node
+}
+
+#[actix::test]
+async fn r2_what_a_wanted_image_may_name_is_kept_by_an_agent_that_has_never_read_it() {
+    let node = with_a_lost_name().await;
+    node.sim.put(&format!("{TAGGED}/manifest.json"), b"{".to_vec());
+    let restarted = Node::new(node.sim.clone());
+    for _ in 0..3 {
+        restarted.pass().await;
+    }
+    assert_eq!(restarted.deletions(), 0);
+}
+
+#[actix::test]
+async fn r2_what_an_image_named_is_remembered_through_a_pass_without_an_answer() {
+    let node = with_a_lost_name().await;
+    node.sim.site().faults.ims = true;
+    node.pass().await;
+    node.sim.site().faults.ims = false;
+    node.sim.put(&format!("{TAGGED}/manifest.json"), b"{".to_vec());
+    for _ in 0..3 {
+        node.pass().await;
+    }
+    assert_eq!(node.deletions(), 0);
+}
+
+#[actix::test]
+async fn r5_a_lun_that_was_lost_comes_back_under_its_saved_number_and_no_new_one_takes_that() {
+    let node = Node::new(Sim::small_site());
+    node.pass().await;
+    let lost = {
+        // As the predecessor numbered it, and as a boot leaves it that found the mount not there.
+        let mut site = node.sim.site();
+        site.actual.luns.iter_mut().enumerate().for_each(|(n, lun)| lun.lun = n as u16);
+        site.actual.saved = Saved::Readable(site.actual.inventory());
+        site.actual.backstores.clear();
+        std::mem::take(&mut site.actual.luns)
+    };
+    let status = node.pass().await;
+    assert_eq!((status.summary.added, status.summary.save.kind(), status.converged), (6, "equal", true));
+    assert_eq!(node.luns(), lost.into_iter().map(|lun| (lun.lun, lun.name)).collect());
+}
+
+#[actix::test]
+async fn r7_a_backstore_without_a_lun_that_was_made_for_another_size_gets_none() {
+    let node = Node::new(Sim::small_site());
+    node.pass().await;
+    node.sim.site().actual.luns.clear();
+    node.sim.put_squashfs("PE/CPE-amd.x86_64-26.11.squashfs", 512);
+    assert_eq!(node.pass().await.summary.added, 5);
+    let reasons = Node::reasons(&node.plan().await);
+    assert_eq!(reasons, [("PE/CPE-amd.x86_64-26.11.squashfs".to_owned(), "backstore_stale")]);
+}
+
+#[actix::test]
+async fn r11_a_saved_projection_whose_image_cannot_be_read_is_not_forgotten() {
+    let node = with_a_lost_name().await;
+    {
+        let mut site = node.sim.site();
+        let shared = site.actual.backstores.iter().find(|b| b.file.contains("shared")).cloned().unwrap();
+        site.actual.backstores.retain(|b| *b != shared);
+        site.actual.luns.retain(|lun| lun.name != shared.name);
+    }
+    node.sim.put(&format!("{TAGGED}/manifest.json"), b"{".to_vec());
+    let restarted = Node::new(node.sim.clone());
+    assert_eq!(restarted.pass().await.summary.save.kind(), "refused");
+}
+
+#[actix::test]
+async fn r14_a_daemon_that_does_not_answer_is_not_asked_to_save_either() {
+    let sim = Sim::small_site();
+    sim.site().faults.targetclid = true;
+    assert_eq!(Node::new(sim).pass().await.summary.save.kind(), "untried");
+}
+
+#[actix::test]
+async fn two_images_that_name_the_same_root_file_system_are_one_lun() {
+    let sim = Sim::small_site();
+    let site = sim.site().objects[&ObjectKey::new(format!("{TAGGED}/rootfs"))].clone();
+    let other = "00000000-0000-4000-8000-000000000002";
+    sim.put_manifest(other, &format!("s3://{BUCKET}/{TAGGED}/rootfs"), site.0.as_str());
+    let node = Node::new(sim);
+    let first = node.pass().await;
+    assert_eq!((first.summary.added, first.summary.live, first.summary.pending), (5, 5, 0));
+    assert_eq!(node.pass().await.summary.live, 5);
 }

@@ -59,7 +59,7 @@ fn lio_bad_input_gets_a_named_event_and_harms_nothing_else() {
         ("two-rootfs", two.to_string(), "manifest_many_rootfs"),
         ("no-etag", no_etag.to_string(), "manifest_no_etag"),
         ("elsewhere", manifest("s3://secrets/x/rootfs", &etag).to_string(), "manifest_link_elsewhere"),
-        ("escape", manifest(&format!("{BUCKET}/../../etc/shadow"), &etag).to_string(), "object_missing"),
+        ("escape", manifest(&format!("{BUCKET}/../../etc/shadow"), &etag).to_string(), "key_escapes"),
         ("other-etag", manifest(&path, "00000000000000000000000000000000").to_string(), "etag_differs"),
     ] {
         image_with_manifest(&node, id, bytes.as_bytes());
