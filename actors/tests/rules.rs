@@ -5,6 +5,7 @@
 mod common;
 
 use actors::guard::Hold;
+use actors::lio::SaveOutcome;
 use actors::model::{Backstore, LunEntry, ObjectKey, Saved, Step};
 use actors::sim::{BUCKET, MOUNT, Sim};
 use common::Node;
