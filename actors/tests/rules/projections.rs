@@ -1,31 +1,12 @@
-//! The rules R1..R12, each on a simulated site with all five actors alive.
+//! The main job, and R5 to R14: what is projected, how it is done, and what is saved.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod common;
-
-use actors::guard::Hold;
+use crate::common::Node;
+use crate::removals::with_a_lost_name;
+use crate::{TAGGED, UNTAGGED};
 use actors::lio::SaveOutcome;
-use actors::model::{Backstore, LunEntry, ObjectKey, Saved, Step};
-use actors::sim::{BUCKET, MOUNT, Sim};
-use common::Node;
+use actors::model::{LunEntry, ObjectKey, Saved, Step};
+use actors::sim::{BUCKET, Sim};
 use std::collections::BTreeSet;
-use std::time::Duration;
-
-const UNTAGGED: &str = "00000000-0000-4000-8000-000000000004";
-const TAGGED: &str = "00000000-0000-4000-8000-000000000001";
-
-fn foreign(name: &str, file: &str) -> Backstore {
-    Backstore {
-        plugin: "fileio".into(),
-        name: name.into(),
-        file: file.into(),
-        serial: "11111111-2222-3333-4444-555555555555".into(),
-        size: 4096,
-        model_alias: true,
-    }
-}
-
 #[actix::test]
 async fn tagged_images_and_pe_images_become_luns_and_untagged_ones_do_not() {
     let node = Node::new(Sim::small_site());
@@ -79,145 +60,6 @@ async fn an_image_tagged_later_is_added_and_one_untagged_goes_after_the_second_l
     let second = node.pass().await;
     assert_eq!((second.summary.removed, second.converged), (1, true));
     assert_eq!(node.luns().len(), 6);
-}
-
-#[actix::test]
-async fn r1_foreign_backstores_and_luns_stay_untouched() {
-    let sim = Sim::small_site();
-    {
-        let mut site = sim.site();
-        // Under our mount, but not of our form; and elsewhere, of our form.
-        site.actual.backstores.push(foreign("scratch", &format!("{MOUNT}/scratch.img")));
-        let mut twin = foreign("abcdef012345678", "/srv/disk.img");
-        twin.serial = "abcdef0123456789abcdef012345678".into();
-        site.actual.backstores.push(twin);
-        let tpg = site.actual.tpg_path.clone();
-        for (lun, name) in [(3, "scratch"), (4, "abcdef012345678")] {
-            let (tpg, plugin) = (tpg.clone(), "fileio".to_owned());
-            site.actual.luns.push(LunEntry { tpg, lun, plugin, name: name.into() });
-        }
-    }
-    let node = Node::new(sim);
-    node.pass().await;
-    node.pass().await;
-    assert_eq!((node.deletions(), node.luns().len()), (0, 8));
-}
-
-#[actix::test]
-async fn r1_a_lun_of_another_target_on_our_backstore_keeps_it() {
-    let node = Node::new(Sim::small_site());
-    node.pass().await;
-    {
-        let mut site = node.sim.site();
-        let lun = site.actual.luns.iter().find(|lun| lun.name.len() == 15).cloned().unwrap();
-        site.actual.luns.push(LunEntry { tpg: "iscsi/iqn.other/tpgt_1".into(), ..lun });
-        site.objects.clear();
-        site.images.clear();
-    }
-    node.pass().await;
-    let plan = node.plan().await;
-    assert!(plan.held.iter().any(|held| matches!(held.hold, Hold::ForeignLun(_))));
-}
-
-#[actix::test]
-async fn r2_nothing_is_removed_while_any_source_does_not_answer() {
-    type Break = fn(&Sim);
-    let breaks: [(&str, Break); 4] = [
-        ("ims", |sim| sim.site().faults.ims = true),
-        ("listing", |sim| sim.site().faults.listing = true),
-        ("mount", |sim| sim.site().faults.mount = true),
-        ("manifest", |sim| {
-            // A new image whose manifest cannot be read.
-            sim.add_image("99999999-0000-4000-8000-000000000000", true);
-            let key = ObjectKey::new("99999999-0000-4000-8000-000000000000/manifest.json");
-            sim.site().faults.unreadable.insert(key);
-        }),
-    ];
-    for (what, fail) in breaks {
-        let node = Node::new(Sim::small_site());
-        node.pass().await;
-        node.sim.tag(TAGGED, false);
-        fail(&node.sim);
-        for _ in 0..4 {
-            let status = node.pass().await;
-            assert!(!status.converged, "{what}");
-        }
-        assert_eq!(node.deletions(), 0, "{what}");
-    }
-}
-
-#[actix::test]
-async fn r2_an_empty_answer_of_ims_is_no_answer_that_empties_the_target() {
-    let node = Node::new(Sim::small_site());
-    node.pass().await;
-    node.sim.site().images.clear();
-    for _ in 0..3 {
-        node.pass().await;
-    }
-    assert_eq!(node.deletions(), 0, "the breaker holds what the list allows");
-}
-
-#[actix::test]
-async fn r2_a_record_without_an_id_holds_every_removal() {
-    let node = Node::new(Sim::small_site());
-    node.pass().await;
-    node.sim.tag(TAGGED, false);
-    node.sim.site().images.push(serde_json::json!({"name": "who?"}));
-    node.pass().await;
-    node.pass().await;
-    assert_eq!(node.deletions(), 0);
-}
-
-#[actix::test]
-async fn r2_the_second_look_has_to_wait_its_time() {
-    let node = Node::with_limits(Sim::small_site(), Duration::from_secs(3600), 10);
-    node.pass().await;
-    node.sim.tag(TAGGED, false);
-    for _ in 0..3 {
-        assert_eq!(node.pass().await.summary.waiting_for_second_look, 1);
-    }
-    assert_eq!(node.deletions(), 0);
-}
-
-#[actix::test]
-async fn r2_a_pass_that_could_not_see_starts_the_looks_anew() {
-    let node = Node::new(Sim::small_site());
-    node.pass().await;
-    node.sim.tag(TAGGED, false);
-    node.pass().await;
-    node.sim.site().faults.ims = true;
-    node.pass().await;
-    node.sim.site().faults.ims = false;
-    assert_eq!(node.pass().await.summary.waiting_for_second_look, 1);
-    assert_eq!(node.pass().await.summary.removed, 1);
-}
-
-#[actix::test]
-async fn r2_an_image_whose_manifest_turned_bad_keeps_its_lun() {
-    let node = Node::new(Sim::small_site());
-    node.pass().await;
-    node.sim.put(&format!("{TAGGED}/manifest.json"), b"{ not json".to_vec());
-    for _ in 0..3 {
-        node.pass().await;
-    }
-    assert_eq!((node.deletions(), node.luns().len()), (0, 6));
-    assert_eq!(Node::reasons(&node.plan().await), [(TAGGED.to_owned(), "manifest_not_json")]);
-}
-
-#[actix::test]
-async fn r3_too_many_removals_at_once_wait_for_an_operator() {
-    let node = Node::new(Sim::small_site());
-    node.pass().await;
-    node.sim.tag("00000000-0000-4000-8000-000000000000", false);
-    node.sim.tag(TAGGED, false);
-    node.pass().await;
-    node.pass().await;
-    assert_eq!(node.deletions(), 0);
-    let plan = node.plan().await;
-    let Hold::Breaker { due, allowed, code } = &plan.held[0].hold else { panic!("{:?}", plan.held) };
-    assert_eq!((*due, *allowed), (2, 1));
-    assert_eq!(node.pass_confirmed(Some("00000000".into())).await.summary.removed, 0);
-    assert_eq!(node.pass_confirmed(Some(code.clone())).await.summary.removed, 2);
 }
 
 #[actix::test]
@@ -377,53 +219,6 @@ async fn a_manifest_may_name_an_object_outside_its_folder() {
     let status = node.pass().await;
     assert_eq!((status.summary.added, status.summary.pending), (6, 0));
     assert!(node.pass().await.converged);
-}
-
-#[actix::test]
-async fn r2_a_pass_that_could_not_read_configfs_starts_the_looks_anew() {
-    let node = Node::new(Sim::small_site());
-    node.pass().await;
-    node.sim.tag(TAGGED, false);
-    node.pass().await;
-    node.sim.site().faults.configfs = true;
-    node.pass().await;
-    node.sim.site().faults.configfs = false;
-    assert_eq!(node.pass().await.summary.waiting_for_second_look, 1);
-    assert_eq!(node.pass().await.summary.removed, 1);
-}
-
-/// A node whose image names an object in nobody's folder, and has a manifest that has just turned bad.
-async fn with_a_lost_name() -> Node {
-    let sim = Sim::small_site();
-    let etag = sim.put_squashfs("shared/rootfs.squashfs", 4096);
-    sim.put_manifest(TAGGED, &format!("s3://{BUCKET}/shared/rootfs.squashfs"), etag.as_str());
-    let node = Node::new(sim);
-    node.pass().await;
-    node
-}
-
-#[actix::test]
-async fn r2_what_a_wanted_image_may_name_is_kept_by_an_agent_that_has_never_read_it() {
-    let node = with_a_lost_name().await;
-    node.sim.put(&format!("{TAGGED}/manifest.json"), b"{".to_vec());
-    let restarted = Node::new(node.sim.clone());
-    for _ in 0..3 {
-        restarted.pass().await;
-    }
-    assert_eq!(restarted.deletions(), 0);
-}
-
-#[actix::test]
-async fn r2_what_an_image_named_is_remembered_through_a_pass_without_an_answer() {
-    let node = with_a_lost_name().await;
-    node.sim.site().faults.ims = true;
-    node.pass().await;
-    node.sim.site().faults.ims = false;
-    node.sim.put(&format!("{TAGGED}/manifest.json"), b"{".to_vec());
-    for _ in 0..3 {
-        node.pass().await;
-    }
-    assert_eq!(node.deletions(), 0);
 }
 
 #[actix::test]
