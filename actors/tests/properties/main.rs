@@ -5,6 +5,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod event;
 mod history;
 mod oracle;
 mod pure;
