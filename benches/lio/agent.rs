@@ -101,11 +101,13 @@ impl Bench {
     }
 }
 
-/// From one answer of targetclid to the next; to the first, from the last event before it.
+/// From one answer of targetclid to the next; to the first, from the beginning of the change.
 fn commands(events: &[Event]) -> Vec<(&'static str, f64)> {
+    let added = events.iter().find(|event| event.fields["event"] == "lun_added").expect("the LUN");
+    let begun = added.micros - millis(&added.fields["duration_ms"]) * 1000;
     let took = events.windows(2).filter_map(|pair| {
         let command = pair[1].fields["command"].as_str()?;
-        Some((verb(command), seconds(pair[0].micros, pair[1].micros)))
+        Some((verb(command), seconds(pair[0].micros.max(begun), pair[1].micros)))
     });
     took.collect()
 }
@@ -113,6 +115,7 @@ fn commands(events: &[Event]) -> Vec<(&'static str, f64)> {
 /// What a command does.
 fn verb(command: &str) -> &'static str {
     match command {
+        _ if command.contains("/./saveconfig") => "saveconfig without backup",
         _ if command.contains(" saveconfig ") => "saveconfig",
         _ if command.contains(" refresh") => "refresh",
         _ if command.contains(" set attribute ") => "set alias",

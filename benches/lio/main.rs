@@ -9,7 +9,7 @@ mod report;
 mod steady;
 
 use report::{Point, Results};
-use support::node::{Execs, Image, Node, run, squashfs};
+use support::node::{Execs, Image, Node, squashfs};
 
 /// Images that the predecessor adds to a full target: one more, and again.
 const SAMPLES: usize = 3;
@@ -23,7 +23,6 @@ fn main() {
     if sizes.is_empty() {
         sizes = vec![25, 100, 200];
     }
-    remember_as_real_nodes_do();
     // One for all: an emulated kernel does not always survive that a tracepoint is switched on (text_poke).
     let execs = Execs::watch();
     let content = squashfs(1, 64);
@@ -70,14 +69,4 @@ fn site(tagged: usize, untagged: usize, content: &[u8]) -> (Node, Vec<Image>) {
 
 fn id(n: usize) -> String {
     format!("{n:08x}-5392-41cf-b915-94f03a372d00")
-}
-
-/// The VM's s3fs forgets a file's size after a second, for the tests. Left so, each new backstore would cost five S3
-/// requests per old one, for the predecessor and the agent alike; nodes run with the default.
-fn remember_as_real_nodes_do() {
-    let unit = "/etc/systemd/system/s3fs-boot-images.service";
-    let text = std::fs::read_to_string(unit).expect("the unit of s3fs");
-    std::fs::write(unit, text.replace("stat_cache_expire=1", "stat_cache_expire=900"))
-        .expect("the unit of s3fs");
-    run("systemctl", &["daemon-reload"]);
 }

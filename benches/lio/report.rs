@@ -158,7 +158,7 @@ impl Results {
         }
         writeln!(
             f,
-            "\nThe first three: the pass from an empty target. The others: one more image, command by command. Where\nroot has no targetcli preferences, targetclid refuses a saveconfig that makes a backup: it is said again, without.\n"
+            "\nThe first three: the pass from an empty target. The others: one more image, command by command. Where\nroot has no targetcli preferences, targetclid refuses a saveconfig with a backup at once: so one without follows.\n"
         )
     }
 
