@@ -7,7 +7,6 @@ use crate::identity::Identity;
 use crate::ims::{ImageList, ImageRecord, Tag};
 use crate::manifest::Rootfs;
 use crate::model::{Cause, Kind, ObjectIndex, ObjectKey, Projection, S3Path, Snapshot, Source};
-use crate::pe::FileChecks;
 use crate::reason::Reason;
 use crate::word::Word;
 use std::collections::{BTreeMap, BTreeSet};
@@ -123,6 +122,15 @@ fn rootfs_verdict(record: &ImageRecord, rootfs: &Rootfs, objects: &ObjectIndex, 
         file,
         size: meta.size,
     })
+}
+
+/// What the mount said of the files it was asked about.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FileChecks {
+    /// Per file: complete, or why not.
+    pub files: BTreeMap<ObjectKey, Result<(), Reason>>,
+    /// Why the others are not known: the mount itself did not answer.
+    pub cause: Option<Cause>,
 }
 
 /// The verdict on a candidate that is not live yet, now that its file has been looked at (R7).

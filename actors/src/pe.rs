@@ -1,6 +1,6 @@
 //! The Pe actor: owns the PE rules and the mount, and tells which files may be projected.
 
-use crate::desired::{Candidate, Verdict, file_of};
+use crate::desired::{Candidate, FileChecks, Verdict, file_of};
 use crate::identity::Identity;
 use crate::model::{Cause, Kind, ObjectIndex, ObjectKey, Projection, Source};
 use crate::ports::MountPort;
@@ -50,15 +50,6 @@ pub fn discover(index: &ObjectIndex, rules: &PeRules) -> Vec<Candidate> {
             Candidate { kind: Kind::Pe, label: key.to_string(), verdict }
         })
         .collect()
-}
-
-/// What the mount said of the files it was asked about.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct FileChecks {
-    /// Per file: complete, or why not.
-    pub files: BTreeMap<ObjectKey, Result<(), Reason>>,
-    /// Why the others are not known: the mount itself did not answer.
-    pub cause: Option<Cause>,
 }
 
 /// Owns the PE rules and the mount.

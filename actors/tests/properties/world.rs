@@ -1,6 +1,6 @@
 //! Worlds for the decisions alone: few images, few numbers and few names, so that everything collides.
 
-use actors::desired::{self, Candidate, Desired, ManifestAnswer};
+use actors::desired::{self, Candidate, Desired, FileChecks, ManifestAnswer};
 use actors::guard::{History, LookTime};
 use actors::identity::Identity;
 use actors::ims::{ImageList, ImageRecord, Tag};
@@ -9,7 +9,7 @@ use actors::model::{
     Actual, Backstore, Cause, Etag, Inventory, LunEntry, ObjectIndex, ObjectKey, ObjectMeta, Saved, Snapshot,
     Source, Tpg,
 };
-use actors::pe::{FileChecks, PeRules, discover};
+use actors::pe::{PeRules, discover};
 use actors::plan::{Plan, Policy, plan};
 use actors::reason::Reason;
 use actors::sim::{BUCKET, MOUNT, TPG};
