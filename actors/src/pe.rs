@@ -7,7 +7,6 @@ use crate::ports::MountPort;
 use crate::reason::{Reason, of_mount_error};
 use crate::squashfs;
 use actix::prelude::*;
-use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
