@@ -32,7 +32,7 @@ lint: setup ## format, clippy with warnings denied, and what the inside may depe
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
 	tests/lint-inside
-	for script in tests/vm/setup tests/vm/image tests/vm/rootfs tests/vm/run tests/lint-inside .ci/run; do bash -n $$script; done
+	for script in tests/vm/setup tests/vm/image tests/vm/rootfs tests/vm/run tests/lint-inside bench/run .ci/run; do bash -n $$script; done
 
 bench: setup image ## times and counts in the VM; writes bench/RESULTS.md
 	cargo build --release --bin sbps-marshal

@@ -23,7 +23,8 @@ fn main() {
     if sizes.is_empty() {
         sizes = vec![25, 100, 200];
     }
-    // One for all: an emulated kernel does not always survive that a tracepoint is switched on (text_poke).
+    // One for all: a run that switched the tracepoint on again and again ended in a soft lockup of the guest, once, on a
+    // busy host. Whether that was the cause was not found out.
     let execs = Execs::watch();
     let content = squashfs(1, 64);
     let largest = *sizes.last().expect("a number of images");
