@@ -127,8 +127,7 @@ impl Handler<Tick> for Reconciler {
         }
         let scan_id = self.status.borrow().scan_id + 1;
         let confirmed = msg.confirmed.or(self.confirmed.take());
-        let memory = (self.history.clone(), self.named.clone(), self.born);
-        let round = round(self.sources.clone(), self.rules.clone(), memory, confirmed, scan_id);
+        let round = round(self.sources.clone(), self.rules.clone(), self.memory(), confirmed, scan_id);
         let mut stop = self.stop.clone();
         let bounded = async move {
             tokio::select! {
@@ -197,13 +196,9 @@ impl Handler<Preview> for Reconciler {
     type Result = ResponseFuture<Result<(Plan, Actual), Cause>>;
 
     fn handle(&mut self, _: Preview, _: &mut Self::Context) -> Self::Result {
-        let (sources, rules, named) = (self.sources.clone(), self.rules.clone(), self.named.clone());
-        let (history, born) = (self.history.clone(), self.born);
+        let (sources, rules, memory) = (self.sources.clone(), self.rules.clone(), self.memory());
         Box::pin(async move {
-            let began = born.elapsed();
-            let look = pass::look(&sources, &rules, named).await?;
-            let time = LookTime { began, ended: born.elapsed() };
-            let plan = plan(&look.desired, &look.actual, &history, &rules.policy, time, None);
+            let (look, plan) = look_and_plan(&sources, &rules, memory, None).await?;
             Ok((plan, (*look.actual).clone()))
         })
     }
@@ -216,18 +211,32 @@ struct Outcome {
     report: Report,
 }
 
+/// What a look goes by that was before it: the history, what manifests named, and when time began.
+type Memory = (History, BTreeSet<ObjectKey>, Instant);
+
+/// What a pass and its preview have in common: all that changes nothing.
+async fn look_and_plan(
+    sources: &Sources,
+    rules: &Rules,
+    (history, named, born): Memory,
+    confirmed: Option<&str>,
+) -> Result<(Look, Plan), Cause> {
+    let began = born.elapsed();
+    let look = pass::look(sources, rules, named).await?;
+    let time = LookTime { began, ended: born.elapsed() };
+    let plan = plan(&look.desired, &look.actual, &history, &rules.policy, time, confirmed);
+    Ok((look, plan))
+}
+
 /// One pass: look, plan, apply.
 async fn round(
     sources: Sources,
     rules: Rules,
-    (history, named, born): (History, BTreeSet<ObjectKey>, Instant),
+    memory: Memory,
     confirmed: Option<String>,
     scan_id: u64,
 ) -> Result<Outcome, Cause> {
-    let began = born.elapsed();
-    let look = pass::look(&sources, &rules, named).await?;
-    let time = LookTime { began, ended: born.elapsed() };
-    let plan = plan(&look.desired, &look.actual, &history, &rules.policy, time, confirmed.as_deref());
+    let (look, plan) = look_and_plan(&sources, &rules, memory, confirmed.as_deref()).await?;
     let plan = Arc::new(plan);
     let apply = Apply { plan: plan.clone(), before: look.actual.clone(), scan_id };
     let report = sources.apply.send(apply).await.map_err(pass::gone(Source::Lio))?;
@@ -235,6 +244,10 @@ async fn round(
 }
 
 impl Reconciler {
+    fn memory(&self) -> Memory {
+        (self.history.clone(), self.named.clone(), self.born)
+    }
+
     /// Remembers, tells, and sets the timer. `None`: the pass was given up because the agent stops.
     fn finish(
         &mut self,
