@@ -5,6 +5,7 @@
 
 use actors::model::{Backstore, LunEntry, Tpg};
 use actors::ports::LioError;
+use std::collections::BTreeMap;
 use std::fs::{self, FileType};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -95,7 +96,7 @@ impl Configfs {
         let protected = |mode| is_on(mode).map(|on| on == Some(true));
         let write_protected =
             protected("attrib/demo_mode_write_protect")? && protected("attrib/prod_mode_write_protect")?;
-        Ok(Some(Tpg { enabled, write_protected }))
+        Ok(Some(Tpg { enabled, write_protected, acls: BTreeMap::new() }))
     }
 
     /// Each backstore has a folder of its own, `fileio_3`, which says of which plugin it is.
@@ -140,6 +141,9 @@ fn backstore(plugin: &str, hba: &Path, name: &str) -> Result<Option<Backstore>, 
         serial,
         size: file("info")?.as_deref().and_then(size).unwrap_or_default(),
         model_alias: flag(&folder.join("attrib/emulate_model_alias"))?.unwrap_or_default(),
+        enabled: true,
+        inode: 0,
+        opened: None,
     };
     // What was read is of a backstore only if it was there to the end.
     Ok(present(at(&folder, |folder| fs::metadata(folder)))?.map(|_| found))
@@ -235,6 +239,9 @@ mod tests {
                 serial: "0000000000000000000000000000001".into(),
                 size: 8192,
                 model_alias: true,
+                enabled: true,
+                inode: 0,
+                opened: None,
             }
         );
         let luns = configfs.luns().unwrap();
@@ -243,7 +250,7 @@ mod tests {
         assert_eq!((luns[2].plugin.as_str(), luns[2].name.as_str()), ("fileio", "rootfs000000003"));
         assert_eq!(
             configfs.tpg("iscsi/iqn.2023-06.csm.iscsi:vm1/tpgt_1").unwrap(),
-            Some(Tpg { enabled: true, write_protected: true })
+            Some(Tpg { enabled: true, write_protected: true, acls: BTreeMap::new() })
         );
         assert_eq!(configfs.dbroot().unwrap(), Path::new("/etc/rtslib-fb-target"));
     }

@@ -7,6 +7,7 @@ use crate::targetclid::{IqnError, Session, Target};
 use actors::model::{Actual, Backstore, LunEntry, Step};
 use actors::ports::{LioError, LioPort};
 use actors::word::{Word, WordError};
+use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -94,6 +95,8 @@ impl LioPort for LioAdapter {
             tpg: self.configfs.tpg(&self.tpg_path)?,
             backstores: self.configfs.backstores()?,
             luns: self.configfs.luns()?,
+            bare_luns: BTreeSet::new(),
+            others: BTreeSet::new(),
             saved: saveconfig::read(Path::new(self.save_file()?.as_str())),
         })
     }

@@ -9,7 +9,7 @@ use crate::s3::S3Client;
 use crate::telemetry::{self, LevelHandle, TelemetryError};
 use crate::token::FileToken;
 use crate::{confirm, notify};
-use actors::cast::{Cast, Ports};
+use actors::cast::{Cast, Kept, Ports};
 use actors::guard::Limits;
 use actors::model::{Actual, Cause};
 use actors::pass::Rules;
@@ -195,8 +195,14 @@ fn start(settings: &Settings, world: World, cadence: Option<Cadence>) -> Result<
         World::Simulated => {
             let site = Sim::small_site();
             let (ims, tokens, s3, mount) = (site.clone(), site.clone(), site.clone(), site.clone());
-            let ports = Ports { ims, tokens, s3, mount, lio: move || site.clone() };
-            Ok(Cast::start(ports, rules(settings, sim::BUCKET, sim::MOUNT), suffix, cadence))
+            let ports = Ports { ims, tokens, s3, mount, history: site.clone(), lio: move || site.clone() };
+            Ok(Cast::start(
+                ports,
+                rules(settings, sim::BUCKET, sim::MOUNT),
+                suffix,
+                cadence,
+                &Kept::default(),
+            ))
         }
         World::Real => {
             let mount = settings.mount.path.to_string_lossy();
@@ -206,9 +212,16 @@ fn start(settings: &Settings, world: World, cadence: Option<Cadence>) -> Result<
                 tokens: FileToken::new(settings.ims.token_file.clone()),
                 s3: S3Client::new(&settings.s3).map_err(|error| RunError::S3(Box::new(error)))?,
                 mount: S3fsMount::new(&settings.mount).map_err(|error| RunError::Mount(Box::new(error)))?,
+                history: Sim::default(),
                 lio: move || lio.clone(),
             };
-            Ok(Cast::start(ports, rules(settings, &settings.s3.bucket, &mount), suffix, cadence))
+            Ok(Cast::start(
+                ports,
+                rules(settings, &settings.s3.bucket, &mount),
+                suffix,
+                cadence,
+                &Kept::default(),
+            ))
         }
     }
 }
@@ -227,9 +240,13 @@ fn rules(settings: &Settings, bucket: &str, mount: &str) -> Rules {
             limits: Limits {
                 confirm_after: settings.guard.confirm_after,
                 max_removal_percent: settings.guard.max_removal_percent,
+                max_removals: 3,
+                window: Duration::from_secs(3600),
             },
             luns: settings.lio.first_lun..=settings.lio.last_lun,
+            verify_md5: true,
         },
+        patience: settings.lio.command_timeout.max(settings.lio.tree_timeout) + Duration::from_secs(60),
     }
 }
 

@@ -13,7 +13,11 @@ pub fn read(path: &Path) -> Saved {
     match load(path) {
         Ok(file) => Saved::Readable(file.inventory()),
         Err(Trouble::Read(error)) if error.kind() == io::ErrorKind::NotFound => Saved::Missing,
-        Err(trouble) => Saved::Unreadable(format!("{} {trouble}", path.display())),
+        Err(trouble) => Saved::Unreadable {
+            why: format!("{} {trouble}", path.display()),
+            torn: matches!(trouble, Trouble::Content(_)),
+            backup: Inventory::default(),
+        },
     }
 }
 
@@ -83,6 +87,7 @@ impl SaveFile {
         Inventory {
             backstores: self.storage_objects.into_iter().map(backstore).collect(),
             luns: self.targets.into_iter().flat_map(Target::luns).collect(),
+            others: Default::default(),
         }
     }
 }
@@ -178,6 +183,8 @@ mod tests {
             tpg: None,
             backstores: configfs.backstores().unwrap(),
             luns: configfs.luns().unwrap(),
+            bare_luns: Default::default(),
+            others: Default::default(),
             saved: Saved::Missing,
         };
         assert_eq!(live.inventory(), saved);
@@ -209,11 +216,15 @@ mod tests {
     fn r11_a_torn_file_an_empty_one_and_a_folder_are_unreadable_for_a_reason() {
         let torn = &PREDECESSOR[..PREDECESSOR.len() / 2];
         for text in [torn, "", "[]", "{}"] {
-            let Saved::Unreadable(reason) = read_text(text) else { panic!("{text:?} was understood") };
+            let Saved::Unreadable { why: reason, .. } = read_text(text) else {
+                panic!("{text:?} was understood")
+            };
             assert!(reason.contains("is torn or not a saved configuration"), "{reason}");
         }
         let folder = tempfile::tempdir().unwrap();
-        let Saved::Unreadable(reason) = read(folder.path()) else { panic!("a folder was understood") };
+        let Saved::Unreadable { why: reason, .. } = read(folder.path()) else {
+            panic!("a folder was understood")
+        };
         assert!(reason.ends_with("is not a regular file"), "{reason}");
     }
 

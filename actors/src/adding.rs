@@ -51,7 +51,7 @@ pub fn add_projections<'a>(plan: &mut Plan, desired: &'a Desired, actual: &'a Ac
             pending(projection.kind, &projection.label, Reason::NoFreeNumber);
             continue;
         };
-        steps.push(Step::CreateLun { lun, name: identity.name() });
+        steps.push(Step::CreateLun { lun, name: identity.name(), map_to_acls: false });
         plan.changes.push(Change {
             action: Action::Project(projection.kind, projection.size),
             label: projection.label.clone(),
@@ -74,7 +74,7 @@ fn numbers<'a>(
     let mut given: BTreeMap<Identity, Option<u16>> = BTreeMap::new();
     let saved = match &actual.saved {
         Saved::Readable(saved) => saved,
-        Saved::Missing | Saved::Unreadable(_) => &Inventory::default(),
+        Saved::Missing | Saved::Unreadable { .. } => &Inventory::default(),
     };
     let mut known: BTreeMap<Identity, u16> = BTreeMap::new();
     for (_, ours) in guard::saved_ours(saved, &policy.mount) {

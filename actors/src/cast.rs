@@ -4,7 +4,7 @@ use crate::ims::Ims;
 use crate::lio::{EndSession, Lio};
 use crate::pass::{Rules, Sources};
 use crate::pe::{Pe, PeRules};
-use crate::ports::{ImsPort, LioPort, MountPort, S3Port, TokenPort};
+use crate::ports::{HistoryPort, ImsPort, LioPort, MountPort, S3Port, TokenPort};
 use crate::reconciler::{Cadence, Reconciler};
 use crate::s3::S3;
 use crate::status::Status;
@@ -13,7 +13,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 /// The outside.
-pub struct Ports<I, T, S, M, F> {
+pub struct Ports<I, T, S, M, H, F> {
     /// IMS.
     pub ims: I,
     /// Bearer tokens.
@@ -22,9 +22,15 @@ pub struct Ports<I, T, S, M, F> {
     pub s3: S,
     /// The mount.
     pub mount: M,
+    /// What is remembered over a restart.
+    pub history: H,
     /// Makes the LIO port on the thread it will live on.
     pub lio: F,
 }
+
+/// What one cast hands to the next, so that a reload forgets nothing.
+#[derive(Clone, Debug, Default)]
+pub struct Kept {}
 
 /// The actors, alive.
 pub struct Cast {
@@ -38,17 +44,19 @@ pub struct Cast {
 
 impl Cast {
     /// Starts them. With a cadence the reconciler passes by itself, at once for the first time.
-    pub fn start<I, T, S, M, L, F>(
-        ports: Ports<I, T, S, M, F>,
+    pub fn start<I, T, S, M, H, L, F>(
+        ports: Ports<I, T, S, M, H, F>,
         rules: Rules,
         pe_suffix: String,
         cadence: Option<Cadence>,
+        _kept: &Kept,
     ) -> Self
     where
         I: ImsPort,
         T: TokenPort,
         S: S3Port,
         M: MountPort,
+        H: HistoryPort,
         L: LioPort + Unpin,
         F: Fn() -> L + Send + Sync + 'static,
     {

@@ -61,6 +61,10 @@ pub struct Limits {
     pub confirm_after: Duration,
     /// Percent of our projections that one pass may remove (R3); one may always go.
     pub max_removal_percent: u8,
+    /// So many may go in any case (R3).
+    pub max_removals: u16,
+    /// The breaker counts removals over this time.
+    pub window: Duration,
 }
 
 /// What the reconciler remembers from pass to pass. Times are since it started.
@@ -238,8 +242,8 @@ pub fn save(saved: &Saved, live: &Inventory, may_drop: &Inventory) -> Save {
         Saved::Readable(saved) if saved == live => return Save::Equal,
         Saved::Readable(saved) => saved,
         // Nothing can be lost; with nothing live there is nothing to save either.
-        Saved::Missing | Saved::Unreadable(_) if live.luns.is_empty() => return Save::Equal,
-        Saved::Missing | Saved::Unreadable(_) => return Save::Due,
+        Saved::Missing | Saved::Unreadable { .. } if live.luns.is_empty() => return Save::Equal,
+        Saved::Missing | Saved::Unreadable { .. } => return Save::Due,
     };
     let lost_luns = saved.luns.difference(&live.luns).filter(|lun| !may_drop.luns.contains(lun));
     let lost_stores =
@@ -257,7 +261,12 @@ mod tests {
     use crate::model::Source;
     use std::collections::BTreeSet;
 
-    const LIMITS: Limits = Limits { confirm_after: Duration::from_secs(20), max_removal_percent: 10 };
+    const LIMITS: Limits = Limits {
+        confirm_after: Duration::from_secs(20),
+        max_removal_percent: 10,
+        max_removals: 1,
+        window: Duration::from_secs(3600),
+    };
 
     fn removal(n: u8) -> Removal {
         let key = format!("PE/{n}");
@@ -339,7 +348,7 @@ mod tests {
         let (tpg, plugin, name) = ("iscsi/iqn/tpgt_1".to_owned(), plugin.to_owned(), "n".to_owned());
         let backstore = (plugin.clone(), name.clone(), "/m/f".to_owned(), "s".to_owned());
         let luns = BTreeSet::from([LunEntry { tpg, lun: number, plugin, name }]);
-        Inventory { backstores: BTreeSet::from([backstore]), luns }
+        Inventory { backstores: BTreeSet::from([backstore]), luns, ..Inventory::default() }
     }
 
     #[test]
@@ -348,7 +357,14 @@ mod tests {
         assert_eq!(save(&Saved::Readable(live.clone()), &live, &none), Save::Equal);
         assert_eq!(save(&Saved::Readable(none.clone()), &live, &none), Save::Due);
         assert_eq!(save(&Saved::Missing, &live, &none), Save::Due);
-        assert_eq!(save(&Saved::Unreadable("EOF".into()), &none, &none), Save::Equal);
+        assert_eq!(
+            save(
+                &Saved::Unreadable { why: "EOF".into(), torn: true, backup: Inventory::default() },
+                &none,
+                &none
+            ),
+            Save::Equal
+        );
         assert_eq!(save(&Saved::Readable(live.clone()), &none, &live), Save::Due);
     }
 

@@ -16,6 +16,7 @@ mod adding;
 pub mod cast;
 pub mod desired;
 pub mod guard;
+pub mod history;
 pub mod identity;
 pub mod ims;
 pub mod lio;

@@ -4,6 +4,7 @@ use crate::identity::Identity;
 use crate::word::Word;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::time::Duration;
 
 /// Key of an S3 object. Untrusted: whoever may write to the bucket chooses it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -55,6 +56,8 @@ pub struct ObjectMeta {
     pub size: u64,
     /// Changes whenever the content does.
     pub etag: Etag,
+    /// When it was written, by S3, since 1970; zero if S3 does not say.
+    pub modified: Duration,
 }
 
 /// The relevant part of a complete listing of the boot bucket.
@@ -225,6 +228,12 @@ pub struct Backstore {
     pub size: u64,
     /// `emulate_model_alias`: whether initiators see its name as the product (FACTS 2.4).
     pub model_alias: bool,
+    /// `enable`: its file has been opened. Not so while, or if, its creation hung or was cut short.
+    pub enabled: bool,
+    /// Inode of its folder in configfs: another one if it was removed and made anew.
+    pub inode: u64,
+    /// When its file was opened, since boot (`statistics/scsi_lu/creation_time`); `None` if the kernel does not say.
+    pub opened: Option<Duration>,
 }
 
 /// A LUN in configfs, in any fabric, target and TPG.
@@ -247,6 +256,8 @@ pub struct Tpg {
     pub enabled: bool,
     /// Both write protect attributes are 1 (R10).
     pub write_protected: bool,
+    /// The node ACLs that somebody made, and which of our TPG's LUN numbers each is mapped to.
+    pub acls: BTreeMap<String, BTreeSet<u16>>,
 }
 
 /// What saveconfig.json holds, of that which we compare.
@@ -256,6 +267,8 @@ pub struct Inventory {
     pub backstores: BTreeSet<(String, String, String, String)>,
     /// Every LUN.
     pub luns: BTreeSet<LunEntry>,
+    /// Every portal and node ACL, by its folder below the configfs root: `iscsi/<iqn>/tpgt_1/np/10.0.0.1:3260`.
+    pub others: BTreeSet<String>,
 }
 
 /// The saved configuration.
@@ -265,8 +278,15 @@ pub enum Saved {
     Readable(Inventory),
     /// There is none.
     Missing,
-    /// Torn, a folder, not JSON: and why.
-    Unreadable(String),
+    /// It cannot be read or understood.
+    Unreadable {
+        /// Why.
+        why: String,
+        /// It is a file that was cut off or overwritten: it may be set aside. Else it is a folder, or unreadable.
+        torn: bool,
+        /// What the newest readable copy in `backup/` holds; empty if there is none.
+        backup: Inventory,
+    },
 }
 
 /// What configfs and saveconfig.json show: the truth that a pass starts and ends with.
@@ -280,6 +300,11 @@ pub struct Actual {
     pub backstores: Vec<Backstore>,
     /// Every LUN of the node.
     pub luns: Vec<LunEntry>,
+    /// LUN folders that lead to no backstore, TPG folder and number: while there is one, targetcli can neither create
+    /// nor save anything.
+    pub bare_luns: BTreeSet<(String, u16)>,
+    /// Portals and node ACLs, see [`Inventory::others`].
+    pub others: BTreeSet<String>,
     /// What would come back at the next boot.
     pub saved: Saved,
 }
@@ -291,6 +316,7 @@ impl Actual {
         Inventory {
             backstores: self.backstores.iter().map(whole).collect(),
             luns: self.luns.iter().cloned().collect(),
+            others: self.others.clone(),
         }
     }
 
@@ -359,7 +385,23 @@ pub enum Step {
         lun: u16,
         /// The backstore's name.
         name: Word,
+        /// Whether the TPG's node ACLs get it as well, under the same number, as plain targetcli would do.
+        map_to_acls: bool,
     },
+    /// Removes a fileio backstore whose creation was cut short: not enabled, no serial, no LUN.
+    DiscardBackstore {
+        /// Its name.
+        name: Word,
+        /// The file it must have.
+        file: Word,
+    },
+    /// Removes a LUN folder of our TPG that leads to nothing.
+    DiscardLun {
+        /// Its number.
+        lun: u16,
+    },
+    /// Renames a torn saveconfig.json to `saveconfig.json.torn-<seconds since 1970>`; targetclid is not asked.
+    SetAside,
     /// Writes saveconfig.json; targetcli first keeps a copy of the old one, 10 at most.
     SaveConfig,
     /// The same without the copy. Where no plain `targetcli` has ever run, targetclid has no `max_backup_files` and
@@ -375,7 +417,10 @@ impl fmt::Display for Step {
             Step::DeleteBackstore { name, .. } => write!(f, "delete backstore {name}"),
             Step::CreateBackstore { name, file, .. } => write!(f, "create backstore {name} on {file}"),
             Step::AliasModel { name } => write!(f, "set emulate_model_alias of {name}"),
-            Step::CreateLun { lun, name } => write!(f, "create LUN {lun} for {name}"),
+            Step::CreateLun { lun, name, .. } => write!(f, "create LUN {lun} for {name}"),
+            Step::DiscardBackstore { name, .. } => write!(f, "discard half-made backstore {name}"),
+            Step::DiscardLun { lun } => write!(f, "discard half-made LUN {lun}"),
+            Step::SetAside => f.write_str("set the torn saveconfig.json aside"),
             Step::SaveConfig => f.write_str("saveconfig"),
             Step::SaveConfigAlone => f.write_str("saveconfig without a backup"),
         }

@@ -10,6 +10,7 @@ use crate::s3::{FetchManifests, ListObjects, Manifests};
 use actix::prelude::*;
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Whom a pass asks.
 #[derive(Clone)]
@@ -39,6 +40,8 @@ pub struct Rules {
     pub pe_prefix: String,
     /// The settings that decide.
     pub policy: Policy,
+    /// LIO has hung if it takes longer over one step.
+    pub patience: Duration,
 }
 
 /// How much was asked and found, for the summary.
@@ -130,7 +133,7 @@ fn relevant(
     // What is saved counts as well: a listing without it would say that it is gone (R11).
     let saved = match &actual.saved {
         Saved::Readable(saved) => Some(saved.backstores.iter().map(|(_, _, file, _)| file)),
-        Saved::Missing | Saved::Unreadable(_) => None,
+        Saved::Missing | Saved::Unreadable { .. } => None,
     };
     let files = actual.backstores.iter().map(|b| &b.file).chain(saved.into_iter().flatten());
     let key_of =

@@ -133,7 +133,7 @@ mod tests {
     }
 
     fn index(keys: &[&str]) -> ObjectIndex {
-        let meta = ObjectMeta { size: 4096, etag: Etag::new("e") };
+        let meta = ObjectMeta { size: 4096, etag: Etag::new("e"), modified: std::time::Duration::ZERO };
         keys.iter().map(|key| (ObjectKey::new(*key), meta.clone())).collect()
     }
 

@@ -20,6 +20,8 @@ pub struct Policy {
     pub limits: Limits,
     /// Numbers for new LUNs.
     pub luns: RangeInclusive<u16>,
+    /// Whether an object whose ETag is not its manifest's may be proven by its MD5.
+    pub verify_md5: bool,
 }
 
 /// What is to be done about one image. Its steps are done in order; the first that fails ends this change alone.

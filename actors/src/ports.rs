@@ -3,8 +3,10 @@
 
 use crate::model::{Actual, Backstore, Etag, LunEntry, ObjectIndex, ObjectKey, Relevant, Step};
 use crate::word::Word;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
+use std::time::Duration;
 
 /// A bearer token. Never shown.
 #[derive(Clone, PartialEq, Eq)]
@@ -142,6 +144,12 @@ pub trait S3Port: 'static {
     /// The whole object as it was listed under this ETag, at most `limit` bytes.
     fn get(&self, key: &ObjectKey, etag: &Etag, limit: u64)
     -> impl Future<Output = Result<Vec<u8>, S3Error>>;
+
+    /// Whether this very object is in the bucket; `false` only if S3 itself said so (R2). No listing is asked.
+    fn is_there(&self, key: &ObjectKey) -> impl Future<Output = Result<bool, S3Error>>;
+
+    /// MD5 (32 lower hex digits) of the whole object as it was listed under this ETag; read slowly, may take minutes.
+    fn md5(&self, key: &ObjectKey, etag: &Etag) -> impl Future<Output = Result<String, S3Error>>;
 }
 
 /// Why S3 gave no answer.
@@ -227,16 +235,34 @@ pub struct FileFacts {
     pub size: u64,
     /// Its first bytes, at most [`crate::squashfs::SUPERBLOCK_BYTES`].
     pub head: Vec<u8>,
+    /// Permission bits. An s3fs that is denied an object shows it with size 0 and mode 0.
+    pub mode: u32,
 }
+
+/// Which mount it is that answers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MountFacts {
+    /// `st_dev` of its files: another one after it was mounted again, as long as LIO has files of the old one open.
+    pub device: u64,
+    /// Since when its daemon has run, since boot; `None` if that cannot be told.
+    pub since: Option<Duration>,
+}
+
+/// What [`MountPort::examine`] found: per file its size (bytes), or why it may not be served.
+pub type Examined = BTreeMap<ObjectKey, Result<u64, MountError>>;
 
 /// The s3fs mount.
 pub trait MountPort: 'static {
     /// The mount is there, of the right type, and answers.
-    fn check(&self) -> impl Future<Output = Result<(), MountError>>;
+    fn check(&self) -> impl Future<Output = Result<MountFacts, MountError>>;
 
     /// Size and first bytes of the regular file that the key is, opened beneath the mount with no symlink, no `..`
     /// and no mount crossed on the way (R8).
     fn inspect(&self, key: &ObjectKey) -> impl Future<Output = Result<FileFacts, MountError>>;
+
+    /// The same of files that are live, without opening or reading them: each is a regular file beneath the mount, of
+    /// this size. A file that is not in the answer was not reached in time; an error is one of the mount as a whole.
+    fn examine(&self, keys: Vec<ObjectKey>) -> impl Future<Output = Result<Examined, MountError>>;
 }
 
 /// Why the mount gave no answer.
@@ -273,6 +299,15 @@ pub enum MountError {
         #[source]
         source: std::io::Error,
     },
+    /// The mount refuses or fails this one file; whether it is the mount's own failure, [`MountPort::check`] tells.
+    #[error("the mount refuses {key}")]
+    Refused {
+        /// The file.
+        key: String,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
     /// This file is not there (yet).
     #[error("{key} is not there")]
     Absent {
@@ -301,6 +336,7 @@ impl MountError {
             MountError::WrongType { .. } => "wrong_type",
             MountError::Hung { .. } => "hung",
             MountError::Dead { .. } => "dead",
+            MountError::Refused { .. } => "refused",
             MountError::Absent { .. } => "absent",
             MountError::Escape { .. } => "escape",
             MountError::NotRegular { .. } => "not_regular",
@@ -355,6 +391,16 @@ pub enum LioError {
         /// The deadline.
         seconds: u64,
     },
+    /// The daemon serves another client.
+    #[error("targetclid serves {holder} and did not answer {command:?} within {seconds} s")]
+    Busy {
+        /// The command.
+        command: String,
+        /// Who holds it: `pid 4711 (targetcli ...)`, or `another client`.
+        holder: String,
+        /// The deadline.
+        seconds: u64,
+    },
     /// The session broke, or is out of step: it has been dropped.
     #[error("the session with targetclid broke at {command:?}: {problem}")]
     Session {
@@ -380,8 +426,65 @@ impl LioError {
             LioError::Configfs { .. } => "configfs",
             LioError::Connect { .. } => "connect",
             LioError::Timeout { .. } => "timeout",
+            LioError::Busy { .. } => "busy",
             LioError::Session { .. } => "session",
             LioError::TooLong { .. } => "too_long",
+        }
+    }
+}
+
+/// What is remembered on disk over a restart, and the clock that its times are of.
+pub trait HistoryPort: 'static {
+    /// What was stored last; `None` if nothing ever was.
+    fn load(&self) -> impl Future<Output = Result<Option<Vec<u8>>, HistoryError>>;
+
+    /// It is stored, whole or not at all.
+    fn store(&self, bytes: Vec<u8>) -> impl Future<Output = Result<(), HistoryError>>;
+
+    /// This boot of the node: a name of its own (`/proc/sys/kernel/random/boot_id`), and how long ago it was
+    /// (CLOCK_BOOTTIME).
+    fn boot(&self) -> Boot;
+}
+
+/// A boot of the node.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Boot {
+    /// No other boot has it.
+    pub id: String,
+    /// Time since then.
+    pub since: Duration,
+}
+
+/// Why nothing can be remembered.
+#[derive(Debug, thiserror::Error)]
+pub enum HistoryError {
+    /// The file or its folder.
+    #[error("{path} cannot be {done}")]
+    Io {
+        /// The file.
+        path: String,
+        /// `read` or `written`.
+        done: &'static str,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// More than any history of ours: it is not read.
+    #[error("{path} has {size} bytes: that is no history of ours")]
+    TooLarge {
+        /// The file.
+        path: String,
+        /// Bytes.
+        size: u64,
+    },
+}
+
+impl HistoryError {
+    /// Short, from a bounded set.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            HistoryError::Io { .. } => "history_io",
+            HistoryError::TooLarge { .. } => "history_too_large",
         }
     }
 }

@@ -8,13 +8,14 @@ use crate::model::{
     Actual, Backstore, Etag, LunEntry, ObjectIndex, ObjectKey, ObjectMeta, Relevant, Saved, Step, Tpg,
 };
 use crate::ports::{
-    FileFacts, ImsError, ImsPort, LioError, LioPort, MountError, MountPort, S3Error, S3Port, Token,
-    TokenError, TokenPort,
+    Boot, Examined, FileFacts, HistoryError, HistoryPort, ImsError, ImsPort, LioError, LioPort, MountError,
+    MountFacts, MountPort, S3Error, S3Port, Token, TokenError, TokenPort,
 };
 use crate::word::Word;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 /// The bucket of the simulated site.
 pub const BUCKET: &str = "boot-images";
@@ -60,26 +61,40 @@ pub struct Site {
     pub got: Vec<ObjectKey>,
     /// What fails.
     pub faults: Faults,
+    /// What was stored to be remembered over a restart.
+    pub history: Option<Vec<u8>>,
 }
 
 /// The site, shared by its ports and by whoever changes it.
 #[derive(Clone)]
-pub struct Sim(Arc<Mutex<Site>>);
+pub struct Sim(Arc<Mutex<Site>>, Instant);
 
 impl Default for Sim {
     /// A provisioned target and nothing else.
     fn default() -> Self {
-        let tpg = Some(Tpg { enabled: true, write_protected: true });
+        let tpg = Some(Tpg { enabled: true, write_protected: true, acls: BTreeMap::new() });
         let (backstores, luns) = (Vec::new(), Vec::new());
-        let actual = Actual { tpg_path: TPG.into(), tpg, backstores, luns, saved: Saved::Missing };
-        Sim(Arc::new(Mutex::new(Site {
-            images: Vec::new(),
-            objects: BTreeMap::new(),
-            actual,
-            told: Vec::new(),
-            got: Vec::new(),
-            faults: Faults::default(),
-        })))
+        let actual = Actual {
+            tpg_path: TPG.into(),
+            tpg,
+            backstores,
+            luns,
+            bare_luns: BTreeSet::new(),
+            others: BTreeSet::new(),
+            saved: Saved::Missing,
+        };
+        Sim(
+            Arc::new(Mutex::new(Site {
+                images: Vec::new(),
+                objects: BTreeMap::new(),
+                actual,
+                told: Vec::new(),
+                got: Vec::new(),
+                faults: Faults::default(),
+                history: None,
+            })),
+            Instant::now(),
+        )
     }
 }
 
@@ -171,7 +186,10 @@ impl S3Port for Sim {
         }
         let relevant = site.objects.iter().filter(|(key, _)| relevant.wants(key.as_str()));
         let listed = relevant.map(|(key, (etag, bytes))| {
-            (key.clone(), ObjectMeta { size: bytes.len() as u64, etag: etag.clone() })
+            (
+                key.clone(),
+                ObjectMeta { size: bytes.len() as u64, etag: etag.clone(), modified: Duration::ZERO },
+            )
         });
         Ok(listed.collect())
     }
@@ -191,21 +209,72 @@ impl S3Port for Sim {
             None => Err(S3Error::Gone { what: key.to_string() }),
         }
     }
+
+    async fn is_there(&self, key: &ObjectKey) -> Result<bool, S3Error> {
+        match self.site().faults.listing {
+            true => Err(S3Error::Timeout { what: format!("sim head {key}") }),
+            false => Ok(self.object(key).is_some()),
+        }
+    }
+
+    async fn md5(&self, key: &ObjectKey, etag: &Etag) -> Result<String, S3Error> {
+        match self.object(key) {
+            Some((now, bytes)) if now == *etag => Ok(md5_of(&bytes)),
+            _ => Err(S3Error::Gone { what: key.to_string() }),
+        }
+    }
+}
+
+/// Stands for the MD5 of these bytes.
+pub fn md5_of(bytes: &[u8]) -> String {
+    Identity::of_pe("md5", &String::from_utf8_lossy(bytes)).wwn().to_string()
+}
+
+/// What is there, as S3 itself says.
+impl Sim {
+    fn object(&self, key: &ObjectKey) -> Option<(Etag, Vec<u8>)> {
+        self.site().objects.get(key).cloned()
+    }
 }
 
 impl MountPort for Sim {
-    async fn check(&self) -> Result<(), MountError> {
+    async fn check(&self) -> Result<MountFacts, MountError> {
         match self.site().faults.mount {
             true => Err(MountError::Hung { what: "sim mount".into() }),
-            false => Ok(()),
+            false => Ok(MountFacts::default()),
         }
+    }
+
+    async fn examine(&self, keys: Vec<ObjectKey>) -> Result<Examined, MountError> {
+        self.check().await?;
+        let site = self.site();
+        let size = |key: &ObjectKey| match site.objects.get(key) {
+            Some((_, bytes)) => Ok(bytes.len() as u64),
+            None => Err(MountError::Absent { key: key.to_string() }),
+        };
+        Ok(keys.into_iter().map(|key| (key.clone(), size(&key))).collect())
     }
 
     async fn inspect(&self, key: &ObjectKey) -> Result<FileFacts, MountError> {
         let site = self.site();
         let (_, bytes) = site.objects.get(key).ok_or_else(|| MountError::Absent { key: key.to_string() })?;
         let head = bytes.iter().take(crate::squashfs::SUPERBLOCK_BYTES).copied().collect();
-        Ok(FileFacts { size: bytes.len() as u64, head })
+        Ok(FileFacts { size: bytes.len() as u64, head, mode: 0o640 })
+    }
+}
+
+impl HistoryPort for Sim {
+    async fn load(&self) -> Result<Option<Vec<u8>>, HistoryError> {
+        Ok(self.site().history.clone())
+    }
+
+    async fn store(&self, bytes: Vec<u8>) -> Result<(), HistoryError> {
+        self.site().history = Some(bytes);
+        Ok(())
+    }
+
+    fn boot(&self) -> Boot {
+        Boot { id: "sim".into(), since: self.1.elapsed() }
     }
 }
 
@@ -247,7 +316,7 @@ impl Site {
     /// What targetclid and the kernel would do; the answer is as little worth as the real one.
     fn obey(&mut self, step: &Step) -> String {
         match step {
-            Step::Refresh => {}
+            Step::Refresh | Step::DiscardBackstore { .. } | Step::DiscardLun { .. } | Step::SetAside => {}
             Step::SaveConfig if self.faults.backups => return "int() argument must be a string".into(),
             Step::SaveConfig | Step::SaveConfigAlone => {
                 self.actual.saved = Saved::Readable(self.actual.inventory())
@@ -268,7 +337,7 @@ impl Site {
                     live.model_alias = true;
                 }
             }
-            Step::CreateLun { lun, name } => {
+            Step::CreateLun { lun, name, .. } => {
                 if self.actual.luns.iter().any(|live| live.tpg == TPG && live.lun == *lun) {
                     return "LUN already exists".into();
                 }
@@ -298,6 +367,9 @@ impl Site {
             serial: wwn.to_string(),
             size,
             model_alias: false,
+            enabled: true,
+            inode: 0,
+            opened: None,
         });
         "Created".into()
     }

@@ -83,7 +83,7 @@ mod tests {
         let mut head = vec![0; SUPERBLOCK_BYTES];
         head[..4].copy_from_slice(MAGIC);
         head[BYTES_USED_AT..BYTES_USED_AT + 8].copy_from_slice(&used.to_le_bytes());
-        FileFacts { size, head }
+        FileFacts { size, head, mode: 0o640 }
     }
 
     #[test]
@@ -93,7 +93,7 @@ mod tests {
 
     #[test]
     fn r7_an_empty_file_is_pending() {
-        assert_eq!(check(&FileFacts { size: 0, head: vec![] }, 0), Err(Incomplete::Empty));
+        assert_eq!(check(&FileFacts { size: 0, head: vec![], mode: 0o640 }, 0), Err(Incomplete::Empty));
     }
 
     #[test]
@@ -109,9 +109,9 @@ mod tests {
 
     #[test]
     fn r7_a_file_that_is_no_squashfs_or_too_short_for_one_is_pending() {
-        let text = FileFacts { size: 512, head: vec![b'x'; SUPERBLOCK_BYTES] };
+        let text = FileFacts { size: 512, head: vec![b'x'; SUPERBLOCK_BYTES], mode: 0o640 };
         assert_eq!(check(&text, 512), Err(Incomplete::NotSquashfs));
-        let short = FileFacts { size: 512, head: MAGIC.to_vec() };
+        let short = FileFacts { size: 512, head: MAGIC.to_vec(), mode: 0o640 };
         assert_eq!(check(&short, 512), Err(Incomplete::NotSquashfs));
     }
 

@@ -96,12 +96,17 @@ fn shows(port: &mut impl LioPort, step: &Step, change: &Change) -> Result<bool, 
     };
     let leads_to = |live: LunEntry, name: &Word| live.plugin == "fileio" && live.name == name.as_str();
     match step {
-        Step::Refresh | Step::SaveConfig | Step::SaveConfigAlone => Ok(false),
+        Step::Refresh
+        | Step::SaveConfig
+        | Step::SaveConfigAlone
+        | Step::SetAside
+        | Step::DiscardBackstore { .. }
+        | Step::DiscardLun { .. } => Ok(false),
         Step::CreateBackstore { name, file, wwn } => {
             absent_or_ours(port.backstore(name)?.map(|live| is_whole(&live, file, wwn, &change.action)))
         }
         Step::AliasModel { name } => Ok(port.backstore(name)?.is_some_and(|live| live.model_alias)),
-        Step::CreateLun { lun, name } => absent_or_ours(port.lun(*lun)?.map(|live| leads_to(live, name))),
+        Step::CreateLun { lun, name, .. } => absent_or_ours(port.lun(*lun)?.map(|live| leads_to(live, name))),
         Step::DeleteLun { lun, name } => {
             absent_or_ours(port.lun(*lun)?.map(|live| leads_to(live, name))).map(|there| !there)
         }

@@ -4,7 +4,7 @@
 
 mod common;
 
-use actors::cast::{Cast, Ports};
+use actors::cast::{Cast, Kept, Ports};
 use actors::model::{Actual, Backstore, Etag, LunEntry, ObjectIndex, ObjectKey, Relevant, Step};
 use actors::ports::{ImsError, ImsPort, LioError, LioPort, S3Error, S3Port, Token};
 use actors::reconciler::{Cadence, Resync, Tick};
@@ -53,10 +53,11 @@ impl Gated {
             ims: self.clone(),
             tokens: sim.clone(),
             s3: self.clone(),
-            mount: sim,
+            mount: sim.clone(),
+            history: sim,
             lio: move || lio.clone(),
         };
-        Cast::start(ports, rules(AT_ONCE, 10), String::new(), cadence)
+        Cast::start(ports, rules(AT_ONCE, 10), String::new(), cadence, &Kept::default())
     }
 
     fn note(&self, asked: Asked) {
@@ -97,6 +98,14 @@ impl S3Port for Gated {
 
     async fn get(&self, key: &ObjectKey, etag: &Etag, limit: u64) -> Result<Vec<u8>, S3Error> {
         self.sim.get(key, etag, limit).await
+    }
+
+    async fn is_there(&self, key: &ObjectKey) -> Result<bool, S3Error> {
+        self.sim.is_there(key).await
+    }
+
+    async fn md5(&self, key: &ObjectKey, etag: &Etag) -> Result<String, S3Error> {
+        self.sim.md5(key, etag).await
     }
 }
 

@@ -7,7 +7,7 @@ mod probe;
 
 use crate::config;
 use actors::model::ObjectKey;
-use actors::ports::{FileFacts, MountError, MountPort};
+use actors::ports::{Examined, FileFacts, MountError, MountFacts, MountPort};
 use point::MountPoint;
 use probe::Probe;
 use std::path::PathBuf;
@@ -45,13 +45,21 @@ impl S3fsMount {
 }
 
 impl MountPort for S3fsMount {
-    async fn check(&self) -> Result<(), MountError> {
+    async fn check(&self) -> Result<MountFacts, MountError> {
         self.ask(self.point.path.display().to_string(), MountPoint::check).await
     }
 
     async fn inspect(&self, key: &ObjectKey) -> Result<FileFacts, MountError> {
         let key = key.clone();
         self.ask(key.to_string(), move |point| point.inspect(&key)).await
+    }
+
+    async fn examine(&self, keys: Vec<ObjectKey>) -> Result<Examined, MountError> {
+        let what = self.point.path.display().to_string();
+        self.ask(what, move |point| {
+            Ok(keys.into_iter().map(|key| (key.clone(), point.examine(&key))).collect())
+        })
+        .await
     }
 }
 

@@ -3,7 +3,7 @@
 
 use super::mountinfo;
 use actors::model::ObjectKey;
-use actors::ports::{FileFacts, MountError};
+use actors::ports::{FileFacts, MountError, MountFacts};
 use actors::squashfs::SUPERBLOCK_BYTES;
 use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, fstat, fstatfs, openat2};
 use rustix::io::Errno;
@@ -25,8 +25,16 @@ pub struct MountPoint {
 
 impl MountPoint {
     /// The mount is there and its daemon answers: statfs is never answered from the kernel's cache.
-    pub fn check(&self) -> Result<(), MountError> {
-        fstatfs(self.open()?).map(drop).map_err(|errno| dead(self.shown(), errno))
+    pub fn check(&self) -> Result<MountFacts, MountError> {
+        let root = self.open()?;
+        let failed = |errno| dead(self.shown(), errno);
+        fstatfs(&root).map_err(failed)?;
+        Ok(MountFacts { device: fstat(&root).map_err(failed)?.st_dev, since: None })
+    }
+
+    /// Size of the regular file that the key is.
+    pub fn examine(&self, key: &ObjectKey) -> Result<u64, MountError> {
+        self.inspect(key).map(|facts| facts.size)
     }
 
     /// Size and head of the regular file that the key is.
@@ -52,7 +60,7 @@ impl MountPoint {
             .take(SUPERBLOCK_BYTES as u64)
             .read_to_end(&mut head)
             .map_err(|source| MountError::Dead { what: key.to_string(), source })?;
-        Ok(FileFacts { size: stat.st_size.unsigned_abs(), head })
+        Ok(FileFacts { size: stat.st_size.unsigned_abs(), head, mode: stat.st_mode & 0o7777 })
     }
 
     /// The root of the right mount, proven: the folder that has been opened lies on the device that mountinfo names.
@@ -187,10 +195,10 @@ mod tests {
         let facts = |key| site.point.inspect(&ObjectKey::new(key)).unwrap();
         assert_eq!(
             facts("PE/a.squashfs"),
-            FileFacts { size: 4096, head: content[..SUPERBLOCK_BYTES].to_vec() }
+            FileFacts { size: 4096, head: content[..SUPERBLOCK_BYTES].to_vec(), mode: 0o644 }
         );
-        assert_eq!(facts("PE/short"), FileFacts { size: 4, head: b"hsqs".to_vec() });
-        assert_eq!(facts("PE/empty"), FileFacts { size: 0, head: Vec::new() });
+        assert_eq!(facts("PE/short"), FileFacts { size: 4, head: b"hsqs".to_vec(), mode: 0o644 });
+        assert_eq!(facts("PE/empty"), FileFacts { size: 0, head: Vec::new(), mode: 0o644 });
         assert_eq!(site.kind("PE/none"), "absent");
         assert_eq!(site.kind("PE/short/below"), "absent");
         assert_eq!(site.kind(&"x".repeat(300)), "absent");

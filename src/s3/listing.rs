@@ -83,7 +83,14 @@ fn entry(object: &Object, encoded: bool) -> Option<(String, ObjectMeta)> {
     let raw = object.key()?;
     let key = if encoded { decoded(raw) } else { raw.to_owned() };
     let size = u64::try_from(object.size()?).ok()?;
-    Some((key, ObjectMeta { size, etag: Etag::new(object.e_tag().unwrap_or_default()) }))
+    Some((
+        key,
+        ObjectMeta {
+            size,
+            etag: Etag::new(object.e_tag().unwrap_or_default()),
+            modified: std::time::Duration::ZERO,
+        },
+    ))
 }
 
 /// `encoding-type=url` is the encoding of HTML forms: a space is `+`, a plus is `%2B`. A key that is no UTF-8 gets

@@ -155,6 +155,23 @@ impl S3Port for S3Client {
         let what = format!("s3://{}/{key}", self.bucket);
         self.within(&what, self.whole_object(&what, key, etag, limit)).await
     }
+
+    async fn is_there(&self, key: &ObjectKey) -> Result<bool, S3Error> {
+        let what = format!("s3://{}/{key}", self.bucket);
+        let first_byte = self.signed(&what, async |signing| {
+            let request = self.client.get_object().bucket(&self.bucket).key(key.as_str()).range("bytes=0-0");
+            request.customize().config_override(signing).send().await
+        });
+        match self.within(&what, first_byte).await {
+            Ok(_) => Ok(true),
+            Err(S3Error::Gone { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn md5(&self, key: &ObjectKey, _: &Etag) -> Result<String, S3Error> {
+        Err(S3Error::Gone { what: key.to_string() })
+    }
 }
 
 /// Read chunk by chunk, because the length that a server announces proves nothing.

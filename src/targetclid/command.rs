@@ -77,9 +77,15 @@ impl Target {
             Step::AliasModel { name } => {
                 format!("/backstores/fileio/{name} set attribute emulate_model_alias=1")
             }
-            Step::CreateLun { lun, name } => format!(
-                "/iscsi/{iqn}/tpg{tpg}/luns create storage_object=/backstores/fileio/{name} lun={lun} add_mapped_luns=false"
+            Step::CreateLun { lun, name, map_to_acls } => format!(
+                "/iscsi/{iqn}/tpg{tpg}/luns create storage_object=/backstores/fileio/{name} lun={lun} \
+                 add_mapped_luns={map_to_acls}"
             ),
+            Step::DiscardBackstore { name, .. } => format!("/backstores/fileio delete {name}"),
+            Step::DiscardLun { lun } => format!("/iscsi/{iqn}/tpg{tpg}/luns delete {lun}"),
+            Step::SetAside => {
+                return Err(LioError::Session { command: step.to_string(), problem: "is no command".into() });
+            }
             Step::SaveConfig => format!("/ saveconfig savefile={save_file}"),
             Step::SaveConfigAlone => format!("/ saveconfig savefile={}", not_the_default(save_file)),
         })
@@ -122,7 +128,7 @@ mod tests {
                 wwn: word("0000000000000000000000000000001"),
             },
             Step::AliasModel { name: a() },
-            Step::CreateLun { lun: 300, name: a() },
+            Step::CreateLun { lun: 300, name: a(), map_to_acls: false },
             Step::DeleteLun { lun: 7, name: a() },
             Step::DeleteBackstore { name: word("0d1e00000000001"), wwn: a() },
         ];

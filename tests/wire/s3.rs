@@ -109,7 +109,11 @@ async fn the_recorded_listing_is_read_and_only_what_is_relevant_is_kept() {
     site.expect(page(None), Page::new().recorded(&recorded).last().answer(), 1).await;
     let index = S3Client::new(&site.config()).unwrap().list(&relevant).await.unwrap();
 
-    let rootfs = ObjectMeta { size: 20480, etag: Etag::new("43510433365909f50e95bb731c7364bd") };
+    let rootfs = ObjectMeta {
+        size: 20480,
+        etag: Etag::new("43510433365909f50e95bb731c7364bd"),
+        modified: std::time::Duration::ZERO,
+    };
     assert_eq!(index.get(&ObjectKey::new(format!("{id}/rootfs"))), Some(&rootfs));
     assert_eq!(index[&ObjectKey::new(other)].etag.as_str(), "749e82208489b67cda51934d7df52a0b-1");
     let wanted = recorded.iter().filter(|entry| relevant.wants(entry["Key"].as_str().unwrap()));

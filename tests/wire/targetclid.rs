@@ -283,7 +283,7 @@ fn r9_each_step_is_the_request_that_was_recorded() {
             wwn: word("0000000000000000000000000000001"),
         },
         Step::AliasModel { name: a() },
-        Step::CreateLun { lun: 300, name: a() },
+        Step::CreateLun { lun: 300, name: a(), map_to_acls: false },
         Step::DeleteLun { lun: 7, name: word("0d1e00000000001") },
         Step::DeleteBackstore { name: word("0d1e00000000001"), wwn: word("0000000000000000000000000000001") },
         Step::Refresh,
@@ -307,7 +307,7 @@ fn r11_the_file_that_is_saved_is_the_one_that_is_compared() {
     let mut lio = LioAdapter::new(&settings(&scene)).unwrap();
     assert_eq!(lio.observe().unwrap().saved, Saved::Missing);
     std::fs::write(&path, "torn").unwrap();
-    assert!(matches!(lio.observe().unwrap().saved, Saved::Unreadable(_)));
+    assert!(matches!(lio.observe().unwrap().saved, Saved::Unreadable { .. }));
     assert_eq!(lio.apply(&Step::SaveConfig).unwrap(), reply);
     drop(lio);
     scene.peer.finish();

@@ -2,7 +2,7 @@
 
 #![allow(dead_code, reason = "each test program uses its part")]
 
-use actors::cast::{Cast, Ports};
+use actors::cast::{Cast, Kept, Ports};
 use actors::guard::Limits;
 use actors::model::Step;
 use actors::pass::Rules;
@@ -24,9 +24,16 @@ pub fn rules(confirm_after: Duration, max_removal_percent: u8) -> Rules {
         policy: Policy {
             bucket: BUCKET.into(),
             mount: MOUNT.into(),
-            limits: Limits { confirm_after, max_removal_percent },
+            limits: Limits {
+                confirm_after,
+                max_removal_percent,
+                max_removals: 3,
+                window: Duration::from_secs(3600),
+            },
             luns: 1..=16383,
+            verify_md5: true,
         },
+        patience: Duration::from_secs(60),
     }
 }
 
@@ -53,9 +60,16 @@ impl Node {
             tokens: sim.clone(),
             s3: sim.clone(),
             mount: sim.clone(),
+            history: sim.clone(),
             lio: move || lio.clone(),
         };
-        let cast = Cast::start(ports, rules(confirm_after, max_removal_percent), String::new(), None);
+        let cast = Cast::start(
+            ports,
+            rules(confirm_after, max_removal_percent),
+            String::new(),
+            None,
+            &Kept::default(),
+        );
         Node { sim, cast }
     }
 

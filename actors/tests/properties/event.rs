@@ -151,7 +151,10 @@ pub fn happen(sim: &Sim, event: &Event) {
                 site.actual.backstores.push(twin);
             }
         }
-        Event::TearSave => sim.site().actual.saved = Saved::Unreadable("EOF".into()),
+        Event::TearSave => {
+            sim.site().actual.saved =
+                Saved::Unreadable { why: "EOF".into(), torn: true, backup: Default::default() }
+        }
         Event::SaveByHand => {
             let mut site = sim.site();
             site.actual.saved = Saved::Readable(site.actual.inventory());
@@ -161,7 +164,17 @@ pub fn happen(sim: &Sim, event: &Event) {
 
 fn foreign(name: &str) -> Backstore {
     let (file, serial) = (format!("{MOUNT}/{name}.img"), "1111-2222".into());
-    Backstore { plugin: "fileio".into(), name: name.into(), file, serial, size: 4096, model_alias: true }
+    Backstore {
+        plugin: "fileio".into(),
+        name: name.into(),
+        file,
+        serial,
+        size: 4096,
+        model_alias: true,
+        enabled: true,
+        inode: 0,
+        opened: None,
+    }
 }
 
 fn fail(sim: &Sim, what: u8) {

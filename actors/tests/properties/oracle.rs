@@ -67,7 +67,11 @@ pub fn numbers(actual: &Actual) -> BTreeMap<String, u16> {
 /// R7: whether the object of a key is a complete image.
 pub fn is_complete(site: &Site, key: &ObjectKey) -> bool {
     site.objects.get(key).is_some_and(|(_, bytes)| {
-        let facts = FileFacts { size: bytes.len() as u64, head: bytes.iter().take(96).copied().collect() };
+        let facts = FileFacts {
+            size: bytes.len() as u64,
+            head: bytes.iter().take(96).copied().collect(),
+            mode: 0o640,
+        };
         squashfs::check(&facts, bytes.len() as u64).is_ok()
     })
 }

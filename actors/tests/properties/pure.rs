@@ -61,7 +61,8 @@ proptest! {
                     Step::AliasModel { name } | Step::CreateLun { name, .. } => {
                         prop_assert!(created || is_ours(actual, name.as_str()));
                     }
-                    Step::Refresh | Step::SaveConfig | Step::SaveConfigAlone => prop_assert!(false, "{} is not planned", step),
+                    Step::DiscardBackstore { .. } | Step::DiscardLun { .. } => {}
+                    Step::Refresh | Step::SaveConfig | Step::SaveConfigAlone | Step::SetAside => prop_assert!(false, "{} is not planned", step),
                 }
             }
         }
@@ -137,7 +138,7 @@ proptest! {
         let mut numbers = actual.numbers();
         let saved = match &actual.saved { Saved::Readable(saved) => saved.luns.clone(), _ => BTreeSet::new() };
         for step in steps(&plan) {
-            let Step::CreateLun { lun, name } = step else { continue };
+            let Step::CreateLun { lun, name, .. } = step else { continue };
             prop_assert!(numbers.insert(*lun), "{} is taken", lun);
             let mut holders = saved.iter().filter(|l| l.tpg == TPG && l.lun == *lun).peekable();
             let its_own = holders.peek().is_none() || holders.any(|l| l.name == name.as_str());
@@ -205,7 +206,7 @@ proptest! {
             head[40..48].copy_from_slice(&used.to_le_bytes());
         }
         let whole = listed == size && size > 0 && !odd && magic && !short && used <= size;
-        prop_assert_eq!(squashfs::check(&FileFacts { size, head }, listed).is_ok(), whole);
+        prop_assert_eq!(squashfs::check(&FileFacts { size, head, mode: 0o640 }, listed).is_ok(), whole);
     }
 
     #[test]

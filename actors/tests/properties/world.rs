@@ -15,7 +15,7 @@ use actors::reason::Reason;
 use actors::sim::{BUCKET, MOUNT, TPG};
 use proptest::prelude::*;
 use proptest::sample::select;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -144,6 +144,9 @@ fn backstore() -> impl Strategy<Value = Backstore> {
                 serial,
                 size,
                 model_alias,
+                enabled: true,
+                inode: 0,
+                opened: None,
             }
         },
     )
@@ -169,12 +172,20 @@ fn inventory() -> impl Strategy<Value = (Vec<Backstore>, Vec<LunEntry>)> {
 
 fn actual() -> impl Strategy<Value = Actual> {
     let tpg = prop_oneof![
-        8 => Just(Some(Tpg { enabled: true, write_protected: true })),
-        1 => Just(Some(Tpg { enabled: true, write_protected: false })),
+        8 => Just(Some(Tpg { enabled: true, write_protected: true, acls: BTreeMap::new() })),
+        1 => Just(Some(Tpg { enabled: true, write_protected: false, acls: BTreeMap::new() })),
         1 => Just(None),
     ];
     (inventory(), inventory(), tpg, 0_u8..4).prop_map(|((backstores, luns), other, tpg, saved)| {
-        let live = Actual { tpg_path: TPG.into(), tpg, backstores, luns, saved: Saved::Missing };
+        let live = Actual {
+            tpg_path: TPG.into(),
+            tpg,
+            backstores,
+            luns,
+            bare_luns: BTreeSet::new(),
+            others: BTreeSet::new(),
+            saved: Saved::Missing,
+        };
         let (backstores, luns) = other;
         let other = Actual { backstores, luns, ..live.clone() }.inventory();
         let saved = match saved {
@@ -182,10 +193,10 @@ fn actual() -> impl Strategy<Value = Actual> {
             1 => Saved::Readable(live.inventory()),
             2 => Saved::Readable(other),
             _ => {
-                let Inventory { mut backstores, mut luns } = live.inventory();
+                let Inventory { mut backstores, mut luns, others } = live.inventory();
                 backstores.extend(other.backstores);
                 luns.extend(other.luns);
-                Saved::Readable(Inventory { backstores, luns })
+                Saved::Readable(Inventory { backstores, luns, others })
             }
         };
         Actual { saved, ..live }
@@ -221,7 +232,12 @@ pub fn world() -> impl Strategy<Value = World> {
             let records = unique.into_values().map(|(record, _)| record).collect();
             let index: ObjectIndex = objects
                 .iter()
-                .map(|(key, etag)| (ObjectKey::new(*key), ObjectMeta { size: SIZE, etag: Etag::new(etag) }))
+                .map(|(key, etag)| {
+                    (
+                        ObjectKey::new(*key),
+                        ObjectMeta { size: SIZE, etag: Etag::new(etag), modified: Duration::ZERO },
+                    )
+                })
                 .collect();
             let verdict = |key: &&str| match bad.contains(key) {
                 true => Err(Reason::File { kind: "file_absent", detail: String::new() }),

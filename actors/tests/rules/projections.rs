@@ -162,7 +162,7 @@ async fn r11_where_targetclid_cannot_keep_a_backup_the_save_is_made_without_one(
 #[actix::test]
 async fn r11_a_torn_saveconfig_does_not_stop_a_pass() {
     let sim = Sim::small_site();
-    sim.site().actual.saved = Saved::Unreadable("EOF".into());
+    sim.site().actual.saved = Saved::Unreadable { why: "EOF".into(), torn: true, backup: Default::default() };
     let node = Node::new(sim);
     let status = node.pass().await;
     assert_eq!((status.summary.added, status.summary.save.kind()), (6, "written"));

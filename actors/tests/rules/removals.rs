@@ -15,6 +15,9 @@ fn foreign(name: &str, file: &str) -> Backstore {
         serial: "11111111-2222-3333-4444-555555555555".into(),
         size: 4096,
         model_alias: true,
+        enabled: true,
+        inode: 0,
+        opened: None,
     }
 }
 
