@@ -29,6 +29,8 @@ pub struct ImageRecord {
     pub id: String,
     /// `link.path`, where the record has one.
     pub link: Option<String>,
+    /// `link.etag`: that of its manifest, where IMS knows it.
+    pub link_etag: Option<String>,
     /// Whether it should be projected.
     pub tag: Tag,
 }
@@ -67,7 +69,8 @@ pub fn read_records(values: &[Value]) -> ImageList {
 fn read_record(value: &Value) -> Option<ImageRecord> {
     let id = value.get("id")?.as_str().filter(|id| !id.is_empty())?;
     let link = value.pointer("/link/path").and_then(Value::as_str).map(str::to_owned);
-    Some(ImageRecord { id: id.to_owned(), link, tag: read_tag(value.get("metadata")) })
+    let link_etag = value.pointer("/link/etag").and_then(Value::as_str).map(str::to_owned);
+    Some(ImageRecord { id: id.to_owned(), link, link_etag, tag: read_tag(value.get("metadata")) })
 }
 
 const TAG: &str = "sbps-project";
@@ -206,7 +209,7 @@ mod tests {
 
     #[test]
     fn without_tagging_every_image_is_wanted() {
-        let record = ImageRecord { id: "a".into(), link: None, tag: Tag::Untagged };
+        let record = ImageRecord { id: "a".into(), link: None, link_etag: None, tag: Tag::Untagged };
         assert!(record.is_wanted(false) && !record.is_wanted(true));
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::identity::Identity;
 use crate::word::Word;
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
@@ -34,7 +35,7 @@ impl fmt::Display for ObjectKey {
 }
 
 /// ETag of an S3 object, without its quotes; `...-131` when it was uploaded in 131 parts.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Etag(String);
 
 impl Etag {
@@ -211,6 +212,10 @@ pub struct Projection {
     pub file: Word,
     /// Bytes, as S3 lists it.
     pub size: u64,
+    /// What it holds, as S3 lists it.
+    pub etag: Etag,
+    /// When it was written, as S3 lists it: since 1970.
+    pub modified: Duration,
 }
 
 /// A storage object in configfs, whoever made it.
@@ -333,6 +338,11 @@ impl Actual {
     /// The LUNs of a backstore, in any target.
     pub fn luns_of<'a>(&'a self, plugin: &'a str, name: &'a str) -> impl Iterator<Item = &'a LunEntry> {
         self.luns.iter().filter(move |lun| lun.plugin == plugin && lun.name == name)
+    }
+
+    /// Whether our TPG has a LUN folder of this number that leads to nothing.
+    pub fn is_bare(&self, lun: u16) -> bool {
+        self.bare_luns.contains(&(self.tpg_path.clone(), lun))
     }
 
     /// Whether a backstore of this identity's name has a LUN in our TPG.
