@@ -55,7 +55,7 @@ pub fn additions(
             Verdict::Pending { reason, .. } => {
                 pending.push(wait(candidate.kind, &candidate.label, reason.clone()));
             }
-            Verdict::Project(projection) => match presence(projection, actual, &mut files) {
+            Verdict::Project(projection) => match presence(projection, actual, dead, &mut files) {
                 Ok(Presence::Missing(steps)) => {
                     new.insert(projection.identity.clone(), (projection, steps));
                 }
@@ -147,10 +147,12 @@ fn fileio<'a>(actual: &'a Actual, identity: &Identity) -> Option<&'a Backstore> 
 
 /// What has to be done before the LUN can be created.
 ///
-/// `files` are those in use, with who uses them; a second backstore on one is refused.
+/// `files` are those in use, with who uses them; a second backstore on one is refused. The file of a `dead` one belongs
+/// to a mount that is gone.
 fn presence<'a>(
     projection: &'a Projection,
     actual: &Actual,
+    dead: &BTreeSet<Identity>,
     files: &mut BTreeMap<&'a str, String>,
 ) -> Result<Presence, Reason> {
     let name = projection.identity.name();
@@ -161,6 +163,15 @@ fn presence<'a>(
         if b.file == file && b.serial == projection.identity.wwn().as_str() {
             if actual.is_projected(&projection.identity) {
                 return Ok(Presence::Live);
+            }
+            if dead.contains(&projection.identity) {
+                if !unused {
+                    return Err(Reason::DeadInUse(b.name.clone()));
+                }
+                let wwn = projection.identity.wwn().clone();
+                let anew =
+                    [Step::DeleteBackstore { name, wwn }].into_iter().chain(create_backstore(projection));
+                return Ok(Presence::Missing(anew.collect()));
             }
             if b.size != projection.size {
                 let (backstore, has) = (b.name.clone(), b.size);

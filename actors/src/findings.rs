@@ -81,10 +81,11 @@ fn of_half_made(actual: &Actual, changes: &[Change]) -> Vec<Finding> {
         let detail = "it leads to no backstore: targetcli can create and save nothing until it is removed";
         finding(format!("{tpg}/lun/lun_{lun}"), "lun", detail)
     });
-    let is_discarded = |name: &str| {
-        steps().any(|s| matches!(s, Step::DiscardBackstore { name: n, .. } if n.as_str() == name))
+    let is_discarded = |b: &Backstore| {
+        let of = |step: &Step| matches!(step, Step::DiscardBackstore { name, .. } if name.as_str() == b.name);
+        b.plugin == "fileio" && steps().any(of)
     };
-    let disabled = actual.backstores.iter().filter(|b| !b.enabled && !is_discarded(&b.name));
+    let disabled = actual.backstores.iter().filter(|b| !b.enabled && !is_discarded(b));
     let stores = disabled.map(|b| {
         let detail = "it is not enabled: its creation was cut short or hangs; targetcli cannot save until it is removed";
         finding(format!("{}/{}", b.plugin, b.name), "backstore", detail)

@@ -282,8 +282,8 @@ impl<P: LioPort> Lio<P> {
                         // Perhaps it was these three alone. What has been changed is to be saved all the same.
                         return self.refresh(report);
                     }
-                    // One LUN may be gone that was there, if only in name: not another one before it is back.
-                    may_remake &= !matches!(change.action, Action::Remake(..));
+                    // Whatever keeps this one from being made keeps a LUN that is taken down from coming back.
+                    may_remake = false;
                     continue;
                 }
             }

@@ -8,7 +8,7 @@ use crate::guard::{self, Hold, Limits, LookTime, Ours, Removal, Tripped};
 use crate::history::History;
 use crate::identity::Identity;
 use crate::live::{LiveFile, LiveFiles};
-use crate::model::{Actual, Backstore, Cause, Etag, Inventory, Kind, Saved, Step};
+use crate::model::{Actual, Backstore, Cause, Etag, Inventory, Kind, LunEntry, Saved, Step};
 use crate::reason::Reason;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
@@ -169,6 +169,10 @@ pub fn plan(seen: Seen<'_>, before: &History, policy: &Policy, confirmed: Option
         changes.iter().map(|change| change.identity.clone()).chain(forgotten.iter().cloned()).collect();
     let additions = adding::additions(seen, &gone, &dead, &history, policy);
     changes.extend(additions.changes);
+    if !before.failed.is_empty() {
+        // What could not be made in the last pass may be the LUN that was taken down first: no second one.
+        changes.retain(|change| !matches!(change.action, Action::Remake(..)));
+    }
     // What failed last time must not keep the others from their turn for ever.
     changes.sort_by_key(|change| (rank(change), before.failed.contains(&change.identity)));
     let findings = findings::all(seen, &ours, &dead, &changes, policy);
@@ -189,14 +193,15 @@ pub fn plan(seen: Seen<'_>, before: &History, policy: &Policy, confirmed: Option
     }
 }
 
-/// Removals first, then what is dead, then what is new; of these first what was cut short, for it blocks all others.
+/// What was cut short first, for it blocks all others; then removals, then what is new. What is dead comes last: it is
+/// taken down before it can be made anew, and whether anything can be made now is known by then.
 fn rank(change: &Change) -> u8 {
     let discards = |step: &Step| matches!(step, Step::DiscardLun { .. } | Step::DiscardBackstore { .. });
     match &change.action {
         Action::Withdraw(_) => 1,
         _ if change.steps.iter().any(discards) => 0,
-        Action::Remake(..) => 2,
-        Action::Project(..) => 3,
+        Action::Project(..) => 2,
+        Action::Remake(..) => 3,
     }
 }
 
@@ -303,9 +308,12 @@ fn may_drop(desired: &Desired, actual: &Actual, policy: &Policy, gone: &BTreeSet
         if gone {
             may_drop.backstores.insert(backstore.clone());
         }
-        let any_number = gone || actual.is_projected(&ours.identity);
+        // Under its own number it stays saved, even if this pass should take it down and not get it up again.
+        let other_number = |lun: &LunEntry| {
+            !actual.luns.contains(lun) && (actual.is_projected(&ours.identity) || numbers.contains(&lun.lun))
+        };
         let luns = guard::saved_luns(saved, &ours, &actual.tpg_path);
-        may_drop.luns.extend(luns.filter(|lun| any_number || numbers.contains(&lun.lun)).cloned());
+        may_drop.luns.extend(luns.filter(|lun| gone || other_number(lun)).cloned());
     }
     may_drop
 }

@@ -122,6 +122,11 @@ pub enum Reason {
     /// kernel changes that only while no LUN leads to it.
     #[error("backstore {0} has emulate_model_alias=0 and a LUN of another target: delete that LUN first")]
     AliasLocked(String),
+    /// Its backstore was opened under a mount that is gone, and cannot be made anew.
+    #[error(
+        "backstore {0} was opened under a mount that is gone, and a LUN of another target uses it: delete that LUN"
+    )]
+    DeadInUse(String),
     /// All numbers of the configured range are in use.
     #[error("no LUN number is free between lio.first_lun and lio.last_lun")]
     NoFreeNumber,
@@ -157,6 +162,7 @@ impl Reason {
             Reason::FileTaken(_) => "file_taken",
             Reason::BackstoreStale { .. } => "backstore_stale",
             Reason::AliasLocked(_) => "alias_locked",
+            Reason::DeadInUse(_) => "dead_in_use",
             Reason::NoFreeNumber => "no_free_number",
             Reason::TargetMissing(_) => "target_missing",
             Reason::NotWriteProtected(_) => "not_write_protected",

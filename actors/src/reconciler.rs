@@ -489,7 +489,8 @@ impl Reconciler {
                 let known = self.history.mounts.get(&ours.identity);
                 if known.is_none_or(|known| known.inode != opened.inode) {
                     self.history.mounts.insert(ours.identity.clone(), opened);
-                    let held = objects.and_then(|objects| objects.get(&ours.key)).map(|meta| meta.etag.clone());
+                    let held =
+                        objects.and_then(|objects| objects.get(&ours.key)).map(|meta| meta.etag.clone());
                     self.history.contents.extend(held.map(|etag| (ours.identity.clone(), etag)));
                 }
             }

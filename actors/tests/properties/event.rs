@@ -205,6 +205,10 @@ pub fn happen(sim: &Sim, event: &Event) {
         Event::HalfMade(n) => half_made(sim, *n),
         Event::SaveByHand => {
             let mut site = sim.site();
+            // targetcli cannot save while something is half made.
+            if !site.actual.bare_luns.is_empty() || site.actual.backstores.iter().any(|b| !b.enabled) {
+                return;
+            }
             site.actual.saved = Saved::Readable(site.actual.inventory());
         }
     }

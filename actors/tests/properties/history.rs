@@ -45,6 +45,7 @@ impl Witness {
     fn restart(&mut self) {
         self.node = Node::with_limits(self.node.sim.clone(), AT_ONCE, self.percent);
         self.seen.clear();
+        self.memory.read.clear();
     }
 
     /// The code that the agent asks for, as an operator would read it.
@@ -61,17 +62,19 @@ impl Witness {
             due.extend(oracle::evidence(before, ours, *is_live, &self.memory).map(|why| (name.clone(), why)));
         }
         let other_tpg = |name: &str| before.actual.luns_of("fileio", name).any(|lun| lun.tpg != TPG);
-        due.retain(|name, _| !other_tpg(name));
+        // R1 keeps them; what is seen of them is seen all the same.
+        let kept: BTreeSet<String> = due.keys().filter(|name| other_tpg(name)).cloned().collect();
         if !blind {
-            self.confirmed.retain(|name| due.contains_key(name));
-            self.waiting.retain(|name| due.contains_key(name) && !self.confirmed.contains(name));
+            let going = |name: &String| due.contains_key(name) && !kept.contains(name);
+            self.confirmed.retain(&going);
+            self.waiting.retain(|name| going(name) && !self.confirmed.contains(name));
             let asked = |why: &Evidence| {
                 *why == Evidence::Escaped || (*why == Evidence::NotListed && before.images.is_empty())
             };
             let open: BTreeSet<String> =
-                due.keys().filter(|name| !self.confirmed.contains(*name)).cloned().collect();
+                due.keys().filter(|name| going(name) && !self.confirmed.contains(*name)).cloned().collect();
             let special: BTreeSet<String> = open.iter().filter(|name| asked(&due[*name])).cloned().collect();
-            let went = self.went.iter().filter(|name| !due.contains_key(*name)).count();
+            let went = self.went.iter().filter(|name| !going(name)).count();
             let allowed = ((all.len() + went) * usize::from(self.percent) / 100).max(3);
             if !self.waiting.is_empty() || went + open.len() - special.len() > allowed {
                 self.waiting = open.clone();
@@ -82,13 +85,14 @@ impl Witness {
                 self.waiting.clear();
             } else {
                 let same = |name: &String| self.before.get(name) == Some(&due[name]);
-                let may = due.keys().filter(|name| !held.contains(*name) && same(name)).cloned().collect();
+                let free = |name: &&String| !held.contains(*name) && !kept.contains(*name) && same(name);
+                let may = due.keys().filter(free).cloned().collect();
                 self.before = due;
                 return may;
             }
         }
         let same = |name: &String| self.before.get(name) == Some(&due[name]);
-        let may = due.keys().filter(|name| same(name)).cloned().collect();
+        let may = due.keys().filter(|name| same(name) && !kept.contains(*name)).cloned().collect();
         self.before = due;
         may
     }
@@ -96,11 +100,13 @@ impl Witness {
     /// One pass, and whether it kept the rules.
     async fn pass(&mut self, confirmed: Option<String>) -> Result<Status, TestCaseError> {
         let before = self.node.sim.site().clone();
+        let dead_before = self.node.sim.dead();
         let confirms = confirmed.is_some();
         let status = self.node.pass_confirmed(confirmed).await;
         let after = self.node.sim.site().clone();
         let told = &after.told[before.told.len()..];
 
+        let dead = dead_before;
         let (ours_before, ours_after) = (oracle::ours(&before.actual), oracle::ours(&after.actual));
         let removed: BTreeSet<String> =
             ours_before.keys().filter(|name| !ours_after.contains_key(*name)).cloned().collect();
@@ -118,6 +124,7 @@ impl Witness {
         if !blind {
             self.memory.learn(&before);
         }
+        let earlier = self.before.clone();
         let may = self.may_go(&before, blind, confirms);
         let (luns, stores) = oracle::forgotten(&before, &after);
         let saved_before = oracle::ours_all(&before.actual);
@@ -125,10 +132,24 @@ impl Witness {
             stores.iter().filter(|n| saved_before.contains_key(*n)).cloned().collect();
         // A late command of an earlier pass may take effect in this one.
         let late: BTreeSet<String> = self.went.clone();
-        for name in removed.union(&dropped) {
-            prop_assert!(may.contains(name) || late.contains(name), "R2, R3: {} went, {:?} might", name, may);
+        // Taken down to be made anew, and not back yet: it was dead before.
+        let had_lun = oracle::numbers(&before.actual);
+        let down = removed.iter().filter(|name| dead.contains(name) && had_lun.contains_key(*name));
+        let down = down.filter(|name| !may.contains(*name)).count();
+        prop_assert!(down <= 1, "{} dead LUNs are down at once", down);
+        for name in removed.union(&dropped).filter(|name| !dead.contains(name)) {
+            prop_assert!(
+                may.contains(name) || late.contains(name),
+                "R2, R3: {} went, {:?} might; due {:?}, before {:?}; {}",
+                name,
+                may,
+                self.before,
+                earlier,
+                status
+            );
         }
-        let unasked = removed.union(&dropped).filter(|name| !self.confirmed.contains(*name)).cloned();
+        let went = removed.union(&dropped).filter(|name| may.contains(*name) || !dead.contains(name));
+        let unasked = went.filter(|name| !self.confirmed.contains(*name)).cloned();
         self.went.extend(unasked);
 
         let (old, new) = (oracle::numbers(&before.actual), oracle::numbers(&after.actual));
@@ -207,7 +228,9 @@ async fn settle(witness: &mut Witness) -> Result<(), TestCaseError> {
     for n in 0..IMAGES {
         let known = sim.site().images.iter().any(|image| image["id"] == id(n));
         let named = oracle::named(&sim.site()).remove(&id(n));
-        let good = named.is_none_or(|named| named.is_some_and(|(_, key, _)| oracle::is_plain(&key)));
+        let good = named.is_none_or(|named| {
+            named.is_some_and(|(_, key, etag)| oracle::projectable(&sim.site(), &key, &etag))
+        });
         if known && !good {
             name_rootfs(&sim, &id(n), &format!("{}/rootfs", id(n)));
         }
@@ -257,6 +280,12 @@ async fn settle(witness: &mut Witness) -> Result<(), TestCaseError> {
             let live: BTreeSet<String> = oracle::numbers(&site.actual).into_keys().collect();
             prop_assert_eq!(live, oracle::valid(&site));
             return Ok(());
+        }
+        // What is dead and was replaced is left to an operator (R6), who deletes it.
+        for name in sim.dead() {
+            let mut site = sim.site();
+            site.actual.luns.retain(|lun| lun.name != name);
+            site.actual.backstores.retain(|live| live.name != name);
         }
     }
     let preview = witness.node.cast.reconciler.send(actors::reconciler::Preview).await.unwrap();

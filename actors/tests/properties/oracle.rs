@@ -4,7 +4,7 @@
 use actors::guard::{Ours, recognise_live, saved_ours};
 use actors::identity::Identity;
 use actors::manifest;
-use actors::model::{Actual, Backstore, LunEntry, ObjectKey, Saved};
+use actors::model::{Actual, Backstore, Etag, LunEntry, ObjectKey, Saved};
 use actors::ports::FileFacts;
 use actors::sim::{BUCKET, MOUNT, Site, TPG};
 use actors::squashfs;
@@ -48,6 +48,8 @@ pub struct Memory {
     pub never_read: BTreeSet<String>,
     /// Whether it has seen the site.
     pub begun: bool,
+    /// The manifests that this agent has read, by image: it need not read them again.
+    pub read: BTreeMap<String, Etag>,
 }
 
 impl Memory {
@@ -55,8 +57,14 @@ impl Memory {
     pub fn learn(&mut self, site: &Site) {
         let tagged = named(site);
         self.named.retain(|image, _| tagged.contains_key(image));
-        let unreadable =
-            |id: &String| site.faults.unreadable.contains(&ObjectKey::new(format!("{id}/manifest.json")));
+        self.read.retain(|image, etag| {
+            tagged.contains_key(image) && manifest_etag(site, image).as_ref() == Some(etag)
+        });
+        let readable = tagged.keys().filter(|id| !site.faults.unreadable.contains(&manifest_key(id)));
+        let read: Vec<_> = readable.filter_map(|id| Some((id.clone(), manifest_etag(site, id)?))).collect();
+        self.read.extend(read);
+        let read = self.read.clone();
+        let unreadable = |id: &String| !read.contains_key(id);
         for (image, named) in &tagged {
             if let (Some((identity, ..)), false) = (named, unreadable(image)) {
                 self.named.entry(image.clone()).or_default().insert(identity.clone());
@@ -68,6 +76,14 @@ impl Memory {
         self.never_read.retain(|image| tagged.contains_key(image));
         self.begun = true;
     }
+}
+
+fn manifest_key(image: &str) -> ObjectKey {
+    ObjectKey::new(format!("{image}/manifest.json"))
+}
+
+fn manifest_etag(site: &Site, image: &str) -> Option<Etag> {
+    site.objects.get(&manifest_key(image)).map(|(etag, _)| etag.clone())
 }
 
 /// R2: on what evidence this projection of ours may go, if on any.
@@ -86,7 +102,7 @@ pub fn evidence(site: &Site, ours: &Ours, is_live: bool, memory: &Memory) -> Opt
     for (image, names) in named(site) {
         let is_its =
             image == folder || memory.named.get(&image).is_some_and(|all| all.contains(&ours.identity));
-        let unreadable = site.faults.unreadable.contains(&ObjectKey::new(format!("{image}/manifest.json")));
+        let unreadable = !memory.read.contains_key(&image);
         match names.filter(|_| !unreadable) {
             // It is wanted, or will be as soon as its file is there.
             Some((identity, ..)) if identity == ours.identity => return escaped,
@@ -116,7 +132,7 @@ fn is_up(site: &Site, identity: &Identity) -> bool {
 }
 
 /// R7 to R9: whether the object of a key can be projected under this ETag.
-fn projectable(site: &Site, key: &ObjectKey, etag: &str) -> bool {
+pub fn projectable(site: &Site, key: &ObjectKey, etag: &str) -> bool {
     let listed = site.objects.get(key).is_some_and(|(now, _)| now.as_str() == etag);
     listed && is_plain(key) && is_complete(site, key)
 }
@@ -174,7 +190,7 @@ pub fn is_complete(site: &Site, key: &ObjectKey) -> bool {
 }
 
 /// R8, R9: whether a key can be projected at all.
-pub fn is_plain(key: &ObjectKey) -> bool {
+fn is_plain(key: &ObjectKey) -> bool {
     let plain = |b: u8| b.is_ascii_alphanumeric() || b"_./:+@~-".contains(&b);
     let segments = || key.as_str().split('/');
     key.as_str().bytes().all(plain) && segments().all(|segment| !matches!(segment, "" | "." | ".."))
@@ -191,7 +207,7 @@ pub fn valid(site: &Site) -> BTreeSet<String> {
     rootfs.chain(pe.map(|key| Identity::of_pe(BUCKET, key.as_str()).name().to_string())).collect()
 }
 
-/// Saved entries that are neither live nor saved any more: forgotten by a save.
+/// Saved LUNs, and names of saved fileio backstores, that are neither live nor saved any more: forgotten by a save.
 pub fn forgotten(before: &Site, after: &Site) -> (Vec<LunEntry>, Vec<String>) {
     let (Saved::Readable(old), Saved::Readable(new)) = (&before.actual.saved, &after.actual.saved) else {
         return Default::default();
@@ -199,5 +215,6 @@ pub fn forgotten(before: &Site, after: &Site) -> (Vec<LunEntry>, Vec<String>) {
     let live = after.actual.inventory();
     let kept = |lun: &&LunEntry| !new.luns.contains(lun) && !live.luns.contains(lun);
     let stores = old.backstores.difference(&new.backstores).filter(|b| !live.backstores.contains(b));
+    let stores = stores.filter(|(plugin, ..)| plugin == "fileio");
     (old.luns.iter().filter(kept).cloned().collect(), stores.map(|(_, name, ..)| name.clone()).collect())
 }
