@@ -53,10 +53,10 @@ pub struct Memory {
 }
 
 impl Memory {
-    /// What a pass that saw every source learns.
-    pub fn learn(&mut self, site: &Site) {
+    /// What a pass learns, that saw every source or only the images and their manifests.
+    pub fn learn(&mut self, site: &Site, sees_all: bool) {
         let tagged = named(site);
-        self.named.retain(|image, _| tagged.contains_key(image));
+        self.named.retain(|image, _| !sees_all || tagged.contains_key(image));
         self.read.retain(|image, etag| {
             tagged.contains_key(image) && manifest_etag(site, image).as_ref() == Some(etag)
         });
@@ -69,12 +69,12 @@ impl Memory {
             if let (Some((identity, ..)), false) = (named, unreadable(image)) {
                 self.named.entry(image.clone()).or_default().insert(identity.clone());
                 self.never_read.remove(image);
-            } else if !self.begun && !self.named.contains_key(image) {
+            } else if sees_all && !self.begun && !self.named.contains_key(image) {
                 self.never_read.insert(image.clone());
             }
         }
         self.never_read.retain(|image| tagged.contains_key(image));
-        self.begun = true;
+        self.begun |= sees_all;
     }
 }
 
