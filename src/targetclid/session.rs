@@ -56,7 +56,8 @@ impl Session {
     /// It is our turn: the daemon has answered on this connection and waits for a command. If it is not, the error
     /// says who is in the way. Until [`Session::end`] that is waited for once; after that it is said at once.
     pub fn ready(&mut self) -> Result<(), LioError> {
-        let kept = self.kept().map_err(|failure| self.report(failure, &Command::greeting(), Duration::ZERO))?;
+        let kept =
+            self.kept().map_err(|failure| self.report(failure, &Command::greeting(), Duration::ZERO))?;
         let stream = match kept {
             Some(stream) => stream,
             None => self.wait()?,

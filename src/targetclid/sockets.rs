@@ -10,7 +10,9 @@ use netlink_packet_sock_diag::constants::{TCP_ESTABLISHED, TCP_LISTEN};
 use netlink_packet_sock_diag::unix::nlas::{Nla, Vfs};
 use netlink_packet_sock_diag::unix::{ShowFlags, StateFlags, UnixRequest, UnixResponse};
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
-use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, netlink, recv, send, socket_with};
+use rustix::net::{
+    AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, netlink, recv, send, socket_with,
+};
 use std::io;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
@@ -81,7 +83,8 @@ impl Table {
         if self.served().any(|socket| peer(socket) == Some(client.0)) {
             return Some(Place::Served);
         }
-        let waits = |socket: &&UnixResponse| socket.pending_connections().unwrap_or_default().contains(&client.0);
+        let waits =
+            |socket: &&UnixResponse| socket.pending_connections().unwrap_or_default().contains(&client.0);
         let address = self.listening().find(waits).and_then(address)?.clone();
         let mut served = self.served().filter(|socket| self::address(socket) == Some(&address)).peekable();
         let Some(one) = served.peek().map(|socket| socket.header.inode) else {

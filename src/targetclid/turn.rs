@@ -132,7 +132,8 @@ pub(super) fn wait(socket: &Path, patience: &Patience) -> Result<UnixStream, InV
 fn greet(stream: UnixStream, patience: &Patience, end: &Deadline) -> Result<UnixStream, InVain> {
     let mut reply = Reply::default();
     let first = Deadline::after(patience.client);
-    let answered = send(&stream, &Command::greeting(), &first).and_then(|()| receive(&stream, &mut reply, &first));
+    let answered =
+        send(&stream, &Command::greeting(), &first).and_then(|()| receive(&stream, &mut reply, &first));
     let (answered, obstacle, waited) = match answered {
         Err(Failure::Late) => match look(&stream) {
             // It may only be starting.

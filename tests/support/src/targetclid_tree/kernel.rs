@@ -57,7 +57,9 @@ impl Kernel {
     pub fn stores(&self) -> Vec<Store> {
         let mut found = Vec::new();
         for hba in names(&self.root.join("core")) {
-            let Some(index) = hba.strip_prefix("fileio_").and_then(|index| index.parse().ok()) else { continue };
+            let Some(index) = hba.strip_prefix("fileio_").and_then(|index| index.parse().ok()) else {
+                continue;
+            };
             let folder = self.root.join("core").join(&hba);
             found.extend(names(&folder).into_iter().map(|name| store(&folder, index, name)));
         }
@@ -166,14 +168,16 @@ impl Kernel {
                 "index": index, "storage_object": format!("/backstores/fileio/{name}"), "alias": format!("{index:010x}"),
             }));
         }
-        let tpgs = serde_json::json!([{"tag": tpg, "enable": true, "luns": luns, "node_acls": [], "portals": []}]);
+        let tpgs =
+            serde_json::json!([{"tag": tpg, "enable": true, "luns": luns, "node_acls": [], "portals": []}]);
         let target = serde_json::json!({"fabric": "iscsi", "wwn": iqn, "tpgs": tpgs});
         Ok(serde_json::json!({"fabric_modules": [], "storage_objects": objects, "targets": [target]}))
     }
 }
 
 fn store(hba: &Path, index: u32, name: String) -> Store {
-    let read = |file: &str| fs::read_to_string(hba.join(&name).join(file)).unwrap_or_default().trim().to_owned();
+    let read =
+        |file: &str| fs::read_to_string(hba.join(&name).join(file)).unwrap_or_default().trim().to_owned();
     let size = read("info").rsplit_once(" Size: ").and_then(|(_, size)| size.split(' ').next()?.parse().ok());
     Store {
         index,
@@ -194,6 +198,7 @@ fn names(folder: &Path) -> Vec<String> {
 }
 
 fn write(path: &Path, content: &str) {
-    fs::create_dir_all(path.parent().expect("an entry is in a folder")).expect("the scratch folder takes folders");
+    fs::create_dir_all(path.parent().expect("an entry is in a folder"))
+        .expect("the scratch folder takes folders");
     fs::write(path, content).expect("the scratch folder takes files");
 }

@@ -17,7 +17,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::{JoinHandle, spawn};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How a client takes its leave.
 const FAREWELL: &[u8] = b"-END@OF@DATA-";
@@ -50,6 +50,7 @@ struct Shared {
 struct State {
     shell: Shell,
     heard: Vec<String>,
+    accepted: usize,
     litter: usize,
     /// It stops before the next command that has this in it.
     freeze_at: Option<String>,
@@ -74,6 +75,7 @@ impl Targetclid {
         let state = State {
             shell: Shell::new(kernel.clone(), IQN, 1, dbroot, disk.to_owned()),
             heard: Vec::new(),
+            accepted: 0,
             litter: 0,
             freeze_at: None,
             frozen: false,
@@ -109,6 +111,11 @@ impl Targetclid {
         self.shared.lock().heard.clone()
     }
 
+    /// Connections that it has accepted so far.
+    pub fn accepted(&self) -> usize {
+        self.shared.lock().accepted
+    }
+
     /// Tracebacks so far, each with a file left in /tmp.
     pub fn litter(&self) -> usize {
         self.shared.lock().litter
@@ -121,7 +128,7 @@ impl Targetclid {
 
     /// Returns when it has stopped there.
     pub fn wait_until_frozen(&self) {
-        self.shared.wait(|state| state.frozen);
+        self.wait_until(|daemon| daemon.shared.lock().frozen);
     }
 
     /// Goes on.
@@ -137,9 +144,15 @@ impl Targetclid {
         self.shared.lock().thread_dies = true;
     }
 
-    /// Returns when a condition on what it has heard is met.
-    pub fn wait_for(&self, condition: impl Fn(&[String]) -> bool) {
-        self.shared.wait(|state| condition(&state.heard));
+    /// Returns when a condition is met.
+    pub fn wait_until(&self, condition: impl Fn(&Targetclid) -> bool) {
+        let begun = Instant::now();
+        while !condition(self) {
+            assert!(begun.elapsed() < PATIENCE, "the daemon did not come to that");
+            // A step of its own, or a little later all the same.
+            let step = self.shared.changed.wait_timeout(self.shared.lock(), Duration::from_millis(10));
+            drop(step.expect("nobody has panicked with it"));
+        }
     }
 }
 
@@ -165,19 +178,19 @@ impl Shared {
         self.state.lock().expect("nobody has panicked with it")
     }
 
-    fn wait(&self, condition: impl Fn(&State) -> bool) {
-        let waited = self.changed.wait_timeout_while(self.lock(), PATIENCE, |state| !condition(state));
-        assert!(!waited.expect("nobody has panicked with it").1.timed_out(), "the daemon did not come to that");
-    }
-
     /// The main loop. What it has accepted last stays open until it accepts the next one, unless it was closed.
     fn serve_all(&self, listener: &UnixListener) {
-        let mut _kept = None;
+        let mut kept = None;
         for client in listener.incoming().flatten() {
-            if self.lock().stopping {
-                return;
+            drop(kept.take());
+            {
+                let mut state = self.lock();
+                if state.stopping {
+                    return;
+                }
+                state.accepted += 1;
             }
-            _kept = self.serve(client);
+            kept = self.serve(client);
         }
     }
 
@@ -212,7 +225,10 @@ impl Shared {
         let mut output = String::new();
         for command in data.split('%') {
             let mut state = self.lock();
-            state.heard.push(command.to_owned());
+            // Nothing is received from a client that has hung up, and that is carried out too.
+            if !command.is_empty() {
+                state.heard.push(command.to_owned());
+            }
             if state.freeze_at.as_ref().is_some_and(|text| command.contains(text)) {
                 state.frozen = true;
                 self.changed.notify_all();

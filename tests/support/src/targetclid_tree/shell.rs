@@ -126,7 +126,8 @@ impl Shell {
         if self.indices.contains_key(name) {
             return Err(format!("Storage object fileio/{name} exists"));
         }
-        let index = (0..).find(|index| !self.indices.values().any(|used| used == index)).expect("an index is free");
+        let index =
+            (0..).find(|index| !self.indices.values().any(|used| used == index)).expect("an index is free");
         if self.kernel.stores().iter().any(|store| store.index == index) {
             return Err("This _Backstore already exists in configFS".into());
         }
@@ -199,7 +200,8 @@ impl Shell {
             // The copy is made before its number is asked for.
             self.backups.push(old);
             if !self.prefs {
-                let type_error = "int() argument must be a string, a bytes-like object or a real number, not 'NoneType'";
+                let type_error =
+                    "int() argument must be a string, a bytes-like object or a real number, not 'NoneType'";
                 return Err(type_error.into());
             }
             said = format!("Last 10 configs saved in {}/backup/.\n", self.dbroot);
