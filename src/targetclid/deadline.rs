@@ -1,4 +1,4 @@
-//! The time one command may take, from its connect to the last byte of its answer (R14).
+//! The time one wait may take, to the last byte of an answer (R14).
 
 use std::time::{Duration, Instant};
 

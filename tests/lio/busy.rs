@@ -128,7 +128,7 @@ fn lio_m17_a_plain_targetcli_shell_that_holds_the_lock_is_named_and_nothing_is_c
 #[test]
 fn lio_l5_a_wait_for_the_daemon_that_was_in_vain_leaves_no_traceback_and_no_file_behind() {
     let _node = Node::fresh();
-    let files = || run("find", &["/tmp", "-name", "tmp*", "-newer", "/run/before"]);
+    let files = || run("find", &["/tmp", "-mindepth", "1", "-name", "tmp*", "-newer", "/run/before"]);
     std::fs::write("/run/before", "").unwrap();
     let holder = Holder::takes_the_daemon();
     let mut session = Session::new(SOCKET);
