@@ -3,7 +3,7 @@
 use crate::config;
 use crate::configfs::Configfs;
 use crate::saveconfig;
-use crate::targetclid::{IqnError, Session, Target};
+use crate::targetclid::{Command, IqnError, Patience, Session, ShellLock, Target};
 use actors::model::{Actual, Backstore, LunEntry, Step};
 use actors::ports::{LioError, LioPort};
 use actors::word::{Word, WordError};
@@ -20,6 +20,7 @@ pub struct LioAdapter {
     tpg_path: String,
     save_file: Option<Word>,
     session: Session,
+    lock: ShellLock,
     command_timeout: Duration,
     tree_timeout: Duration,
 }
@@ -61,9 +62,15 @@ impl LioAdapter {
             tpg_path: format!("iscsi/{}/tpgt_{}", settings.iqn, settings.tpg),
             save_file: settings.save_file.as_ref().map(sayable).transpose()?,
             session: Session::new(&settings.socket),
+            lock: ShellLock::default(),
             command_timeout: settings.command_timeout,
             tree_timeout: settings.tree_timeout,
         })
+    }
+
+    /// The same with another lock than plain targetcli's and another patience with the daemon: for tests.
+    pub fn with(self, lock: ShellLock, patience: Patience) -> Self {
+        LioAdapter { lock, session: self.session.with_patience(patience), ..self }
     }
 
     /// The configured one, or the one in the folder that the kernel's `dbroot` names.
@@ -84,6 +91,19 @@ impl LioAdapter {
         match step {
             Step::Refresh | Step::SaveConfig | Step::SaveConfigAlone => self.tree_timeout,
             _ => self.command_timeout,
+        }
+    }
+
+    /// Says a command that changes something: first our turn, then plain targetcli's lock, then the command. Whoever
+    /// has the lock may itself be waiting for its turn at the daemon, so the session is ended while we wait for it.
+    fn change(&mut self, command: &Command, limit: Duration) -> Result<String, LioError> {
+        loop {
+            self.session.ready()?;
+            if let Some(_held) = self.lock.try_take() {
+                return self.session.say(command, limit);
+            }
+            self.session.hang_up();
+            self.lock.wait(command.as_str())?;
         }
     }
 }
@@ -111,13 +131,17 @@ impl LioPort for LioAdapter {
 
     fn apply(&mut self, step: &Step) -> Result<String, LioError> {
         let command = self.target.command(step, &self.save_file()?)?;
-        let reply = self.session.ask(&command, self.limit(step))?;
+        let reply = match step {
+            Step::Refresh => self.session.ask(&command, self.limit(step))?,
+            _ => self.change(&command, self.limit(step))?,
+        };
         tracing::debug!(command = command.as_str(), reply = reply.trim_end(), "targetclid answered");
         Ok(reply)
     }
 
     fn end_session(&mut self) {
         self.session.end();
+        self.lock.renew();
     }
 }
 

@@ -1,8 +1,10 @@
 //! The adapters against real servers and sockets in this process.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod daemon;
 mod ims;
 mod s3;
 mod site;
 mod targetclid;
 mod tls;
+mod turn;
