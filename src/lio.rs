@@ -7,7 +7,6 @@ use crate::targetclid::{Command, IqnError, Patience, Session, ShellLock, Target}
 use actors::model::{Actual, Backstore, LunEntry, Step};
 use actors::ports::{LioError, LioPort};
 use actors::word::{Word, WordError};
-use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -86,6 +85,28 @@ impl LioAdapter {
         }
     }
 
+    fn ask(&mut self, command: &Command, limit: Duration) -> Result<String, LioError> {
+        let reply = self.session.ask(command, limit)?;
+        tracing::debug!(command = command.as_str(), reply = reply.trim_end(), "targetclid answered");
+        Ok(reply)
+    }
+
+    /// Maps a LUN of our TPG to each node ACL that has not got it, write protected: what targetcli maps by itself when
+    /// it creates a LUN can be written to (R10), and is nothing at all for a number above 255.
+    fn map_to_acls(&mut self, lun: u16) -> Result<String, LioError> {
+        let mut replies = String::new();
+        if self.configfs.lun(&self.tpg_path, lun)?.is_none() {
+            return Ok(replies);
+        }
+        for (initiator, number) in self.configfs.unmapped(&self.tpg_path, lun)? {
+            // One whose name cannot be said stays without, which configfs shows.
+            if let Some(command) = self.target.map_lun(&initiator, lun, number) {
+                replies += &self.change(&command, self.command_timeout)?;
+            }
+        }
+        Ok(replies)
+    }
+
     /// The daemon walks its whole tree for these two, however small the change was.
     fn limit(&self, step: &Step) -> Duration {
         match step {
@@ -100,7 +121,9 @@ impl LioAdapter {
         loop {
             self.session.ready()?;
             if let Some(_held) = self.lock.try_take() {
-                return self.session.say(command, limit);
+                let reply = self.session.say(command, limit)?;
+                tracing::debug!(command = command.as_str(), reply = reply.trim_end(), "targetclid answered");
+                return Ok(reply);
             }
             self.session.hang_up();
             self.lock.wait(command.as_str())?;
@@ -110,13 +133,14 @@ impl LioAdapter {
 
 impl LioPort for LioAdapter {
     fn observe(&mut self) -> Result<Actual, LioError> {
+        let fabrics = self.configfs.fabrics()?;
         Ok(Actual {
             tpg_path: self.tpg_path.clone(),
             tpg: self.configfs.tpg(&self.tpg_path)?,
             backstores: self.configfs.backstores()?,
-            luns: self.configfs.luns()?,
-            bare_luns: BTreeSet::new(),
-            others: BTreeSet::new(),
+            luns: fabrics.luns,
+            bare_luns: fabrics.bare_luns,
+            others: fabrics.others,
             saved: saveconfig::read(Path::new(self.save_file()?.as_str())),
         })
     }
@@ -130,12 +154,18 @@ impl LioPort for LioAdapter {
     }
 
     fn apply(&mut self, step: &Step) -> Result<String, LioError> {
+        if let Step::SetAside = step {
+            let aside = saveconfig::set_aside(Path::new(self.save_file()?.as_str()))?;
+            return Ok(aside.display().to_string());
+        }
         let command = self.target.command(step, &self.save_file()?)?;
-        let reply = match step {
-            Step::Refresh => self.session.ask(&command, self.limit(step))?,
+        let mut reply = match step {
+            Step::Refresh => self.ask(&command, self.limit(step))?,
             _ => self.change(&command, self.limit(step))?,
         };
-        tracing::debug!(command = command.as_str(), reply = reply.trim_end(), "targetclid answered");
+        if let Step::CreateLun { lun, map_to_acls: true, .. } = step {
+            reply += &self.map_to_acls(*lun)?;
+        }
         Ok(reply)
     }
 

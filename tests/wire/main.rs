@@ -1,6 +1,7 @@
 //! The adapters against real servers and sockets in this process.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod acls;
 mod daemon;
 mod ims;
 mod s3;

@@ -34,6 +34,24 @@ impl Transcript {
         serde_json::from_str(include_str!("../../../fixtures/targetclid-transcript.json"))
             .expect("the fixture is a transcript")
     }
+
+    /// The same beside half-made objects: first a backstore, in the second session a LUN.
+    pub fn half_made() -> Self {
+        serde_json::from_str(include_str!("../../../fixtures/targetclid-half-made.json"))
+            .expect("the fixture is a transcript")
+    }
+
+    /// The same with two node ACLs.
+    pub fn acls() -> Self {
+        serde_json::from_str(include_str!("../../../fixtures/targetclid-acls.json"))
+            .expect("the fixture is a transcript")
+    }
+
+    /// The answers to this request, in their order.
+    pub fn replies(&self, request: &str) -> Vec<&str> {
+        let all = self.first.iter().chain(&self.second);
+        all.filter(|exchange| exchange.request == request).map(|exchange| exchange.reply.as_str()).collect()
+    }
 }
 
 /// One request and its answer.

@@ -3,6 +3,7 @@
 
 mod agent;
 mod bucket;
+pub mod configfs;
 mod execs;
 mod follow;
 mod ims;
