@@ -240,11 +240,11 @@ fn rules(settings: &Settings, bucket: &str, mount: &str) -> Rules {
             limits: Limits {
                 confirm_after: settings.guard.confirm_after,
                 max_removal_percent: settings.guard.max_removal_percent,
-                max_removals: 3,
-                window: Duration::from_secs(3600),
+                max_removals: settings.guard.max_removals,
+                window: settings.guard.window,
             },
             luns: settings.lio.first_lun..=settings.lio.last_lun,
-            verify_md5: true,
+            verify_md5: settings.ims.verify_md5,
         },
         patience: settings.lio.command_timeout.max(settings.lio.tree_timeout) + Duration::from_secs(60),
     }
