@@ -1,0 +1,8 @@
+//! The program itself, on any machine: its signals, its reloads, its lock, its exit codes. Nothing of a site answers;
+//! what it does with one is tested inside the VM (tests/lio).
+
+mod agent;
+mod confirm;
+mod log;
+mod reload;
+mod signals;
