@@ -90,6 +90,10 @@ pub fn leave(runtime_dir: &Path, state_dir: &Path, code: &str) -> Result<(), Con
     }
     let stored = history::read(&state_dir.join(history::FILE))?;
     matches(stored.as_deref().and_then(held_code), code)?;
+    tell(runtime_dir, pid, code)
+}
+
+fn tell(runtime_dir: &Path, pid: u32, code: &str) -> Result<(), ConfirmError> {
     let path = runtime_dir.join(FILE);
     let text = format!("{code} {}\n", boot::since().as_secs());
     files::replace(&path, text.as_bytes()).map_err(|source| ConfirmError::Write { path, source })?;

@@ -62,6 +62,17 @@ fn m11_a_single_pass_takes_no_confirmation_and_is_not_signalled() {
 }
 
 #[test]
+fn r3_what_is_left_can_be_taken_and_the_agent_is_woken() {
+    use std::os::unix::process::ExitStatusExt;
+    let dir = tempfile::tempdir().unwrap();
+    // It ends of the signal that wakes an agent.
+    let mut agent = std::process::Command::new("sleep").arg("600").spawn().unwrap();
+    tell(dir.path(), agent.id(), "1a2b3c4d").unwrap();
+    assert_eq!(agent.wait().unwrap().signal(), Some(Signal::HUP.as_raw()));
+    assert_eq!(take(dir.path()).unwrap(), Some("1a2b3c4d".to_owned()));
+}
+
+#[test]
 fn l10_a_code_that_nothing_has_is_refused_with_what_is_held() {
     assert!(matches(Some("1a2b3c4d".into()), "1a2b3c4d").is_ok());
     let error = matches(Some("1a2b3c4d".into()), "00000000").unwrap_err().to_string();
