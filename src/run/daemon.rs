@@ -149,6 +149,35 @@ mod tests {
         assert!(after(Next::Stop, false).unwrap().is_none());
     }
 
+    /// Panics when it is told to.
+    struct Fragile(#[expect(dead_code, reason = "it lives as long as the actor does")] watch::Sender<Status>);
+
+    impl actix::Actor for Fragile {
+        type Context = actix::Context<Self>;
+    }
+
+    #[derive(actix::Message)]
+    #[rtype(result = "()")]
+    struct Break;
+
+    impl actix::Handler<Break> for Fragile {
+        type Result = ();
+        fn handle(&mut self, _: Break, _: &mut Self::Context) {
+            panic!("this is what the test wants to see");
+        }
+    }
+
+    #[test]
+    fn m2_an_actor_that_panics_takes_its_status_with_it_and_the_agent_hears_that() {
+        actix::System::new().block_on(async {
+            let (sender, mut status) = watch::channel(Status::default());
+            let fragile = actix::Actor::start(Fragile(sender));
+            let mut signals = Signals::catch().unwrap();
+            fragile.do_send(Break);
+            assert_eq!(hear(&mut signals, &mut status).await, Heard::Dead);
+        });
+    }
+
     #[tokio::test]
     async fn m2_an_agent_whose_reconciler_has_died_is_heard_and_ends_with_an_error() {
         let mut signals = Signals::catch().unwrap();

@@ -75,7 +75,14 @@ impl Site {
 
     /// Starts a `run`.
     pub fn start(&self, arguments: &[&str]) -> Agent {
-        let mut child = self.command(arguments).stderr(Stdio::piped()).spawn().unwrap();
+        self.start_with(arguments, &[])
+    }
+
+    /// Starts a `run` with these variables.
+    pub fn start_with(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Agent {
+        let mut command = self.command(arguments);
+        let variables = variables.iter().copied();
+        let mut child = command.envs(variables).stderr(Stdio::piped()).spawn().unwrap();
         let lines = BufReader::new(child.stderr.take().unwrap()).lines();
         let (tell, events) = channel();
         std::thread::spawn(move || {
