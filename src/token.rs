@@ -117,6 +117,12 @@ mod tests {
         let fifo = dir.path().join("token");
         mknodat(CWD, &fifo, FileType::Fifo, Mode::RWXU, 0).unwrap();
         let token = FileToken::new(Some(fifo.clone()), Duration::from_millis(50));
+        // Were it read on this thread, this one would have to let it go, late.
+        let (done, waiting) = std::sync::mpsc::channel::<()>();
+        let rescue = std::thread::spawn(move || {
+            let _ = waiting.recv_timeout(FILE_LIMIT);
+            std::fs::write(&fifo, "late\n").unwrap();
+        });
         // On this one thread, as in the agent: what blocked it would leave the other branch unasked.
         let (late, other) = tokio::join!(token.token(false), async { "asked" });
         assert_eq!(other, "asked");
@@ -124,7 +130,7 @@ mod tests {
             panic!("it is the file that is late")
         };
         assert_eq!(source.kind(), std::io::ErrorKind::TimedOut);
-        // Lets the thread go.
-        std::fs::write(&fifo, "late\n").unwrap();
+        drop(done);
+        rescue.join().unwrap();
     }
 }
