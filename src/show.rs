@@ -1,12 +1,14 @@
 //! A plan, for a person and for a program.
 
+use crate::causes::{SHOWN, one_line};
 use actors::guard::Hold;
 use actors::model::Actual;
 use actors::plan::{Action, Change, Held, Plan};
 use serde_json::{Value, json};
 use std::fmt::Write;
 
-/// For a person: a line for each change, each wait and its reason, then the sum.
+/// For a person: a line for each change, each wait and its reason, then the sum. Keys and reasons hold what others
+/// wrote into the bucket.
 pub fn text(plan: &Plan, actual: &Actual) -> String {
     let mut out = String::new();
     for change in &plan.changes {
@@ -41,8 +43,9 @@ pub fn text(plan: &Plan, actual: &Actual) -> String {
 }
 
 fn line(out: &mut String, sign: &str, lun: &str, name: &str, label: &str, why: &str) {
+    let (label, why) = (one_line(label, SHOWN), one_line(why, SHOWN));
     // Writing to a String cannot fail.
-    let _ = writeln!(out, "{sign} {lun:>5} {name:<15} {label:?} ({why})");
+    let _ = writeln!(out, "{sign} {lun:>5} {name:<15} \"{label}\" ({why})");
 }
 
 /// For a program: one object.
@@ -97,4 +100,26 @@ fn held(Held { removal, hold }: &Held) -> Value {
         "reason": removal.why.to_string(), "held_by": hold.kind(), "detail": hold.to_string(),
         "confirm_code": code,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_for_a_person_is_one_line_whatever_the_bucket_holds() {
+        let mut out = String::new();
+        let why = format!("its manifest names \u{1b}[2J\n{}", "x".repeat(1 << 20));
+        line(&mut out, "?", "-", "manifest_bad", "PE/a\r\u{1b}]0;title\u{7}", &why);
+        assert_eq!(out.lines().count(), 1);
+        assert!(out.len() < 500 && !out.trim_end().contains(char::is_control), "{out:?}");
+        assert!(out.contains(r"names \u{1b}[2J\nxxx"), "{out}");
+    }
+
+    #[test]
+    fn a_plain_line_stays_as_it_is() {
+        let mut out = String::new();
+        line(&mut out, "+", "7", "0123456789abcde", "PE/a.squashfs", "pe, 4096 bytes");
+        assert_eq!(out, "+     7 0123456789abcde \"PE/a.squashfs\" (pe, 4096 bytes)\n");
+    }
 }

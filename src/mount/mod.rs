@@ -14,8 +14,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The s3fs mount.
-#[derive(Debug)]
+/// The s3fs mount. A clone asks through the same thread.
+#[derive(Clone, Debug)]
 pub struct S3fsMount {
     point: Arc<MountPoint>,
     probe: Probe,

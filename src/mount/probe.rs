@@ -8,7 +8,7 @@ type Job = (Box<dyn FnOnce() + Send>, OwnedSemaphorePermit);
 
 /// Answers blocking questions one after the other, on a thread of its own. A thread in the D state cannot be killed: so
 /// there is never a second one, and never a queue behind one that hangs.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Probe {
     jobs: mpsc::Sender<Job>,
     turn: Arc<Semaphore>,
