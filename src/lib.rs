@@ -9,6 +9,8 @@ pub mod lio;
 pub mod lock;
 pub mod mount;
 pub mod notify;
+mod plain;
+mod probe;
 pub mod run;
 pub mod s3;
 pub mod saveconfig;

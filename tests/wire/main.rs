@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod ims;
+mod object;
 mod s3;
 mod site;
 mod targetclid;
