@@ -1,5 +1,7 @@
 //! The outside of sbps-marshal: it implements the ports of the inside (`actors`) and decides nothing.
 
+pub mod aside;
+pub mod causes;
 pub mod cli;
 pub mod config;
 pub mod configfs;
@@ -10,7 +12,6 @@ pub mod lock;
 pub mod mount;
 pub mod notify;
 mod plain;
-mod probe;
 pub mod run;
 pub mod s3;
 pub mod saveconfig;

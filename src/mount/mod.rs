@@ -1,15 +1,17 @@
 //! The s3fs mount. s3fs may hang for minutes in a way that no signal ends (FACTS 4.2), so every question goes through
 //! one thread that may be lost, and is answered from outside in time.
 
+mod beneath;
 mod daemon;
 mod mountinfo;
 mod point;
+mod probe;
 
 use crate::config;
-use crate::probe::Probe;
 use actors::model::ObjectKey;
 use actors::ports::{Examined, FileFacts, MountError, MountFacts, MountPort};
 use point::MountPoint;
+use probe::Probe;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -22,7 +24,7 @@ const BATCH: usize = 64;
 #[derive(Clone, Debug)]
 pub struct S3fsMount {
     point: Arc<MountPoint>,
-    probe: Arc<Probe>,
+    probe: Probe,
     timeout: Duration,
 }
 
@@ -35,8 +37,7 @@ impl S3fsMount {
     fn described_by(mountinfo: PathBuf, config: &config::Mount) -> std::io::Result<Self> {
         let (path, fstype) = (config.path.clone(), config.fstype.clone());
         let point = MountPoint { path, fstype, mountinfo, proc: "/proc".into() };
-        let probe = Probe::start("mount-probe")?;
-        Ok(S3fsMount { point: Arc::new(point), probe: Arc::new(probe), timeout: config.timeout })
+        Ok(S3fsMount { point: Arc::new(point), probe: Probe::start()?, timeout: config.timeout })
     }
 
     async fn ask<T: Send + 'static>(

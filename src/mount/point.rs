@@ -1,14 +1,12 @@
-//! What is asked of the mount, blocking. The keys are untrusted: a symlink in the bucket may point to /etc/shadow, and
-//! the predecessor has exported it (FACTS 4.3). So the kernel resolves them, beneath the mount and nowhere else.
+//! What is asked of the mount, blocking.
 
+use super::beneath::{self, dead, is_of_one_file};
 use super::{daemon, mountinfo};
 use actors::model::ObjectKey;
 use actors::ports::{Examined, FileFacts, MountError, MountFacts};
-use actors::squashfs::SUPERBLOCK_BYTES;
-use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, Stat, fstat, fstatfs, openat2};
-use rustix::io::Errno;
+use rustix::fs::{Mode, OFlags, fstat, fstatfs};
 use std::collections::BTreeMap;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -53,7 +51,7 @@ impl MountPoint {
             if Instant::now() >= until {
                 break;
             }
-            let size = match stat_beneath(&root.folder, &key) {
+            let size = match beneath::stat(&root.folder, &key) {
                 Ok(stat) => Ok(stat.st_size.unsigned_abs()),
                 Err(error) if is_of_one_file(&error) => Err(error),
                 Err(whole_mount) => return Err(whole_mount),
@@ -65,27 +63,7 @@ impl MountPoint {
 
     /// Size, mode and head of the regular file that the key is.
     pub fn inspect(&self, key: &ObjectKey) -> Result<FileFacts, MountError> {
-        let root = self.open()?;
-        // O_NONBLOCK: opening a FIFO must not wait for its writer.
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK;
-        let file = match open_beneath(&root.folder, key, flags) {
-            // So says a nodev mount of device nodes, whatever their permissions.
-            Err(error @ MountError::Refused { .. }) => {
-                return Err(stat_beneath(&root.folder, key).err().unwrap_or(error));
-            }
-            opened => opened?,
-        };
-        let stat = stat_of(&file, key)?;
-        let mut head = vec![0; SUPERBLOCK_BYTES];
-        let mut filled = 0;
-        while let Some(rest) = head.get_mut(filled..).filter(|rest| !rest.is_empty()) {
-            match rustix::io::read(&file, rest).map_err(|errno| explained(key, errno))? {
-                0 => break,
-                count => filled += count,
-            }
-        }
-        head.truncate(filled);
-        Ok(FileFacts { size: stat.st_size.unsigned_abs(), head, mode: stat.st_mode & 0o7777 })
+        beneath::read(&self.open()?.folder, key)
     }
 
     /// The root of the right mount, proven: the folder that has been opened lies on the device that mountinfo names.
@@ -124,78 +102,12 @@ impl MountPoint {
     }
 }
 
-/// Opens what the key names, beneath the root.
-fn open_beneath(root: &OwnedFd, key: &ObjectKey, flags: OFlags) -> Result<OwnedFd, MountError> {
-    if !is_plain(key.as_str()) {
-        return Err(MountError::Escape { key: key.to_string() });
-    }
-    let beneath = ResolveFlags::BENEATH
-        | ResolveFlags::NO_SYMLINKS
-        | ResolveFlags::NO_MAGICLINKS
-        | ResolveFlags::NO_XDEV;
-    // A kernel or sandbox without openat2 is an error: any other way to open would be a way out.
-    let opened = openat2(root, key.as_str(), flags | OFlags::CLOEXEC, Mode::empty(), beneath);
-    opened.map_err(|errno| explained(key, errno))
-}
-
-/// Looks up the regular file that the key is: with O_PATH, which asks the daemon for its facts and for nothing else.
-/// Without O_NOFOLLOW, which would make a symlink at the end of the path a find instead of an error.
-fn stat_beneath(root: &OwnedFd, key: &ObjectKey) -> Result<Stat, MountError> {
-    stat_of(&open_beneath(root, key, OFlags::PATH)?, key)
-}
-
-fn stat_of(file: impl AsFd, key: &ObjectKey) -> Result<Stat, MountError> {
-    let stat = fstat(file).map_err(|errno| explained(key, errno))?;
-    match FileType::from_raw_mode(stat.st_mode) {
-        FileType::RegularFile => Ok(stat),
-        _ => Err(MountError::NotRegular { key: key.to_string() }),
-    }
-}
-
-/// Whether every segment of the key is a name. What is not is refused before the kernel sees it.
-fn is_plain(key: &str) -> bool {
-    !key.contains('\0') && key.split('/').all(|segment| !matches!(segment, "" | "." | ".."))
-}
-
-/// What an errno of one file means: of its lookup, its opening, its reading. Only what can speak of the mount alone is
-/// called dead: whoever may write to the bucket chooses names and types, and must not stop everybody's images with one
-/// of them. What may be either is refused; whether it is the mount, its next check tells.
-fn explained(key: &ObjectKey, errno: Errno) -> MountError {
-    let shown = key.to_string();
-    match errno {
-        Errno::LOOP | Errno::XDEV => MountError::Escape { key: shown },
-        // Also what s3fs says while reading an object that has just been deleted. A name that is too long for a file
-        // system is on none.
-        Errno::NOENT | Errno::NOTDIR | Errno::NAMETOOLONG => MountError::Absent { key: shown },
-        // Sockets, and device nodes without a driver.
-        Errno::NXIO | Errno::NODEV => MountError::NotRegular { key: shown },
-        // s3fs passes on what S3 says of one object: 403 as EPERM, any other refusal as EIO.
-        Errno::PERM | Errno::ACCESS | Errno::IO => MountError::Refused { key: shown, source: errno.into() },
-        _ => dead(shown, errno),
-    }
-}
-
-fn is_of_one_file(error: &MountError) -> bool {
-    match error {
-        MountError::Refused { .. }
-        | MountError::Absent { .. }
-        | MountError::Escape { .. }
-        | MountError::NotRegular { .. } => true,
-        MountError::NotMounted { .. }
-        | MountError::WrongType { .. }
-        | MountError::Hung { .. }
-        | MountError::Dead { .. } => false,
-    }
-}
-
-fn dead(what: String, errno: Errno) -> MountError {
-    MountError::Dead { what, source: errno.into() }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rustix::fs::{CWD, inotify, major, minor, mknodat};
+    use actors::squashfs::SUPERBLOCK_BYTES;
+    use rustix::fs::{CWD, FileType, inotify, major, minor, mknodat};
+    use rustix::io::Errno;
     use std::fs::File;
     use std::os::unix::fs::symlink;
 
@@ -418,27 +330,6 @@ mod tests {
         std::fs::write(process.join("cmdline"), format!("s3fs\0boot-images\0{mount}\0-o\0rw\0")).unwrap();
         std::fs::write(process.join("stat"), format!("320 (s3fs) S{} 512 0\n", " 0".repeat(18))).unwrap();
         assert_eq!(site.point.check().unwrap().since, Some(std::time::Duration::from_millis(5120)));
-    }
-
-    #[test]
-    fn r2_what_fuse_says_of_a_dead_mount_is_no_absence() {
-        for errno in [Errno::NOTCONN, Errno::STALE, Errno::TIMEDOUT, Errno::NOSYS, Errno::NOMEM] {
-            assert_eq!(explained(&ObjectKey::new("PE/a"), errno).kind(), "dead");
-        }
-    }
-
-    #[test]
-    fn what_may_concern_one_object_alone_is_not_the_mounts_failure() {
-        for (errno, kind) in [
-            (Errno::PERM, "refused"),
-            (Errno::ACCESS, "refused"),
-            (Errno::IO, "refused"),
-            (Errno::NOENT, "absent"),
-        ] {
-            let error = explained(&ObjectKey::new("PE/a"), errno);
-            assert_eq!(error.kind(), kind);
-            assert!(is_of_one_file(&error), "{error:?}");
-        }
     }
 
     /// /proc is a mount with files that cannot be read: memory at address 0 gives EIO.

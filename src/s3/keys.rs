@@ -1,12 +1,12 @@
 //! The S3 keys that s3fs and we share: its password file. No other source of credentials exists here: no environment,
 //! no profile, no instance metadata.
 
-use crate::probe::Probe;
+use crate::aside::Aside;
 use actors::ports::S3Error;
 use aws_credential_types::Credentials;
 use rustix::fs::{FileType, Mode, OFlags, fstat};
 use std::fs::File;
-use std::io::Read;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -21,28 +21,31 @@ const TOO_WIDE: u32 = 0o7177;
 /// Whether this process has already said that the file is readable by others.
 static TOLD: AtomicBool = AtomicBool::new(false);
 
-/// The password file. It is read for every request, so that rotated keys are used at once; on a thread of its own,
-/// because it may lie on a file system that hangs.
+/// The password file. It is read for every request, so that rotated keys are used at once; beside the actors, because
+/// it may lie on a file system that hangs.
 #[derive(Debug)]
 pub struct KeyFile {
     path: Arc<Path>,
-    probe: Probe,
+    aside: Aside,
     timeout: Duration,
     told: &'static AtomicBool,
 }
 
 impl KeyFile {
-    /// Nothing is read yet; it fails only if there can be no thread.
-    pub fn new(path: PathBuf, timeout: Duration) -> std::io::Result<Self> {
-        Ok(KeyFile { path: path.into(), probe: Probe::start("s3-keys")?, timeout, told: &TOLD })
+    /// Nothing is read yet; later, each reading has this deadline.
+    pub fn new(path: PathBuf, timeout: Duration) -> Self {
+        KeyFile { path: path.into(), aside: Aside::default(), timeout, told: &TOLD }
     }
 
     /// The keys of its last line: those who rotate them append.
     pub async fn read(&self) -> Result<Credentials, S3Error> {
         let path = Arc::clone(&self.path);
-        let read = self.probe.ask(self.timeout, move || contents(&path)).await;
+        let read = self.aside.ask(self.timeout, move || contents(&path)).await;
         let (text, mode) = read
-            .unwrap_or_else(|| Err("did not answer in time: see to the file system that it is on".to_owned()))
+            .unwrap_or_else(|error| match error.kind() {
+                io::ErrorKind::TimedOut => Err("did not answer in time: see to its file system".to_owned()),
+                _ => Err(format!("cannot be read: {error}")),
+            })
             .map_err(|problem| self.unusable(problem))?;
         if mode & TOO_WIDE != 0 && !self.told.swap(true, Ordering::Relaxed) {
             tracing::warn!(
@@ -62,7 +65,7 @@ impl KeyFile {
 
 /// The text of a regular file and its permission bits. Of a FIFO or a device nothing is read: not even opening waits.
 fn contents(path: &Path) -> Result<(String, u32), String> {
-    let failed = |error: std::io::Error| format!("cannot be read: {error}");
+    let failed = |error: io::Error| format!("cannot be read: {error}");
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
     let file = rustix::fs::open(path, flags, Mode::empty()).map_err(|errno| failed(errno.into()))?;
     let stat = fstat(&file).map_err(|errno| failed(errno.into()))?;
@@ -101,7 +104,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join(".ims.s3fs");
         std::fs::write(&path, text).unwrap();
-        let keys = KeyFile::new(path, LONG).unwrap().read().await.map_err(|error| error.to_string())?;
+        let keys = KeyFile::new(path, LONG).read().await.map_err(|error| error.to_string())?;
         Ok((keys.access_key_id().to_owned(), keys.secret_access_key().to_owned()))
     }
 
@@ -122,7 +125,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_missing_file_is_named() {
-        let error = KeyFile::new("/no/such/keys".into(), LONG).unwrap().read().await.unwrap_err();
+        let error = KeyFile::new("/no/such/keys".into(), LONG).read().await.unwrap_err();
         assert!(error.to_string().starts_with("credential file /no/such/keys cannot be read"));
         assert_eq!(error.kind(), "credentials");
     }
@@ -133,18 +136,18 @@ mod tests {
         let fifo = dir.path().join("keys");
         mknodat(CWD, &fifo, FileType::Fifo, Mode::RWXU, 0).unwrap();
         for path in [fifo, dir.path().to_owned(), "/dev/null".into()] {
-            let error = KeyFile::new(path.clone(), LONG).unwrap().read().await.unwrap_err();
+            let error = KeyFile::new(path.clone(), LONG).read().await.unwrap_err();
             assert!(error.to_string().contains("is not a regular file"), "{}: {error}", path.display());
         }
     }
 
     #[tokio::test]
     async fn r14_a_file_system_that_hangs_is_given_up_within_the_deadline() {
-        let file = KeyFile::new("/no/such/keys".into(), Duration::from_millis(10)).unwrap();
+        let file = KeyFile::new("/no/such/keys".into(), Duration::from_millis(10));
         let (come_back, hung) = std::sync::mpsc::channel::<()>();
         // What hangs is the read before: so it is with a file system.
-        let before = file.probe.ask(file.timeout, move || drop(hung.recv())).await;
-        assert!(before.is_none());
+        let before = file.aside.ask(file.timeout, move || hung.recv().is_ok()).await;
+        assert!(before.is_err());
         let error = file.read().await.unwrap_err();
         assert!(error.to_string().contains("did not answer in time"), "{error}");
         drop(come_back);
@@ -154,13 +157,13 @@ mod tests {
     #[derive(Clone, Default)]
     struct Log(Arc<Mutex<Vec<u8>>>);
 
-    impl std::io::Write for Log {
-        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+    impl io::Write for Log {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
             self.0.lock().unwrap().extend_from_slice(bytes);
             Ok(bytes.len())
         }
 
-        fn flush(&mut self) -> std::io::Result<()> {
+        fn flush(&mut self) -> io::Result<()> {
             Ok(())
         }
     }
@@ -175,7 +178,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("keys");
         std::fs::write(&path, "KEY:geheim\n").unwrap();
-        let file = KeyFile::new(path.clone(), LONG).unwrap();
+        let file = KeyFile::new(path.clone(), LONG);
         let file = KeyFile { told: Box::leak(Box::default()), ..file };
         for (mode, events) in [(0o600, 0), (0o400, 0), (0o640, 1), (0o604, 1)] {
             std::fs::set_permissions(&path, PermissionsExt::from_mode(mode)).unwrap();

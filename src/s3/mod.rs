@@ -45,7 +45,7 @@ pub struct S3Client {
 }
 
 impl S3Client {
-    /// Nothing is asked and no credential read yet; only a bad CA bundle fails here, or a process without threads.
+    /// Nothing is asked and no credential read yet; only a bad CA bundle fails here.
     pub fn new(config: &config::S3) -> Result<Self, TlsError> {
         // An attempt that hangs leaves time for another one.
         let attempt = config.timeout / 2;
@@ -67,10 +67,12 @@ impl S3Client {
             .timeout_config(timeouts)
             .retry_config(retries(config.timeout))
             .build();
-        let keys = keys::KeyFile::new(config.credential_file.clone(), config.timeout)
-            .map_err(|source| TlsError::Setup { source: source.into() })?;
-        let bucket = config.bucket.clone();
-        Ok(S3Client { client: Client::from_conf(sdk), bucket, keys, timeout: config.timeout })
+        Ok(S3Client {
+            client: Client::from_conf(sdk),
+            bucket: config.bucket.clone(),
+            keys: keys::KeyFile::new(config.credential_file.clone(), config.timeout),
+            timeout: config.timeout,
+        })
     }
 
     /// Sends a request, signed with what the key file says now. Refused, it is signed once more if the file says

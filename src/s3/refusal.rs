@@ -1,6 +1,7 @@
 //! What an error of the SDK means, and how it is told.
 
-use crate::plain::{Plain, shown};
+use crate::causes::{SHOWN, one_line};
+use crate::plain::Plain;
 use actors::ports::S3Error;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::primitives::ByteStreamError;
@@ -45,8 +46,12 @@ where
 {
     match (status(error), error.code()) {
         (Some(status), Some(code)) => {
-            let message = error.message().map(|message| format!(": {}", shown(message)));
-            Plain::new(format!("S3 answered {status} {}{}", shown(code), message.unwrap_or_default()))
+            let message = error.message().map(|message| format!(": {}", one_line(message, SHOWN)));
+            Plain::new(format!(
+                "S3 answered {status} {}{}",
+                one_line(code, SHOWN),
+                message.unwrap_or_default()
+            ))
         }
         // The status of an error without a word of S3: something in between has answered.
         (Some(status), None) if status >= 400 => {

@@ -5,5 +5,6 @@
 mod bad_input;
 mod demo;
 mod foreign;
+mod mount;
 mod session;
 mod takeover;

@@ -7,9 +7,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 type Job = (Box<dyn FnOnce() + Send>, OwnedSemaphorePermit);
 
 /// Answers blocking questions one after the other, on a thread of its own. A thread in the D state cannot be killed: so
-/// there is never a second one, and never a queue behind one that hangs. Not a thread of the runtime's pool: ending,
-/// the runtime would wait for it.
-#[derive(Debug)]
+/// there is never a second one, and never a queue behind one that hangs.
+#[derive(Clone, Debug)]
 pub struct Probe {
     jobs: mpsc::Sender<Job>,
     turn: Arc<Semaphore>,
@@ -18,11 +17,11 @@ pub struct Probe {
 
 impl Probe {
     /// The thread lives until the probe is dropped, or for as long as its last question hangs.
-    pub fn start(name: &str) -> std::io::Result<Self> {
+    pub fn start() -> std::io::Result<Self> {
         let (jobs, queue) = mpsc::channel::<Job>();
         let busy_since = Arc::new(Mutex::new(None));
         let busy = Arc::clone(&busy_since);
-        std::thread::Builder::new().name(name.to_owned()).spawn(move || {
+        std::thread::Builder::new().name("mount-probe".to_owned()).spawn(move || {
             for (job, turn) in queue {
                 set(&busy, Some(Instant::now()));
                 job();
@@ -71,7 +70,7 @@ mod tests {
 
     #[tokio::test]
     async fn many_questions_at_once_wait_for_their_turn_and_each_is_answered() {
-        let probe = Probe::start("probe").unwrap();
+        let probe = Probe::start().unwrap();
         let deadline = Duration::from_secs(5);
         let ask = |n: u32| probe.ask(deadline, move || (n, std::thread::current().id()));
         let (a, b, c) = tokio::join!(ask(1), ask(2), ask(3));
