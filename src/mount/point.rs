@@ -42,8 +42,9 @@ impl MountPoint {
         Ok(MountFacts { device: root.device, since })
     }
 
-    /// Sizes of the regular files that the keys are, as far as it gets by then: a look that costs s3fs one request a
-    /// file, and neither opens nor reads it.
+    /// Sizes of the regular files that the keys are, as far as it gets by then. It costs s3fs one request a file, and
+    /// neither opens nor reads it: where the object has been replaced, s3fs 1.90 gives its new size at the next open to
+    /// everybody who has the old one open, LIO too, and cuts off what is beyond.
     pub fn examine(&self, keys: Vec<ObjectKey>, until: Instant) -> Result<Examined, MountError> {
         let root = self.open()?;
         let mut examined = BTreeMap::new();

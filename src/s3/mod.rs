@@ -70,7 +70,8 @@ impl S3Client {
         Ok(S3Client {
             client: Client::from_conf(sdk),
             bucket: config.bucket.clone(),
-            keys: keys::KeyFile::new(config.credential_file.clone(), config.timeout),
+            // Well before the whole request is given up: else a hung file would be told as a hung S3.
+            keys: keys::KeyFile::new(config.credential_file.clone(), config.timeout / 4),
             timeout: config.timeout,
         })
     }

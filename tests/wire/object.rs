@@ -176,6 +176,7 @@ async fn r2_an_object_is_gone_only_if_s3_itself_says_so_of_this_key() {
         (ResponseTemplate::new(404), "failed"),
         (refusal(403, "AccessDenied"), "denied"),
         (refusal(405, "MethodNotAllowed"), "failed"),
+        (refusal(412, "PreconditionFailed"), "gone"),
     ] {
         assert_eq!(is_there(answer).await.unwrap_err().kind(), kind);
     }
