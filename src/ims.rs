@@ -1,6 +1,7 @@
 //! The image management service over HTTPS.
 
 use crate::config;
+use crate::plain::Plain;
 use crate::tls::{TlsError, Trust};
 use actors::ports::{ImsError, ImsPort, Token};
 use reqwest::{Client, Response, StatusCode, redirect};
@@ -34,18 +35,18 @@ impl ImsClient {
     }
 
     fn unanswered(&self, error: reqwest::Error) -> ImsError {
-        let (url, error) = (self.url.clone(), error.without_url());
+        let (url, source) = (self.url.clone(), Plain::cause_of(&error).into());
         match error.is_timeout() && !error.is_connect() {
-            true => ImsError::Timeout { url, source: error.into() },
-            false => ImsError::Connect { url, source: error.into() },
+            true => ImsError::Timeout { url, source },
+            false => ImsError::Connect { url, source },
         }
     }
 
     fn broken_off(&self, error: reqwest::Error) -> ImsError {
-        let error = error.without_url();
+        let source = Plain::cause_of(&error);
         match error.is_timeout() {
-            true => ImsError::Timeout { url: self.url.clone(), source: error.into() },
-            false => self.no_list(error),
+            true => ImsError::Timeout { url: self.url.clone(), source: source.into() },
+            false => self.no_list(source),
         }
     }
 

@@ -15,6 +15,7 @@ pub mod lio;
 pub mod lock;
 pub mod mount;
 pub mod notify;
+mod plain;
 pub mod run;
 pub mod s3;
 pub mod saveconfig;

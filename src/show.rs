@@ -1,7 +1,6 @@
 //! A plan, for a person and for a program.
 
 use crate::causes::{SHOWN, one_line};
-use actors::guard::Hold;
 use actors::model::Actual;
 use actors::plan::{Action, Change, Held, Plan};
 use serde_json::{Value, json};
@@ -15,13 +14,23 @@ pub fn text(plan: &Plan, actual: &Actual) -> String {
         let lun = change.lun.map_or("-".into(), |lun| lun.to_string());
         let (sign, why) = match &change.action {
             Action::Project(kind, size) => ("+", format!("{kind}, {size} bytes")),
+            Action::Remake(kind, _) => ("=", format!("{kind}, made anew: its mount is gone")),
             Action::Withdraw(why) => ("-", why.to_string()),
         };
         line(&mut out, sign, &lun, change.identity.name().as_str(), &change.label, &why);
     }
-    for Held { removal, hold } in &plan.held {
+    for Held { removal, label, hold } in &plan.held {
         let why = format!("{}, held: {hold}", removal.why);
-        line(&mut out, "!", "-", removal.ours.identity.name().as_str(), removal.ours.key.as_str(), &why);
+        line(&mut out, "!", "-", removal.ours.identity.name().as_str(), label, &why);
+    }
+    if let Some(tripped) = &plan.tripped {
+        line(&mut out, "!", "-", "breaker", &tripped.code, &tripped.to_string());
+    }
+    for (label, cause) in &plan.unclear {
+        line(&mut out, "!", "-", cause.kind, label, &cause.to_string());
+    }
+    for finding in &plan.findings {
+        line(&mut out, "!", "-", finding.kind, &finding.subject, &finding.detail);
     }
     for pending in &plan.pending {
         line(&mut out, "?", "-", pending.reason.kind(), &pending.label, &pending.reason.to_string());
@@ -64,6 +73,19 @@ pub fn json(plan: &Plan, actual: &Actual) -> String {
         .collect();
     let odd: Vec<Value> =
         plan.odd.iter().map(|(label, what)| json!({"image_id": label, "reason": what})).collect();
+    let unclear: Vec<Value> = plan
+        .unclear
+        .iter()
+        .map(|(label, c)| {
+            let source = c.source_name.to_string();
+            json!({"image_id": label, "source": source, "reason": c.kind, "detail": c.detail})
+        })
+        .collect();
+    let findings: Vec<Value> = plan
+        .findings
+        .iter()
+        .map(|f| json!({"event": f.event, "subject": f.subject, "reason": f.kind, "detail": f.detail}))
+        .collect();
     let unknown: Vec<Value> = plan
         .unknown
         .iter()
@@ -71,7 +93,8 @@ pub fn json(plan: &Plan, actual: &Actual) -> String {
         .collect();
     let whole = json!({
         "tpg": actual.tpg_path, "live": plan.live, "changes": changes, "held": held,
-        "pending": pending, "odd": odd, "unknown": unknown,
+        "pending": pending, "odd": odd, "unknown": unknown, "unclear": unclear, "findings": findings,
+        "confirm_code": plan.tripped.as_ref().map(|tripped| &tripped.code),
     });
     format!("{whole:#}\n")
 }
@@ -79,6 +102,7 @@ pub fn json(plan: &Plan, actual: &Actual) -> String {
 fn change(change: &Change) -> Value {
     let (action, kind, size, reason) = match &change.action {
         Action::Project(kind, size) => ("project", Some(kind.to_string()), Some(*size), None),
+        Action::Remake(kind, size) => ("remake", Some(kind.to_string()), Some(*size), None),
         Action::Withdraw(why) => ("withdraw", None, None, Some(why.to_string())),
     };
     let steps: Vec<String> = change.steps.iter().map(ToString::to_string).collect();
@@ -90,15 +114,10 @@ fn change(change: &Change) -> Value {
     })
 }
 
-fn held(Held { removal, hold }: &Held) -> Value {
-    let code = match hold {
-        Hold::Breaker { code, .. } => Some(code),
-        _ => None,
-    };
+fn held(Held { removal, label, hold }: &Held) -> Value {
     json!({
-        "image": removal.ours.key.as_str(), "name": removal.ours.identity.name().as_str(),
+        "image_id": label, "key": removal.ours.key.as_str(), "name": removal.ours.identity.name().as_str(),
         "reason": removal.why.to_string(), "held_by": hold.kind(), "detail": hold.to_string(),
-        "confirm_code": code,
     })
 }
 

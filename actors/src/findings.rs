@@ -61,6 +61,29 @@ fn of_target(actual: &Actual, ours: &[(&Backstore, Ours)]) -> Vec<Finding> {
             "demo_mode_write_protect or prod_mode_write_protect is not 1: initiators can write to every image",
         ));
     }
+    let of_ours = |lun: u16| {
+        let is_ours = |name: &str| ours.iter().any(|(backstore, _)| backstore.name == name);
+        actual
+            .luns
+            .iter()
+            .any(|l| l.tpg == actual.tpg_path && l.lun == lun && l.plugin == "fileio" && is_ours(&l.name))
+    };
+    let writers: BTreeSet<&str> = tpg
+        .writable
+        .iter()
+        .filter(|(_, lun)| of_ours(*lun))
+        .map(|(initiator, _)| initiator.as_str())
+        .collect();
+    if let Some(first) = writers.first() {
+        findings.push(Finding {
+            detail: format!(
+                "{} initiators have an ACL that lets them write to our images, first {first}: delete that mapping and \
+                 create it with write_protect=1",
+                writers.len()
+            ),
+            ..finding("acl_writable", "")
+        });
+    }
     if !tpg.enabled && ours.iter().any(|(_, ours)| actual.is_projected(&ours.identity)) {
         findings.push(finding("tpg_disabled", "it is disabled: no initiator can log in"));
     }

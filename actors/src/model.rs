@@ -263,6 +263,8 @@ pub struct Tpg {
     pub write_protected: bool,
     /// The node ACLs that somebody made, and which of our TPG's LUN numbers each is mapped to.
     pub acls: BTreeMap<String, BTreeSet<u16>>,
+    /// Of these, what an initiator may write to: plain targetcli maps so, whatever the TPG's attributes say (R10).
+    pub writable: BTreeSet<(String, u16)>,
 }
 
 /// What saveconfig.json holds, of that which we compare.

@@ -168,7 +168,7 @@ impl Configfs {
         let numbers = |mapped: Links| mapped.iter().filter_map(|(_, to)| to.lun()).collect();
         let acls =
             self.acls(folder)?.into_iter().map(|(initiator, mapped)| (initiator, numbers(mapped))).collect();
-        Ok(Some(Tpg { enabled, write_protected, acls }))
+        Ok(Some(Tpg { enabled, write_protected, acls, writable: self.writable(folder)? }))
     }
 
     /// Each backstore has a folder of its own, `fileio_3`, which says of which plugin it is.

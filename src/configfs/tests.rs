@@ -41,7 +41,7 @@ fn a_recorded_tree_shows_its_backstores_its_luns_and_its_tpg() {
     assert_eq!((luns[2].plugin.as_str(), luns[2].name.as_str()), ("fileio", "rootfs000000003"));
     assert_eq!(
         configfs.tpg("iscsi/iqn.2023-06.csm.iscsi:vm1/tpgt_1").unwrap(),
-        Some(Tpg { enabled: true, write_protected: true, acls: BTreeMap::new() })
+        Some(Tpg { enabled: true, write_protected: true, acls: BTreeMap::new(), writable: BTreeSet::new() })
     );
     assert_eq!(configfs.dbroot().unwrap(), Path::new("/etc/rtslib-fb-target"));
 }

@@ -1,84 +1,99 @@
-//! What is asked of the mount, blocking. The keys are untrusted: a symlink in the bucket may point to /etc/shadow, and
-//! the predecessor has exported it (FACTS 4.3). So the kernel resolves them, beneath the mount and nowhere else.
+//! What is asked of the mount, blocking.
 
-use super::mountinfo;
+use super::beneath::{self, dead, is_of_one_file};
+use super::{daemon, mountinfo};
 use actors::model::ObjectKey;
-use actors::ports::{FileFacts, MountError, MountFacts};
-use actors::squashfs::SUPERBLOCK_BYTES;
-use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, fstat, fstatfs, openat2};
-use rustix::io::Errno;
-use std::fs::File;
-use std::io::Read;
+use actors::ports::{Examined, FileFacts, MountError, MountFacts};
+use rustix::fs::{Mode, OFlags, fstat, fstatfs};
+use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
 
-/// The mount that is expected, and where the kernel says what is mounted.
+/// The mount that is expected, and where the kernel says what is mounted and what runs.
 #[derive(Debug)]
 pub struct MountPoint {
-    /// Where the bucket is mounted.
+    /// Where the bucket is mounted; may be, or lead through, a symlink.
     pub path: PathBuf,
     /// The type that it must have.
     pub fstype: String,
     /// /proc/self/mountinfo, except in tests.
     pub mountinfo: PathBuf,
+    /// /proc, except in tests.
+    pub proc: PathBuf,
+}
+
+/// The root of the right mount, and where it really is.
+struct Root {
+    folder: OwnedFd,
+    device: u64,
+    resolved: PathBuf,
 }
 
 impl MountPoint {
     /// The mount is there and its daemon answers: statfs is never answered from the kernel's cache.
     pub fn check(&self) -> Result<MountFacts, MountError> {
         let root = self.open()?;
-        let failed = |errno| dead(self.shown(), errno);
-        fstatfs(&root).map_err(failed)?;
-        Ok(MountFacts { device: fstat(&root).map_err(failed)?.st_dev, since: None })
+        fstatfs(&root.folder).map_err(|errno| dead(self.shown(), errno))?;
+        // `fuse.s3fs` is what the kernel calls a mount of the program s3fs.
+        let since = self.fstype.strip_prefix("fuse.").and_then(|program| {
+            daemon::since(&self.proc, program, &[self.path.as_path(), root.resolved.as_path()])
+        });
+        Ok(MountFacts { device: root.device, since })
     }
 
-    /// Size of the regular file that the key is.
-    pub fn examine(&self, key: &ObjectKey) -> Result<u64, MountError> {
-        self.inspect(key).map(|facts| facts.size)
+    /// Sizes of the regular files that the keys are, as far as it gets by then. It costs s3fs one request a file, and
+    /// neither opens nor reads it: where the object has been replaced, s3fs 1.90 gives its new size at the next open to
+    /// everybody who has the old one open, LIO too, and cuts off what is beyond.
+    pub fn examine(&self, keys: Vec<ObjectKey>, until: Instant) -> Result<Examined, MountError> {
+        let root = self.open()?;
+        let mut examined = BTreeMap::new();
+        for key in keys {
+            if Instant::now() >= until {
+                break;
+            }
+            let size = match beneath::stat(&root.folder, &key) {
+                Ok(stat) => Ok(stat.st_size.unsigned_abs()),
+                Err(error) if is_of_one_file(&error) => Err(error),
+                Err(whole_mount) => return Err(whole_mount),
+            };
+            examined.insert(key, size);
+        }
+        Ok(examined)
     }
 
-    /// Size and head of the regular file that the key is.
+    /// Size, mode and head of the regular file that the key is.
     pub fn inspect(&self, key: &ObjectKey) -> Result<FileFacts, MountError> {
-        if !is_plain(key.as_str()) {
-            return Err(MountError::Escape { key: key.to_string() });
-        }
-        let failed = |errno| explained(key, errno);
-        // O_NONBLOCK: opening a FIFO must not wait for its writer.
-        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
-        let beneath = ResolveFlags::BENEATH
-            | ResolveFlags::NO_SYMLINKS
-            | ResolveFlags::NO_MAGICLINKS
-            | ResolveFlags::NO_XDEV;
-        // A kernel or sandbox without openat2 is an error: any other way to open would be a way out.
-        let file = openat2(self.open()?, key.as_str(), flags, Mode::empty(), beneath).map_err(failed)?;
-        let stat = fstat(&file).map_err(failed)?;
-        if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
-            return Err(MountError::NotRegular { key: key.to_string() });
-        }
-        let mut head = Vec::with_capacity(SUPERBLOCK_BYTES);
-        File::from(file)
-            .take(SUPERBLOCK_BYTES as u64)
-            .read_to_end(&mut head)
-            .map_err(|source| MountError::Dead { what: key.to_string(), source })?;
-        Ok(FileFacts { size: stat.st_size.unsigned_abs(), head, mode: stat.st_mode & 0o7777 })
+        beneath::read(&self.open()?.folder, key)
     }
 
     /// The root of the right mount, proven: the folder that has been opened lies on the device that mountinfo names.
     /// So neither the bare folder below a lost mount passes for it, nor one that covers it.
-    fn open(&self) -> Result<OwnedFd, MountError> {
-        let mounts = std::fs::read(&self.mountinfo)
-            .map_err(|source| MountError::Dead { what: self.mountinfo.display().to_string(), source })?;
+    fn open(&self) -> Result<Root, MountError> {
+        let failed = |what: &Path, source| MountError::Dead { what: what.display().to_string(), source };
+        let mounts = std::fs::read(&self.mountinfo).map_err(|source| failed(&self.mountinfo, source))?;
         let not_mounted = || MountError::NotMounted { path: self.shown() };
-        let mount = mountinfo::find(&mounts, &self.path).ok_or_else(not_mounted)?;
+        // The kernel lists where a mount really is. Who is configured with a symlink to it, or through one, means that.
+        let (resolved, mount) = match mountinfo::find(&mounts, &self.path) {
+            Some(mount) => (self.path.clone(), mount),
+            None => {
+                let resolved = std::fs::canonicalize(&self.path).map_err(|error| match error.kind() {
+                    std::io::ErrorKind::NotFound => not_mounted(),
+                    _ => failed(&self.path, error),
+                })?;
+                let mount = mountinfo::find(&mounts, &resolved).ok_or_else(not_mounted)?;
+                (resolved, mount)
+            }
+        };
         if mount.fstype != self.fstype {
             let (path, wanted) = (self.shown(), self.fstype.clone());
             return Err(MountError::WrongType { path, found: mount.fstype, wanted });
         }
         let failed = |errno| dead(self.shown(), errno);
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let root = rustix::fs::open(&self.path, flags, Mode::empty()).map_err(failed)?;
-        match fstat(&root).map_err(failed)?.st_dev == mount.device {
-            true => Ok(root),
+        let folder = rustix::fs::open(&self.path, flags, Mode::empty()).map_err(failed)?;
+        match fstat(&folder).map_err(failed)?.st_dev == mount.device {
+            true => Ok(Root { folder, device: mount.device, resolved }),
             false => Err(not_mounted()),
         }
     }
@@ -88,33 +103,13 @@ impl MountPoint {
     }
 }
 
-/// Whether every segment of the key is a name. What is not is refused before the kernel sees it.
-fn is_plain(key: &str) -> bool {
-    !key.contains('\0') && key.split('/').all(|segment| !matches!(segment, "" | "." | ".."))
-}
-
-/// What an errno of one file means. Only what speaks of the mount as a whole may be called dead: whoever may write to
-/// the bucket chooses names and types, and must not stop everybody's images with one of them.
-fn explained(key: &ObjectKey, errno: Errno) -> MountError {
-    let shown = key.to_string();
-    match errno {
-        Errno::LOOP | Errno::XDEV => MountError::Escape { key: shown },
-        // A name that is too long for a file system is on none.
-        Errno::NOENT | Errno::NOTDIR | Errno::NAMETOOLONG => MountError::Absent { key: shown },
-        // Sockets, and device nodes without a driver or on a nodev mount.
-        Errno::NXIO | Errno::NODEV | Errno::ACCESS => MountError::NotRegular { key: shown },
-        _ => dead(shown, errno),
-    }
-}
-
-fn dead(what: String, errno: Errno) -> MountError {
-    MountError::Dead { what, source: errno.into() }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rustix::fs::{CWD, major, minor, mknodat};
+    use actors::squashfs::SUPERBLOCK_BYTES;
+    use rustix::fs::{CWD, FileType, inotify, major, minor, mknodat};
+    use rustix::io::Errno;
+    use std::fs::File;
     use std::os::unix::fs::symlink;
 
     /// A folder that a made-up mountinfo calls an s3fs mount.
@@ -128,7 +123,8 @@ mod tests {
             let dir = tempfile::tempdir().unwrap();
             let (path, mountinfo) = (dir.path().join("boot images"), dir.path().join("mountinfo"));
             std::fs::create_dir(&path).unwrap();
-            let point = MountPoint { path, fstype: "fuse.s3fs".to_owned(), mountinfo };
+            let proc = dir.path().join("proc");
+            let point = MountPoint { path, fstype: "fuse.s3fs".to_owned(), mountinfo, proc };
             let site = Site { dir, point };
             site.mounted(&["fuse.s3fs"]);
             site
@@ -150,6 +146,16 @@ mod tests {
 
         fn kind(&self, key: &str) -> &'static str {
             self.point.inspect(&ObjectKey::new(key)).map_or_else(|error| error.kind(), |_| "a file")
+        }
+
+        /// What a look without opening finds, key by key.
+        fn examined(&self, keys: &[&str]) -> Vec<Result<u64, &'static str>> {
+            let asked = keys.iter().map(|key| ObjectKey::new(*key)).collect();
+            let in_an_hour = Instant::now() + std::time::Duration::from_secs(3600);
+            let found = self.point.examine(asked, in_an_hour).unwrap();
+            let found =
+                |key: &&str| found[&ObjectKey::new(*key)].as_ref().map(|size| *size).map_err(|e| e.kind());
+            keys.iter().map(found).collect()
         }
     }
 
@@ -215,6 +221,7 @@ mod tests {
         symlink("/proc/self/root", root.join("magic")).unwrap();
         for key in ["link.squashfs", "etc/shadow", "inner/rootfs", "magic/etc/shadow"] {
             assert_eq!(site.kind(key), "escape", "{key}");
+            assert_eq!(site.examined(&[key]), [Err("escape")], "{key}");
         }
     }
 
@@ -226,6 +233,7 @@ mod tests {
         for key in ["../outside", "PE/../PE/a", "PE/./a", "/etc/shadow", "PE//a", "PE/", "", "..", "PE/a\0b"]
         {
             assert_eq!(site.kind(key), "escape", "{key:?}");
+            assert_eq!(site.examined(&[key]), [Err("escape")], "{key:?}");
         }
         assert_eq!(site.kind("PE/a"), "a file");
         assert_eq!(site.kind("PE/..a..b"), "absent");
@@ -240,6 +248,7 @@ mod tests {
         let _socket = std::os::unix::net::UnixListener::bind(site.point.path.join("PE/socket")).unwrap();
         for key in ["PE/dir", "PE/fifo", "PE/socket"] {
             assert_eq!(site.kind(key), "not_regular", "{key}");
+            assert_eq!(site.examined(&[key]), [Err("not_regular")], "{key}");
         }
     }
 
@@ -249,12 +258,93 @@ mod tests {
         site.point.path = "/".into();
         site.mounted(&["fuse.s3fs"]);
         assert_eq!(site.kind("proc/self/stat"), "escape");
+        assert_eq!(site.examined(&["proc/self/stat"]), [Err("escape")]);
     }
 
     #[test]
-    fn r2_what_fuse_says_of_a_dead_mount_is_no_absence() {
-        for errno in [Errno::NOTCONN, Errno::IO, Errno::STALE, Errno::TIMEDOUT, Errno::NOSYS, Errno::PERM] {
-            assert_eq!(explained(&ObjectKey::new("PE/a"), errno).kind(), "dead");
-        }
+    fn a_look_gives_every_size_and_tells_what_is_wrong_with_each_file_alone() {
+        let site = Site::new();
+        site.write("PE/a", &[7; 4096]);
+        site.write("PE/empty", b"");
+        symlink("a", site.point.path.join("PE/link")).unwrap();
+        let keys = ["PE/a", "PE/none", "PE/link", "PE", "PE/../PE/a", "PE/empty"];
+        let found = site.examined(&keys);
+        assert_eq!(found, [Ok(4096), Err("absent"), Err("escape"), Err("not_regular"), Err("escape"), Ok(0)]);
+    }
+
+    #[test]
+    fn a_look_neither_opens_nor_reads() {
+        let site = Site::new();
+        site.write("PE/a", &[7; 4096]);
+        let path = site.point.path.join("PE/a");
+        let watch = inotify::init(inotify::CreateFlags::NONBLOCK).unwrap();
+        inotify::add_watch(&watch, &path, inotify::WatchFlags::OPEN | inotify::WatchFlags::ACCESS).unwrap();
+        let told = || rustix::io::read(&watch, &mut [0; 1024]);
+        assert_eq!(site.examined(&["PE/a"]), [Ok(4096)]);
+        assert_eq!(told(), Err(Errno::AGAIN));
+        assert_eq!(site.kind("PE/a"), "a file");
+        assert!(told().is_ok(), "an inspection opens it");
+    }
+
+    #[test]
+    fn r14_a_look_ends_when_its_time_is_over_and_gives_what_it_has() {
+        let site = Site::new();
+        site.write("PE/a", b"a");
+        let keys = || vec![ObjectKey::new("PE/a"), ObjectKey::new("PE/b")];
+        assert_eq!(site.point.examine(keys(), Instant::now()).unwrap().len(), 0);
+    }
+
+    #[test]
+    fn r2_a_look_at_a_mount_that_is_gone_says_nothing_of_any_file() {
+        let site = Site::new();
+        site.write("PE/a", b"left behind");
+        site.mounted(&[]);
+        let error = site.point.examine(vec![ObjectKey::new("PE/a")], Instant::now()).unwrap_err();
+        assert_eq!(error.kind(), "not_mounted");
+    }
+
+    #[test]
+    fn a_mount_is_found_through_a_symlink_to_it() {
+        let mut site = Site::new();
+        site.write("PE/a", b"inside");
+        let (real, link) = (site.dir.path().to_owned(), site.dir.path().join("link"));
+        symlink(&real, &link).unwrap();
+        site.point.path = link.join("boot images");
+        assert!(site.point.check().is_ok());
+        assert_eq!(site.kind("PE/a"), "a file");
+        site.point.path = link.join("no such folder");
+        assert_eq!(site.point.check().unwrap_err().kind(), "not_mounted");
+        site.point.path = "/proc/self/exe".into();
+        assert_eq!(site.point.check().unwrap_err().kind(), "not_mounted");
+    }
+
+    #[test]
+    fn a_mount_tells_its_device_and_since_when_its_daemon_has_run() {
+        let site = Site::new();
+        let facts = site.point.check().unwrap();
+        assert_eq!(facts.device, fstat(File::open(&site.point.path).unwrap()).unwrap().st_dev);
+        assert_eq!(facts.since, None);
+        let process = site.point.proc.join("320");
+        std::fs::create_dir_all(&process).unwrap();
+        std::fs::write(process.join("comm"), "s3fs\n").unwrap();
+        let mount = site.point.path.display();
+        std::fs::write(process.join("cmdline"), format!("s3fs\0boot-images\0{mount}\0-o\0rw\0")).unwrap();
+        std::fs::write(process.join("stat"), format!("320 (s3fs) S{} 512 0\n", " 0".repeat(18))).unwrap();
+        assert_eq!(site.point.check().unwrap().since, Some(std::time::Duration::from_millis(5120)));
+    }
+
+    /// /proc is a mount with files that cannot be read: memory at address 0 gives EIO.
+    #[test]
+    fn a_file_that_opens_and_cannot_be_read_is_refused_and_the_others_are_read() {
+        let mut site = Site::new();
+        site.point.path = format!("/proc/{}", std::process::id()).into();
+        site.mounted(&["fuse.s3fs"]);
+        let error = site.point.inspect(&ObjectKey::new("mem")).unwrap_err();
+        assert!(
+            matches!(&error, MountError::Refused { source, .. } if source.raw_os_error() == Some(5)),
+            "{error:?}"
+        );
+        assert_eq!(site.kind("comm"), "a file");
+        assert_eq!(site.examined(&["mem", "comm"]), [Ok(0), Ok(0)]);
     }
 }

@@ -41,6 +41,7 @@ pub(super) fn rules(settings: &Settings, bucket: &str, mount: &str) -> Rules {
             verify_md5: settings.ims.verify_md5,
         },
         patience: longest_command(settings) + Duration::from_secs(60),
+        objects_within: settings.s3.timeout,
     }
 }
 

@@ -4,9 +4,11 @@
 use actors::model::{Etag, ObjectIndex, ObjectKey, ObjectMeta, Relevant};
 use actors::ports::S3Error;
 use aws_sdk_s3::operation::list_objects_v2::ListObjectsV2Output;
+use aws_sdk_s3::primitives::DateTime;
 use aws_sdk_s3::types::{EncodingType, Object};
 use percent_encoding::percent_decode_str;
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 /// What has been read so far.
 pub struct Pages<'a> {
@@ -83,14 +85,16 @@ fn entry(object: &Object, encoded: bool) -> Option<(String, ObjectMeta)> {
     let raw = object.key()?;
     let key = if encoded { decoded(raw) } else { raw.to_owned() };
     let size = u64::try_from(object.size()?).ok()?;
+    let etag = Etag::new(object.e_tag().unwrap_or_default());
     Some((
         key,
-        ObjectMeta {
-            size,
-            etag: Etag::new(object.e_tag().unwrap_or_default()),
-            modified: std::time::Duration::ZERO,
-        },
+        ObjectMeta { size, etag, modified: object.last_modified().map(since_1970).unwrap_or_default() },
     ))
+}
+
+/// Zero for what was before, as for what S3 does not say: nothing may depend on either.
+fn since_1970(time: &DateTime) -> Duration {
+    u64::try_from(time.secs()).map_or(Duration::ZERO, |seconds| Duration::new(seconds, time.subsec_nanos()))
 }
 
 /// `encoding-type=url` is the encoding of HTML forms: a space is `+`, a plus is `%2B`. A key that is no UTF-8 gets
@@ -139,6 +143,16 @@ mod tests {
         let bare = Object::builder().key("PE/a").build();
         let output = ListObjectsV2Output::builder().contents(bare).is_truncated(false).build();
         assert_eq!(Pages::new("listing", &relevant).add(&output).unwrap_err().kind(), "failed");
+    }
+
+    #[test]
+    fn an_object_without_a_time_or_from_before_1970_has_none() {
+        let object = || Object::builder().key("PE/a").size(1);
+        let modified = |object: Object| entry(&object, false).unwrap().1.modified;
+        assert_eq!(modified(object().build()), Duration::ZERO);
+        assert_eq!(modified(object().last_modified(DateTime::from_secs(-1)).build()), Duration::ZERO);
+        let time = DateTime::from_millis(1_795_207_292_250);
+        assert_eq!(modified(object().last_modified(time).build()), Duration::from_millis(1_795_207_292_250));
     }
 
     #[test]

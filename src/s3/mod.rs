@@ -2,6 +2,8 @@
 
 mod keys;
 mod listing;
+mod object;
+mod refusal;
 mod whole;
 
 use crate::config;
@@ -18,14 +20,20 @@ use aws_sdk_s3::config::{
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::operation::get_object::GetObjectOutput;
 use aws_sdk_s3::types::EncodingType;
+use refusal::{explained, status};
 use std::future::Future;
 use std::time::Duration;
 
-/// Of one request. A gateway that restarts is worth a second and third try; one that is down is asked again next pass.
-const ATTEMPTS: u32 = 3;
+/// Of one request. A gateway that restarts, or asks to slow down while the machine room boots, is worth some tries; one
+/// that is down is asked again next pass.
+const ATTEMPTS: u32 = 4;
 
-/// Before the second attempt, at most; doubled before the third.
-const BACKOFF: Duration = Duration::from_millis(200);
+/// Before the second attempt; doubled before the third and again before the fourth, each time cut by lot, so that the
+/// workers that were refused together do not come back together.
+const FIRST_WAIT: Duration = Duration::from_secs(1);
+
+/// Before any attempt.
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
 /// The boot bucket.
 #[derive(Debug)]
@@ -57,12 +65,13 @@ impl S3Client {
             .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
             .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
             .timeout_config(timeouts)
-            .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS).with_initial_backoff(BACKOFF))
+            .retry_config(retries(config.timeout))
             .build();
         Ok(S3Client {
             client: Client::from_conf(sdk),
             bucket: config.bucket.clone(),
-            keys: keys::KeyFile::new(config.credential_file.clone()),
+            // Well before the whole request is given up: else a hung file would be told as a hung S3.
+            keys: keys::KeyFile::new(config.credential_file.clone(), config.timeout / 4),
             timeout: config.timeout,
         })
     }
@@ -82,10 +91,10 @@ impl S3Client {
                 .await
                 .map_err(|error| explained(what, error))
         };
-        let keys = self.keys.read()?;
+        let keys = self.keys.read().await?;
         let answer = send(keys.clone()).await;
         if let Err(S3Error::Denied { .. }) = answer {
-            let fresh = self.keys.read()?;
+            let fresh = self.keys.read().await?;
             if fresh != keys {
                 tracing::debug!(what, "S3 denied the old keys; trying the new ones");
                 return send(fresh).await;
@@ -115,13 +124,8 @@ impl S3Client {
         }
     }
 
-    async fn whole_object(
-        &self,
-        what: &str,
-        key: &ObjectKey,
-        etag: &Etag,
-        limit: u64,
-    ) -> Result<Vec<u8>, S3Error> {
+    /// The object as it was listed under this ETag; nothing of its body has been read.
+    async fn opened(&self, what: &str, key: &ObjectKey, etag: &Etag) -> Result<GetObjectOutput, S3Error> {
         let object = self.signed(what, async |signing| {
             let request = self.client.get_object().bucket(&self.bucket).key(key.as_str());
             let request = request.if_match(format!("\"{}\"", etag.as_str()));
@@ -129,10 +133,33 @@ impl S3Client {
         });
         let object = object.await?;
         // For servers that do not know If-Match.
-        if object.e_tag().is_some_and(|found| Etag::new(found) != *etag) {
-            return Err(S3Error::Gone { what: what.to_owned() });
+        match object.e_tag().is_some_and(|found| Etag::new(found) != *etag) {
+            true => Err(S3Error::Gone { what: what.to_owned() }),
+            false => Ok(object),
         }
-        body(what, object, limit).await
+    }
+
+    /// Asks for the first byte, because the 404 of a HEAD has no body: it cannot tell a missing key from a missing
+    /// bucket, or from a proxy that knows no such route. What comes is dropped unread, and the connection with it if a
+    /// server without ranges sends more.
+    async fn has(&self, what: &str, key: &ObjectKey) -> Result<bool, S3Error> {
+        self.signed(what, async |signing| {
+            let request = self.client.get_object().bucket(&self.bucket).key(key.as_str()).range("bytes=0-0");
+            match request.customize().config_override(signing).send().await {
+                Ok(_) => Ok(true),
+                Err(error) => match (status(&error), error.code()) {
+                    // An empty object has no first byte.
+                    (Some(416), _) => Ok(true),
+                    (Some(404), Some("NoSuchKey")) => Ok(false),
+                    _ => Err(error),
+                },
+            }
+        })
+        .await
+    }
+
+    fn named(&self, key: &ObjectKey) -> String {
+        format!("s3://{}/{key}", self.bucket)
     }
 
     async fn within<T>(
@@ -152,64 +179,48 @@ impl S3Port for S3Client {
     }
 
     async fn get(&self, key: &ObjectKey, etag: &Etag, limit: u64) -> Result<Vec<u8>, S3Error> {
-        let what = format!("s3://{}/{key}", self.bucket);
-        self.within(&what, self.whole_object(&what, key, etag, limit)).await
+        let what = self.named(key);
+        let read = async { object::whole(&what, self.opened(&what, key, etag).await?, limit).await };
+        self.within(&what, read).await
     }
 
     async fn is_there(&self, key: &ObjectKey) -> Result<bool, S3Error> {
-        let what = format!("s3://{}/{key}", self.bucket);
-        let first_byte = self.signed(&what, async |signing| {
-            let request = self.client.get_object().bucket(&self.bucket).key(key.as_str()).range("bytes=0-0");
-            request.customize().config_override(signing).send().await
-        });
-        match self.within(&what, first_byte).await {
-            Ok(_) => Ok(true),
-            Err(S3Error::Gone { .. }) => Ok(false),
-            Err(error) => Err(error),
-        }
+        let what = self.named(key);
+        self.within(&what, self.has(&what, key)).await
     }
 
-    async fn md5(&self, key: &ObjectKey, _: &Etag) -> Result<String, S3Error> {
-        Err(S3Error::Gone { what: key.to_string() })
+    async fn md5(&self, key: &ObjectKey, etag: &Etag) -> Result<String, S3Error> {
+        let what = self.named(key);
+        let object = self.within(&what, self.opened(&what, key, etag)).await?;
+        object::md5(&what, object, self.timeout).await
     }
 }
 
-/// Read chunk by chunk, because the length that a server announces proves nothing.
-async fn body(what: &str, mut object: GetObjectOutput, limit: u64) -> Result<Vec<u8>, S3Error> {
-    let mut body = Vec::new();
-    while let Some(chunk) = object
-        .body
-        .try_next()
-        .await
-        .map_err(|source| S3Error::Failed { what: what.to_owned(), source: source.into() })?
-    {
-        if (body.len() + chunk.len()) as u64 > limit {
-            return Err(S3Error::TooLarge { what: what.to_owned(), limit });
-        }
-        body.extend_from_slice(&chunk);
-    }
-    tracing::debug!(what, bytes = body.len(), "S3 object");
-    Ok(body)
+/// Together the waits take less than half of the time that a request has: so that what is refused at once, each time, is
+/// told as what it is and not as a timeout.
+fn retries(timeout: Duration) -> RetryConfig {
+    RetryConfig::standard()
+        .with_max_attempts(ATTEMPTS)
+        .with_initial_backoff(FIRST_WAIT.min(timeout / 16))
+        .with_max_backoff(LONGEST_WAIT)
 }
 
-/// What an error of the SDK means. Gone needs the word of S3 itself: the 404 of a proxy or of a missing bucket says
-/// nothing about the object (R2).
-fn explained<E>(what: &str, error: SdkError<E>) -> S3Error
-where
-    E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
-{
-    let what = what.to_owned();
-    let status = error.raw_response().map(|response| response.status().as_u16());
-    tracing::debug!(what, status, code = error.code(), "S3 refused");
-    let late = match &error {
-        SdkError::TimeoutError(_) => true,
-        SdkError::DispatchFailure(failure) => failure.is_timeout(),
-        _ => false,
-    };
-    match (status, error.code()) {
-        (Some(401 | 403), _) => S3Error::Denied { what, source: error.into() },
-        (Some(412), _) | (Some(404), Some("NoSuchKey")) => S3Error::Gone { what },
-        _ if late => S3Error::Timeout { what },
-        _ => S3Error::Failed { what, source: error.into() },
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_of_four_attempts_comes_some_seconds_after_the_first() {
+        let usual = retries(Duration::from_secs(60));
+        assert_eq!((usual.max_attempts(), usual.initial_backoff()), (4, Duration::from_secs(1)));
+        assert_eq!(usual.max_backoff(), Duration::from_secs(5));
+    }
+
+    #[test]
+    fn the_waits_leave_half_of_a_short_deadline_to_the_attempts() {
+        for timeout in [Duration::from_secs(2), Duration::from_millis(100)] {
+            let waits = retries(timeout).initial_backoff() * (1 + 2 + 4);
+            assert!(waits < timeout / 2, "{waits:?} of {timeout:?}");
+        }
     }
 }

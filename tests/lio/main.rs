@@ -9,6 +9,7 @@ mod busy;
 mod demo;
 mod foreign;
 mod half_made;
+mod mount;
 mod saved;
 mod session;
 mod takeover;

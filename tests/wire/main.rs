@@ -4,6 +4,7 @@
 mod acls;
 mod daemon;
 mod ims;
+mod object;
 mod s3;
 mod site;
 mod targetclid;

@@ -50,7 +50,7 @@ impl Site {
         let ims = ImsClient::new(&config::Ims { ca_bundle: ca_bundle.clone(), ..ims }).unwrap();
         // Time for every attempt: what is looked for is why they fail.
         let s3 = site::s3(format!("https://{address}"), &self.files.path().join("keys"));
-        let s3 = S3Client::new(&config::S3 { ca_bundle, timeout: 10 * DEADLINE, ..s3 }).unwrap();
+        let s3 = S3Client::new(&config::S3 { ca_bundle, timeout: 5 * DEADLINE, ..s3 }).unwrap();
         let ims = ims.list_images(None).await.err().map(|error| (error.kind(), told(&error)));
         let s3 = s3.list(&Relevant::default()).await.err().map(|error| (error.kind(), told(&error)));
         [ims, s3]
@@ -76,7 +76,10 @@ async fn a_private_ca_is_trusted_through_the_bundle_by_both_clients() {
 #[tokio::test]
 async fn without_the_bundle_a_private_ca_is_refused() {
     let site = Site::asked(0).await;
-    site.refused(site.authority.certificate("127.0.0.1"), None, "UnknownIssuer").await;
+    let [ims, s3] = site.told(site.authority.certificate("127.0.0.1"), None).await.map(Option::unwrap);
+    let because = "invalid peer certificate: UnknownIssuer";
+    assert!(ims.1.ends_with(&format!("/images cannot be reached: {because}")), "{}", ims.1);
+    assert_eq!(s3.1, format!("listing of bucket boot-images failed: {because}"));
 }
 
 #[tokio::test]

@@ -100,7 +100,12 @@ pub struct Sim(Arc<Mutex<Site>>, Instant);
 impl Default for Sim {
     /// A provisioned target and nothing else.
     fn default() -> Self {
-        let tpg = Some(Tpg { enabled: true, write_protected: true, acls: BTreeMap::new() });
+        let tpg = Some(Tpg {
+            enabled: true,
+            write_protected: true,
+            acls: BTreeMap::new(),
+            writable: BTreeSet::new(),
+        });
         let (backstores, luns) = (Vec::new(), Vec::new());
         let actual = Actual {
             tpg_path: TPG.into(),

@@ -191,8 +191,8 @@ fn inventory() -> impl Strategy<Value = (Vec<Backstore>, Vec<LunEntry>)> {
 
 fn actual() -> impl Strategy<Value = Actual> {
     let tpg = prop_oneof![
-        8 => Just(Some(Tpg { enabled: true, write_protected: true, acls: BTreeMap::new() })),
-        1 => Just(Some(Tpg { enabled: true, write_protected: false, acls: BTreeMap::new() })),
+        8 => Just(Some(Tpg { enabled: true, write_protected: true, acls: BTreeMap::new(), writable: BTreeSet::new() })),
+        1 => Just(Some(Tpg { enabled: true, write_protected: false, acls: BTreeMap::new(), writable: BTreeSet::new() })),
         1 => Just(None),
     ];
     (inventory(), inventory(), tpg, 0_u8..4).prop_map(|((backstores, luns), other, tpg, saved)| {

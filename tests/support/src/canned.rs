@@ -1,8 +1,11 @@
 //! A server that says the same bytes to everybody: for answers that no decent HTTP server would give.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Barrier;
 
 /// What happens to the connection after the bytes.
 #[derive(Clone, Copy)]
@@ -15,14 +18,44 @@ pub enum Then {
 
 /// Listens until the runtime of the test ends.
 pub async fn serve(answer: &'static str, then: Then) -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-    let address = listener.local_addr().expect("a bound socket has an address");
-    tokio::spawn(async move {
-        while let Ok((client, _)) = listener.accept().await {
-            tokio::spawn(answered(client, answer, then));
+    serving(move |mut client| async move {
+        request(&mut client).await?;
+        client.write_all(answer.as_bytes()).await?;
+        match then {
+            Then::Close => client.shutdown().await,
+            Then::Hang => std::future::pending().await,
         }
-    });
-    address
+    })
+    .await
+}
+
+/// Answers nobody until so many requests wait for an answer at the same time, then all of them.
+pub async fn serve_together(count: usize, answer: &'static str) -> SocketAddr {
+    let together = Arc::new(Barrier::new(count));
+    serving(move |mut client| {
+        let together = Arc::clone(&together);
+        async move {
+            request(&mut client).await?;
+            together.wait().await;
+            client.write_all(answer.as_bytes()).await?;
+            client.shutdown().await
+        }
+    })
+    .await
+}
+
+/// Says the head at once, and then the body letter by letter, with a pause before each.
+pub async fn serve_slowly(head: &'static str, body: &'static str, pause: Duration) -> SocketAddr {
+    serving(move |mut client| async move {
+        request(&mut client).await?;
+        client.write_all(head.as_bytes()).await?;
+        for letter in body.bytes() {
+            tokio::time::sleep(pause).await;
+            client.write_u8(letter).await?;
+        }
+        client.shutdown().await
+    })
+    .await
 }
 
 /// A port that nobody listens on.
@@ -31,14 +64,26 @@ pub async fn closed_port() -> SocketAddr {
     listener.local_addr().expect("a bound socket has an address")
 }
 
-async fn answered(mut client: TcpStream, answer: &str, then: Then) -> std::io::Result<()> {
+/// Every client is served in its own way, at the same time as the others.
+async fn serving<F>(serve: impl Fn(TcpStream) -> F + Send + 'static) -> SocketAddr
+where
+    F: Future<Output = std::io::Result<()>> + Send + 'static,
+{
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let address = listener.local_addr().expect("a bound socket has an address");
+    tokio::spawn(async move {
+        while let Ok((client, _)) = listener.accept().await {
+            tokio::spawn(serve(client));
+        }
+    });
+    address
+}
+
+/// Reads a request without a body.
+async fn request(client: &mut TcpStream) -> std::io::Result<()> {
     let mut request = Vec::new();
     while !request.ends_with(b"\r\n\r\n") {
         request.push(client.read_u8().await?);
     }
-    client.write_all(answer.as_bytes()).await?;
-    match then {
-        Then::Close => client.shutdown().await,
-        Then::Hang => std::future::pending().await,
-    }
+    Ok(())
 }

@@ -56,6 +56,16 @@ impl Ims {
         }
     }
 
+    /// Answers `[]` from now on. Gives what it had listed.
+    pub fn clear(&self) -> Vec<Value> {
+        std::mem::take(&mut *self.images.0.lock().expect("the images"))
+    }
+
+    /// Lists these records again.
+    pub fn restore(&self, records: Vec<Value>) {
+        *self.images.0.lock().expect("the images") = records;
+    }
+
     pub(super) async fn take_requests(&self) -> usize {
         let count = self.server.received_requests().await.unwrap_or_default().len();
         self.server.reset().await;

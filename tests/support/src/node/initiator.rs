@@ -45,6 +45,10 @@ pub struct Disk {
 }
 
 impl Disk {
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
     fn sysfs(&self, file: &str) -> String {
         let name = self.path.file_name().expect("a device name").to_string_lossy();
         let path = format!("/sys/block/{name}/{file}");

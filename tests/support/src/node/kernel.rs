@@ -32,6 +32,36 @@ pub fn luns() -> Target {
     entries.filter_map(|entry| read_lun(&entry.ok()?.path())).collect()
 }
 
+/// Takes every LUN, backstore and target away, as a boot does: whoever saved them still has them saved.
+pub fn clear_target() {
+    let entries = |folder: &Path| -> Vec<PathBuf> {
+        let entries =
+            fs::read_dir(folder).map(|entries| entries.filter_map(|e| Some(e.ok()?.path())).collect());
+        let folders = |paths: Vec<PathBuf>| paths.into_iter().filter(|path| path.is_dir()).collect();
+        entries.map(folders).unwrap_or_default()
+    };
+    let remove = |folder: &Path| {
+        fs::remove_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    };
+    let tpg = Path::new(ROOT).join("iscsi").join(IQN).join("tpgt_1");
+    fs::write(tpg.join("enable"), "0").expect("the TPG can be disabled");
+    for lun in entries(&tpg.join("lun")) {
+        for link in entries(&lun).into_iter().filter(|path| path.is_symlink()) {
+            fs::remove_file(&link).unwrap_or_else(|error| panic!("{}: {error}", link.display()));
+        }
+        remove(&lun);
+    }
+    entries(&tpg.join("np")).iter().for_each(|portal| remove(portal));
+    remove(&tpg);
+    remove(&Path::new(ROOT).join("iscsi").join(IQN));
+    // An HBA holds files beside its backstores, and `alua` is no HBA.
+    let hba = |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().contains('_'));
+    for hba in entries(&Path::new(ROOT).join("core")).into_iter().filter(hba) {
+        entries(&hba).iter().for_each(|backstore| remove(backstore));
+        remove(&hba);
+    }
+}
+
 fn read_lun(lun: &Path) -> Option<(u16, Lun)> {
     use std::os::unix::fs::MetadataExt;
     let number = lun.file_name()?.to_str()?.strip_prefix("lun_")?.parse().ok()?;

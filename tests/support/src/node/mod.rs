@@ -9,6 +9,8 @@ mod follow;
 mod ims;
 mod initiator;
 mod kernel;
+pub mod mount;
+mod reader;
 
 pub use agent::{Agent, Summary};
 pub use bucket::Bucket;
@@ -16,7 +18,8 @@ pub use execs::Execs;
 pub use follow::{Event, Follow};
 pub use ims::Ims;
 pub use initiator::{Disk, Initiator, sha256_of_tree};
-pub use kernel::{Lun, Target, luns};
+pub use kernel::{Lun, Target, clear_target, luns};
+pub use reader::Reader;
 
 use sha2::{Digest, Sha224};
 use std::process::Command;
@@ -61,6 +64,15 @@ impl Node {
         let path = format!("s3://{BUCKET}/{key}");
         self.bucket.put(&format!("{id}/manifest.json"), manifest(&path, &etag).to_string().as_bytes());
         self.ims.add(id, tagged);
+        Image::rootfs(&path, &etag, &key)
+    }
+
+    /// Puts another root file system and its manifest in the place of an image's; IMS hears nothing of it.
+    pub fn replace_image(&self, id: &str, squashfs: &[u8]) -> Image {
+        let key = format!("{id}/rootfs");
+        let etag = self.bucket.put(&key, squashfs);
+        let path = format!("s3://{BUCKET}/{key}");
+        self.bucket.put(&format!("{id}/manifest.json"), manifest(&path, &etag).to_string().as_bytes());
         Image::rootfs(&path, &etag, &key)
     }
 
