@@ -184,10 +184,11 @@ fn presence<'a>(
                 (false, false) => Err(Reason::AliasLocked(b.name.clone())),
             };
         }
-        if b.enabled || !b.serial.is_empty() || b.file != file || !unused {
+        // targetclid was killed, or hung, before its file was open; perhaps before it was named.
+        let cut_short = !b.enabled && b.serial.is_empty() && (b.file == file || b.file.is_empty());
+        if !(cut_short && unused) {
             return Err(Reason::NameTaken { backstore: b.name.clone(), file: b.file.clone() });
         }
-        // Ours, and cut short: targetclid was killed, or hung, before its file was open.
         steps.push(Step::DiscardBackstore { name: name.clone(), file: projection.file.clone() });
     }
     let user = format!("fileio/{name}");

@@ -101,8 +101,8 @@ fn of_half_made(actual: &Actual, changes: &[Change]) -> Vec<Finding> {
     let discarded = |number: u16| steps().any(|s| matches!(s, Step::DiscardLun { lun } if *lun == number));
     let bare = actual.bare_luns.iter().filter(|(tpg, lun)| !(*tpg == actual.tpg_path && discarded(*lun)));
     let luns = bare.map(|(tpg, lun)| {
-        let detail = "it leads to no backstore: targetcli can create and save nothing until it is removed";
-        finding(format!("{tpg}/lun/lun_{lun}"), "lun", detail)
+        let detail = "it leads to no backstore: targetcli cannot save, nor create a LUN beside it, until it is removed";
+        finding(format!("{tpg} lun_{lun}"), "lun", detail)
     });
     let is_discarded = |b: &Backstore| {
         let of = |step: &Step| matches!(step, Step::DiscardBackstore { name, .. } if name.as_str() == b.name);

@@ -307,8 +307,8 @@ pub struct Actual {
     pub backstores: Vec<Backstore>,
     /// Every LUN of the node.
     pub luns: Vec<LunEntry>,
-    /// LUN folders that lead to no backstore, TPG folder and number: while there is one, targetcli can neither create
-    /// nor save anything.
+    /// LUN folders that lead to no backstore: the folder of the TPG, or of its ACL, and the number. While there is one,
+    /// targetcli cannot save; while our TPG has one, it can create no LUN in it.
     pub bare_luns: BTreeSet<(String, u16)>,
     /// Portals and node ACLs, see [`Inventory::others`].
     pub others: BTreeSet<String>,
@@ -404,7 +404,7 @@ pub enum Step {
     DiscardBackstore {
         /// Its name.
         name: Word,
-        /// The file it must have.
+        /// The file it must have, if it has one yet.
         file: Word,
     },
     /// Removes a LUN folder of our TPG that leads to nothing.

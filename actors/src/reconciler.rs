@@ -61,6 +61,8 @@ pub struct Reconciler {
     queued: bool,
     /// What an operator has confirmed for it.
     confirmed: Option<String>,
+    /// The daemon was found free, and a pass was asked for because of that.
+    knocked: bool,
 }
 
 /// Id, link and ETag of each image that IMS wants to be projected: a change of this calls for a pass.
@@ -125,6 +127,7 @@ impl Reconciler {
             timer: None,
             queued: false,
             confirmed: None,
+            knocked: false,
         }
     }
 
@@ -302,7 +305,10 @@ impl Handler<KnockAgain> for Reconciler {
         let asked = async move { knock.send(Knock).await };
         Box::pin(asked.into_actor(self).map(|free, act, ctx| match free {
             Ok(false) => act.knock_later(ctx),
-            _ => act.queue(ctx),
+            _ => {
+                act.knocked = true;
+                act.queue(ctx);
+            }
         }))
     }
 }
@@ -437,9 +443,11 @@ impl Reconciler {
             let confirm_after = self.rules.policy.limits.confirm_after;
             let delay = next_delay(&status.summary, self.failures, &cadence, confirm_after);
             self.timer = Some(ctx.run_later(delay, |act, ctx| act.queue(ctx)));
-            if busy {
+            // The daemon is free and something else is held: that is not to be had by knocking.
+            if busy && !self.knocked {
                 self.knock_later(ctx);
             }
+            self.knocked &= busy;
         }
         status
     }

@@ -103,8 +103,11 @@ fn shows(port: &mut impl LioPort, step: &Step, change: &Change) -> Result<bool, 
         Step::Refresh | Step::SaveConfig | Step::SaveConfigAlone | Step::SetAside => Ok(false),
         Step::DiscardLun { lun } => Ok(!port.observe()?.is_bare(*lun)),
         Step::DiscardBackstore { name, file } => {
-            let cut_short =
-                |live: Backstore| !live.enabled && live.serial.is_empty() && live.file == file.as_str();
+            let cut_short = |live: Backstore| {
+                !live.enabled
+                    && live.serial.is_empty()
+                    && (live.file == file.as_str() || live.file.is_empty())
+            };
             absent_or_ours(port.backstore(name)?.map(cut_short)).map(|there| !there)
         }
         Step::CreateBackstore { name, file, wwn } => {
