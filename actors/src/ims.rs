@@ -186,6 +186,33 @@ mod tests {
         assert_eq!(read_tag(None), Tag::Unsupported);
     }
 
+    /// Hands out a new token only when asked to renew; IMS takes only that one.
+    struct Gateway(std::cell::RefCell<Vec<Option<String>>>);
+
+    impl TokenPort for Gateway {
+        async fn token(&self, renew: bool) -> Result<Option<crate::ports::Token>, crate::ports::TokenError> {
+            Ok(Some(crate::ports::Token::new(if renew { "new" } else { "old" })))
+        }
+    }
+
+    impl ImsPort for Gateway {
+        async fn list_images(&self, token: Option<&crate::ports::Token>) -> Result<Vec<Value>, ImsError> {
+            self.0.borrow_mut().push(token.map(|token| token.reveal().to_owned()));
+            match token.map(crate::ports::Token::reveal) {
+                Some("new") => Ok(vec![json!({"id": "a", "metadata": {}})]),
+                _ => Err(ImsError::Unauthorized { url: "test".into(), status: 401 }),
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_token_that_was_refused_is_renewed_once() {
+        let gateway = Gateway(Default::default());
+        let list = list_images(&gateway, &gateway).await;
+        assert_eq!(list.known().unwrap().records.len(), 1);
+        assert_eq!(*gateway.0.borrow(), [Some("old".to_owned()), Some("new".to_owned())]);
+    }
+
     #[test]
     fn r2_metadata_that_nobody_writes_is_unclear_and_not_untagged() {
         for metadata in [json!(null), json!([]), json!("true"), json!({"sbps-project": true})] {

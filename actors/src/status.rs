@@ -200,6 +200,20 @@ mod tests {
     }
 
     #[test]
+    fn what_the_next_pass_may_find_better_is_looked_at_again_soon() {
+        assert!(!summary().is_troubled());
+        assert!(!Summary { pending: 3, held: 1, waiting_for_second_look: 1, ..summary() }.is_troubled());
+        for soon in [
+            Summary { failed: 1, ..summary() },
+            Summary { findings: 1, ..summary() },
+            Summary { pending: 1, pending_for_now: 1, ..summary() },
+            Summary { unknown: vec!["ims:timeout".into()], ..summary() },
+        ] {
+            assert!(soon.is_troubled(), "{soon:?}");
+        }
+    }
+
+    #[test]
     fn a_status_says_what_is_not_zero_and_nothing_else() {
         let quiet = Status { scan_id: 7, converged: true, summary: summary() };
         assert_eq!(quiet.to_string(), "pass 7: 6 live, +0 -0");

@@ -11,6 +11,7 @@ mod progress;
 mod projections;
 mod removals;
 mod saved;
+mod steps;
 mod target;
 
 /// Images of the small site.

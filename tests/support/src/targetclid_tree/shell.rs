@@ -66,6 +66,11 @@ impl Shell {
                 self.refresh();
                 Ok(String::new())
             }
+            // The HBA indices stay.
+            ["/backstores/fileio", "refresh"] => {
+                self.stores = self.kernel.stores().into_iter().map(|store| store.name).collect();
+                Ok(String::new())
+            }
             ["saveconfig"] => self.save(&format!("{}/{SAVE_FILE}", self.dbroot)),
             ["/", "saveconfig", file] => self.save(value(&[file], "savefile")?),
             ["/backstores/fileio", "create", ref given @ ..] => self.create_store(given),
