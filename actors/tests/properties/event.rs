@@ -227,7 +227,7 @@ fn half_made(sim: &Sim, n: u8) {
         return;
     };
     site.actual.luns.retain(|live| *live != lun);
-    if n % 2 == 0 {
+    if n.is_multiple_of(2) {
         site.actual.bare_luns.insert((TPG.into(), lun.lun));
     } else if site.actual.luns_of("fileio", &lun.name).next().is_none() {
         let half = site.actual.backstores.iter_mut().filter(|b| b.plugin == "fileio" && b.name == lun.name);
