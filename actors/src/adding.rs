@@ -89,6 +89,7 @@ pub fn additions(
         additions.changes.push(Change {
             action: Action::Project(projection.kind, projection.size),
             label: projection.label.clone(),
+            own_lun: Some(identity.own_lun(&policy.luns)),
             identity,
             lun: Some(lun),
             file: projection.file.to_string(),
@@ -234,6 +235,7 @@ fn remake(projection: &Projection, actual: &Actual, history: &History, policy: &
         action: Action::Remake(projection.kind, projection.size),
         label: projection.label.clone(),
         lun: Some(lun),
+        own_lun: None,
         file: format!("{}/{}", policy.mount, projection.key),
         identity,
         steps,

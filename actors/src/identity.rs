@@ -85,6 +85,12 @@ impl Identity {
         (head % u32::from(count.max(1))) as u16
     }
 
+    /// The number in this range at which its search starts.
+    pub fn own_lun(&self, range: &RangeInclusive<u16>) -> u16 {
+        let count = range.end().saturating_sub(*range.start()).saturating_add(1);
+        range.start().saturating_add(self.lun_start(count))
+    }
+
     fn hash(text: &str) -> Self {
         let digest = Sha224::digest(text.as_bytes());
         let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();

@@ -451,6 +451,19 @@ fn millis(since: Instant) -> u64 {
 fn log_done(change: &Change, iqn: &str, scan_id: u64, begun: Instant) {
     let (image_id, wwn, file) = (change.label.as_str(), change.identity.wwn().as_str(), change.file.as_str());
     let (lun, duration_ms) = (change.lun, millis(begun));
+    if let (Some(own_lun), Some(lun)) = (change.own_lun.filter(|own| Some(*own) != change.lun), change.lun) {
+        warn!(
+            event = "number_displaced",
+            scan_id,
+            image_id,
+            lun,
+            own_lun,
+            wwn,
+            iqn,
+            "another image, or what is saved, has its own number: on a worker that sees them in another order they may \
+             be the other way round"
+        );
+    }
     match &change.action {
         Action::Project(kind, size) => info!(
             event = "lun_added", action = "project", result = "ok", scan_id, image_id, kind = %kind, lun, wwn, iqn,

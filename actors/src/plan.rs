@@ -39,6 +39,8 @@ pub struct Change {
     pub identity: Identity,
     /// The LUN number.
     pub lun: Option<u16>,
+    /// The number it would have if no other image had come before it.
+    pub own_lun: Option<u16>,
     /// Its file.
     pub file: String,
     /// What to tell LIO.
@@ -288,6 +290,7 @@ fn withdraw(actual: &Actual, removal: Removal, label: String, policy: &Policy) -
         action: Action::Withdraw(why),
         label,
         lun: luns.first().copied(),
+        own_lun: None,
         file: format!("{}/{key}", policy.mount),
         identity,
         steps,

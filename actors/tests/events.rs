@@ -239,6 +239,20 @@ fn a_thousand_objects_that_are_no_images_are_twenty_lines_and_their_number() {
 }
 
 #[test]
+fn a_lun_that_is_not_at_its_own_number_is_told_once() {
+    run(async {
+        let node = Node::with_numbers(Sim::small_site(), 1..=6);
+        node.passes(2).await;
+        let lines = take();
+        let added = named(&lines, "lun_added");
+        let displaced = named(&lines, "number_displaced");
+        assert_eq!(added.len(), 6);
+        let different = displaced.iter().all(|line| field(line, "lun") != field(line, "own_lun"));
+        assert!((1..6).contains(&displaced.len()) && different, "{displaced:?}");
+    });
+}
+
+#[test]
 fn luns_that_were_made_anew_and_a_held_daemon_are_told_with_their_names() {
     run(async {
         let node = Node::new(Sim::small_site());
