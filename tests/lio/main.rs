@@ -10,6 +10,7 @@ mod demo;
 mod foreign;
 mod half_made;
 mod mount;
+mod removals;
 mod saved;
 mod session;
 mod takeover;
