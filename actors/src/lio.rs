@@ -275,7 +275,7 @@ impl<P: LioPort> Lio<P> {
                 Err(error) => {
                     failures = if matches!(error, StepError::Lio(_)) { failures + 1 } else { 0 };
                     log_failed(change, before.iqn(), scan_id, &error);
-                    let (identity, kind, detail) = (change.identity.clone(), error.kind(), error.to_string());
+                    let (identity, kind, detail) = (change.identity.clone(), error.kind(), whole(&error));
                     report.failed.push(Failure { identity, kind, detail });
                     report.untried -= 1;
                     if failures == FAILURES_IN_A_ROW {
@@ -377,7 +377,7 @@ impl<P: LioPort> Lio<P> {
         let look_anew = changed || self.left.is_none() || !report.failed.is_empty();
         let live = if look_anew { self.port.observe() } else { Ok(before.clone()) };
         report.saved = match live {
-            Err(error) => SaveOutcome::Failed(error.to_string()),
+            Err(error) => SaveOutcome::Failed(whole(&error)),
             Ok(live) => {
                 let mut may_drop = plan.may_drop.clone();
                 if live.tpg.is_some() {
@@ -415,7 +415,10 @@ impl<P: LioPort> Lio<P> {
                     name, "saveconfig.json was torn; it is kept under this name, and a new one is written"
                 ),
                 Err(error) => {
-                    return SaveOutcome::Failed(format!("it is torn and cannot be set aside: {error}"));
+                    return SaveOutcome::Failed(format!(
+                        "it is torn and cannot be set aside: {}",
+                        whole(&error)
+                    ));
                 }
             },
             Save::Due => {}
@@ -435,13 +438,18 @@ impl<P: LioPort> Lio<P> {
                     return SaveOutcome::Written;
                 }
                 Ok((answer, _)) => answers.push(answer),
-                Err(error) => return SaveOutcome::Failed(error.to_string()),
+                Err(error) => return SaveOutcome::Failed(whole(&error)),
             }
         }
         SaveOutcome::Failed(format!(
             "saveconfig.json does not say what configfs shows; targetclid answered {answers:?}"
         ))
     }
+}
+
+/// An error with its causes, for a person.
+fn whole(error: &dyn std::error::Error) -> String {
+    Cause::new(Source::Lio, "", error).detail
 }
 
 fn millis(since: Instant) -> u64 {
@@ -487,8 +495,17 @@ fn log_failed(change: &Change, iqn: &str, scan_id: u64, failure: &StepError) {
         Action::Withdraw(_) => "withdraw",
     };
     error!(
-        event = "change_failed", action, result = "failed", scan_id, image_id = change.label.as_str(),
-        lun = change.lun, wwn = change.identity.wwn().as_str(), iqn, file = change.file.as_str(),
-        reason = failure.kind(), detail = %failure, "the change did not come about; it is tried again in the next pass"
+        event = "change_failed",
+        action,
+        result = "failed",
+        scan_id,
+        image_id = change.label.as_str(),
+        lun = change.lun,
+        wwn = change.identity.wwn().as_str(),
+        iqn,
+        file = change.file.as_str(),
+        reason = failure.kind(),
+        detail = whole(failure),
+        "the change did not come about; it is tried again in the next pass"
     );
 }
