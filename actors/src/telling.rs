@@ -26,6 +26,10 @@ const OF_OBJECTS: Needs = &[Source::S3, Source::Mount, Source::Lio];
 const OF_FILES: Needs = &[Source::Mount, Source::Lio];
 const OF_NODE: Needs = &[Source::Lio];
 
+/// What an unreadable image holds up of which nobody knows the past.
+const NEVER_READ: &str =
+    "; what it named before is not known, so no root file system is removed: mend it, or untag the image";
+
 /// What has been told and still holds.
 #[derive(Clone, Debug, Default)]
 pub struct Telling {
@@ -124,7 +128,10 @@ impl Telling {
 fn lines(plan: &Plan, report: &Report) -> Vec<Line> {
     let mut lines: Vec<Line> = Vec::new();
     for pending in &plan.pending {
-        let (kind, detail) = (pending.reason.kind(), pending.reason.to_string());
+        let (kind, mut detail) = (pending.reason.kind(), pending.reason.to_string());
+        if plan.history.never_read.contains(&pending.label) {
+            detail += NEVER_READ;
+        }
         let needs = if pending.kind == Kind::Rootfs { OF_ROOTFS } else { OF_OBJECTS };
         lines.push(Line::warn("image_pending", &pending.label, kind, detail, needs));
     }
@@ -177,9 +184,9 @@ fn unclear(plan: &Plan) -> Vec<Line> {
             lines.push(Line::error("source_degraded", &source.to_string(), kind, detail, OF_ROOTFS));
         } else {
             let line = |(label, cause): (&str, &Cause)| {
-                let detail = format!(
-                    "{cause}; what is live of it stays, and so does what it may have named; mend it, or untag the image"
-                );
+                let unknown_past = plan.history.never_read.contains(label);
+                let holds = if unknown_past { NEVER_READ } else { "; what it named stays" };
+                let detail = format!("{cause}{holds}");
                 Line::warn("image_unclear", label, kind, detail, OF_ROOTFS)
             };
             lines.extend(images.into_iter().map(line));
