@@ -48,7 +48,7 @@ pub struct Reconciler {
     clock: Clock,
     history: History,
     /// What was stored last, and whether storing fails.
-    stored: Option<Vec<u8>>,
+    stored: Option<History>,
     store_fails: bool,
     /// What manifests named in the last pass: relevant for the next listing.
     named: BTreeSet<ObjectKey>,
@@ -232,13 +232,15 @@ impl Handler<Tick> for Reconciler {
             let status = act.finish(outcome, confirmed, scan_id, ctx);
             let (store, bytes) = (act.store.clone(), act.to_store());
             let storing = async move {
-                match &bytes {
-                    Some(bytes) => (store.store(bytes.clone()).await, Some(bytes.clone())),
-                    None => (Ok(()), None),
+                match bytes {
+                    Some(bytes) => Some(store.store(bytes).await),
+                    None => None,
                 }
             };
-            storing.into_actor(act).map(move |(result, bytes), act, _| {
-                act.stored(result, bytes);
+            storing.into_actor(act).map(move |result, act, _| {
+                if let Some(result) = result {
+                    act.stored(result);
+                }
                 status
             })
         });
@@ -507,15 +509,17 @@ impl Reconciler {
 
     /// What is to be stored, if it is not what was stored last.
     fn to_store(&self) -> Option<Vec<u8>> {
-        let bytes = self.history.to_bytes(&self.store.boot()).ok()?;
-        (self.stored.as_ref() != Some(&bytes)).then_some(bytes)
+        if self.stored.as_ref() == Some(&self.history) {
+            return None;
+        }
+        self.history.to_bytes(&self.store.boot()).ok()
     }
 
     /// Told once: without it a restart only takes longer.
-    fn stored(&mut self, result: Result<(), crate::ports::HistoryError>, bytes: Option<Vec<u8>>) {
+    fn stored(&mut self, result: Result<(), crate::ports::HistoryError>) {
         match result {
             Ok(()) => {
-                self.stored = bytes.or(self.stored.take());
+                self.stored = Some(self.history.clone());
                 self.store_fails = false;
             }
             Err(_) if self.store_fails => {}
