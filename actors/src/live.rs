@@ -5,11 +5,13 @@
 //! fails, and configfs shows nothing of it (HOLES L3). While LIO holds such a file its mount's `st_dev` stays in use, so
 //! the new mount has another one.
 
+use crate::desired::FileVerdict;
 use crate::guard::Ours;
 use crate::history::{History, Opened};
 use crate::identity::Identity;
-use crate::model::{Backstore, ObjectKey};
+use crate::model::{Backstore, Cause, ObjectKey, Source};
 use crate::ports::MountFacts;
+use crate::reason::Reason;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -33,6 +35,29 @@ pub struct LiveFiles {
     pub mount: Option<MountFacts>,
     /// By key.
     pub files: BTreeMap<ObjectKey, LiveFile>,
+}
+
+/// R7 for a file that LIO has open for another projection, so that it must not be opened: only its size can be
+/// compared. Its content is looked into before its LUN, when the other one is gone. What somebody else has open is not
+/// looked at: it is taken.
+pub fn while_open(live: &LiveFiles, key: &ObjectKey, listed: u64) -> FileVerdict {
+    match live.files.get(key) {
+        Some(LiveFile::Regular(size)) if *size == listed => FileVerdict::Complete,
+        Some(LiveFile::Regular(size)) => FileVerdict::Incomplete(Reason::HeldOpen { listed, shown: *size }),
+        Some(LiveFile::Escapes(what)) => {
+            FileVerdict::Incomplete(Reason::File { kind: "file_escapes", detail: what.clone() })
+        }
+        Some(LiveFile::Absent) => {
+            FileVerdict::Incomplete(Reason::File { kind: "file_absent", detail: "it is not there".into() })
+        }
+        Some(LiveFile::Unclear(what)) => unknown(what),
+        None if live.mount.is_some() => FileVerdict::Complete,
+        None => unknown("the mount does not answer"),
+    }
+}
+
+fn unknown(what: &str) -> FileVerdict {
+    FileVerdict::Unknown(Cause { source_name: Source::Mount, kind: "unclear", detail: what.to_owned() })
 }
 
 /// The clock of backstores runs behind that of processes: by 0.2 s, as measured.

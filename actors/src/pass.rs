@@ -134,7 +134,7 @@ pub async fn look(
     }
     let (_, dead) = live::mounts(&ours, &live, history);
     let (candidates, mount_cause) =
-        check_files(sources, candidates, &actual, |identity| dead.contains_key(identity)).await?;
+        check_files(sources, candidates, &actual, &live, |identity| dead.contains_key(identity)).await?;
     let counts = Counts {
         images_listed: list.records.len(),
         candidates: candidates.len(),
@@ -302,11 +302,13 @@ async fn examine(sources: &Sources, keys: Vec<ObjectKey>) -> LiveFiles {
 }
 
 /// Looks into the files of what is not live yet, and of what has to be made anew; what is live is not read again in
-/// every pass.
+/// every pass. What LIO has open for another projection is not opened at all: s3fs would take the new size over into
+/// the file that is open, and write old and new bytes back to S3 when LIO closes it (seen with s3fs 1.90).
 async fn check_files(
     sources: &Sources,
     candidates: Vec<Candidate>,
     actual: &Actual,
+    live_files: &LiveFiles,
     is_dead: impl Fn(&Identity) -> bool,
 ) -> Result<(Vec<Candidate>, Option<Cause>), Cause> {
     let stays = |candidate: &Candidate| match &candidate.verdict {
@@ -316,11 +318,23 @@ async fn check_files(
         _ => true,
     };
     let (live, new): (Vec<Candidate>, Vec<Candidate>) = candidates.into_iter().partition(stays);
-    let files = new.iter().filter_map(|candidate| match &candidate.verdict {
-        Verdict::Project(p) => Some(FileQuery { key: p.key.clone(), size: p.size, etag: p.etag.clone() }),
-        _ => None,
-    });
-    let checks = sources.check.send(CheckFiles(files.collect())).await.map_err(gone(Source::Mount))?;
+    let is_open =
+        |file: &str| actual.backstores.iter().any(|b| b.plugin == "fileio" && b.enabled && b.file == file);
+    let (mut open, mut free) = (Vec::new(), Vec::new());
+    for candidate in &new {
+        if let Verdict::Project(p) = &candidate.verdict {
+            let query = FileQuery { key: p.key.clone(), size: p.size, etag: p.etag.clone() };
+            let of_another =
+                is_open(p.file.as_str()) && !is_dead(&p.identity) && !actual.has_backstore(&p.identity);
+            if of_another { open.push(query) } else { free.push(query) }
+        }
+    }
+    let mut checks = sources.check.send(CheckFiles(free)).await.map_err(gone(Source::Mount))?;
+    let shown = |query: FileQuery| {
+        let verdict = live::while_open(live_files, &query.key, query.size);
+        (query.key, verdict)
+    };
+    checks.files.extend(open.into_iter().map(shown));
     let checked = new.into_iter().map(|candidate| desired::with_file(candidate, &checks));
     Ok((live.into_iter().chain(checked).collect(), checks.cause.clone()))
 }

@@ -84,6 +84,17 @@ pub enum Reason {
     /// The file is not (yet) a complete image (R7).
     #[error("{0}")]
     Incomplete(#[from] Incomplete),
+    /// S3 has another object by now, and s3fs shows the file as LIO has opened it.
+    #[error(
+        "S3 lists {listed} bytes, and s3fs shows the {shown} with which LIO has the old one open: untag the image until \
+         its LUN is gone, then tag it again"
+    )]
+    HeldOpen {
+        /// Bytes, by S3.
+        listed: u64,
+        /// Bytes, by the mount.
+        shown: u64,
+    },
     /// The mount does not show the file (yet), or shows something that must not be opened.
     #[error("{detail}")]
     File {
@@ -157,6 +168,7 @@ impl Reason {
             Reason::Verifying { .. } => "verifying",
             Reason::ContentDiffers { .. } => "content_differs",
             Reason::Incomplete(incomplete) => incomplete.kind(),
+            Reason::HeldOpen { .. } => "size_differs",
             Reason::File { kind, .. } => kind,
             Reason::NameTaken { .. } => "name_taken",
             Reason::FileTaken(_) => "file_taken",
