@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 use support::node::{
-    Agent, IQN, Image, Initiator, Node, Reader, Target, clear_target, luns, mount, run, sha256_of_tree,
-    source_of, squashfs, wait_for,
+    Agent, IQN, Image, Initiator, Node, Reader, Summary, Target, clear_target, luns, mount, run,
+    sha256_of_tree, source_of, squashfs, wait_for,
 };
 
 fn id(n: u32) -> String {
@@ -23,7 +23,8 @@ fn projected(image: &Image) -> bool {
 }
 
 /// The default of s3fs, 900 s, in place of the 1 s of the VM's unit: what has been looked up once is shown for that
-/// long. And what LIO has open is shown with the size it was opened with, until somebody opens it once more.
+/// long. And what LIO has open is shown with the size it was opened with, whatever the cache, until LIO closes it, or
+/// somebody opens it once more: which nobody should, see below.
 #[test]
 fn lio_h2_a_rootfs_and_manifest_replaced_in_place_keep_the_old_lun_until_s3fs_shows_the_new_one() {
     let node = Node::fresh();
@@ -40,16 +41,13 @@ fn lio_h2_a_rootfs_and_manifest_replaced_in_place_keep_the_old_lun_until_s3fs_sh
     let new = node.replace_image(&id(0), &squashfs(2, 256));
     let passes = agent.passes();
     agent.reload();
-    let stale = wait_for("the new image waits for s3fs", Duration::from_secs(60), || {
-        agent.events_of("image_pending").into_iter().find(|event| event["image_id"] == id(0))
-    });
-    assert_eq!(stale["reason"], "size_differs", "{stale}");
-    assert_eq!(luns(), before);
+    let first_look = agent.wait_for_pass("a first look", 60, passes, |_| true);
+    assert_eq!(luns(), before, "{first_look}");
     let reads = reader.good()[0];
     wait_for("the old image is still read", Duration::from_secs(60), || {
         (reader.good()[0] > reads + 1).then_some(())
     });
-    // The agent's own look has made s3fs see it: the old one goes in the pass in which the new one comes.
+    // The old one goes in the pass in which the new one comes.
     let change = agent.wait_for_pass("s3fs shows the new image", 240, passes, |pass| {
         pass["added"] != 0 || pass["removed"] != 0
     });
@@ -57,13 +55,15 @@ fn lio_h2_a_rootfs_and_manifest_replaced_in_place_keep_the_old_lun_until_s3fs_sh
     assert_eq!(reader.wrong(), 0, "the old LUN had its own content or none");
     drop(reader);
     assert!(projected(&new) && !projected(&old));
+    // Once anybody has opened a file that was replaced under LIO, s3fs 1.90 holds LIO's for changed, and writes the old
+    // content over the new object when LIO closes it.
+    assert_eq!(node.bucket.written_by_s3fs(), Vec::<String>::new());
     initiator.rescan();
     assert_eq!(initiator.disk(&new).sha256(), sha256_of_tree(&source_of(2)));
 }
 
 /// Behind this object is a file of sysfs that has a size and cannot be read: the S3 server lists it, answers its HEAD
-/// and breaks off its GET, so that s3fs shows it, opens it, and answers EIO to whoever reads it. An object that another
-/// user of a gateway has encrypted does the same.
+/// and breaks off its GET, so that s3fs shows it, opens it, and answers EIO to whoever reads it.
 struct Unreadable(String);
 
 impl Unreadable {
@@ -100,11 +100,12 @@ fn lio_h5_an_object_that_s3fs_refuses_stops_no_other_image() {
     // s3fs tries for a while before it gives up: that is no mount that hangs.
     let agent = Agent::start(&node, "mount.timeout = 60");
     let pass = agent.wait_for_pass("all others are projected", 300, 0, |pass| pass["live"] == 5);
-    assert!(!pass["unknown"].to_string().contains("mount"), "the mount is sound: {pass}");
+    let unknown = pass["unknown"].to_string();
+    assert!(!["dead", "hung"].iter().any(|kind| unknown.contains(kind)), "the mount is sound: {pass}");
     assert!(good.iter().all(projected) && luns().len() == 5);
-    let told: BTreeSet<String> = agent
-        .events_of("image_pending")
+    let told: BTreeSet<String> = ["image_pending", "image_unclear"]
         .iter()
+        .flat_map(|event| agent.events_of(event))
         .map(|event| event["image_id"].as_str().unwrap_or_default().to_owned())
         .collect();
     assert_eq!(told, refused.map(str::to_owned).into());
@@ -134,15 +135,18 @@ fn lio_h6_a_symlink_under_a_live_lun_is_an_error_and_waits_for_confirmation() {
     let told =
         wait_for("the symlink is told", Duration::from_secs(120), || agent.events_of("export_escapes").pop());
     assert_eq!(told["level"], "error", "{told}");
-    let pass = agent.wait_for_pass("a pass with the symlink", 60, passes, |_| true);
-    assert_ne!(pass["result"], "converged", "{pass}");
+    let not_converged = |pass: &Summary| pass["result"] != "converged";
+    agent.wait_for_pass("a pass that has not converged", 60, passes, not_converged);
     let seen = agent.passes();
-    agent.wait_for_pass("one more pass", 60, seen, |pass| pass["result"] != "converged");
+    let pass = agent.wait_for_pass("one more pass", 60, seen, |_| true);
+    assert!(not_converged(&pass), "{pass}");
     assert_eq!(luns(), before, "nothing is removed that nobody has confirmed");
 
-    let detail = told["detail"].as_str().unwrap_or_default();
-    let code = detail.split("confirm-removal ").nth(1).and_then(|rest| rest.split_whitespace().next());
-    let code = code.unwrap_or_else(|| panic!("no code in {told}"));
+    let code = agent.events().iter().find_map(|event| {
+        let detail = event["detail"].as_str()?.split_once("confirm-removal ")?.1;
+        detail.split(|c: char| !c.is_ascii_alphanumeric()).next().map(str::to_owned)
+    });
+    let code = &code.expect("a code to confirm it with");
     let confirmed = Agent::command(&["confirm-removal", code]);
     assert!(confirmed.status.success(), "{confirmed:?}");
     wait_for("the LUN is removed", Duration::from_secs(120), || (!projected(&replaced)).then_some(()));

@@ -4,7 +4,7 @@ use std::process::Command;
 use support::node::{Agent, Execs, IQN, Image, Node, luns, run, squashfs};
 
 /// What the predecessor runs for each image (marshal/lib/lio.py).
-pub fn project_as_the_predecessor(image: &Image) {
+pub(crate) fn project_as_the_predecessor(image: &Image) {
     run(
         "targetcli",
         &["/backstores/fileio", "create", &image.name, &image.file, "0", "false", "true", &image.wwn],
