@@ -26,13 +26,15 @@ test-host: setup ## the tests that need no VM
 	cargo test --workspace
 
 test-lio: setup build image ## the tests on a real kernel, in the VM; LIO_FILTER=name runs some of them
+	tests/vm/matches "$(LIO_TEST)" "$(LIO_FILTER)"
 	$(VM) lio $(VM_FILES) --bin "$(LIO_TEST):lio" -- sh -c 'site up && lio --test-threads=1 $(LIO_FILTER)'
 
 lint: setup ## format, clippy with warnings denied, and what the inside may depend on
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
 	tests/lint-inside
-	for script in tests/vm/setup tests/vm/image tests/vm/rootfs tests/vm/run tests/lint-inside bench/run .ci/run; do bash -n $$script; done
+	tests/lint-inside-test
+	for script in tests/vm/setup tests/vm/image tests/vm/rootfs tests/vm/run tests/vm/matches tests/lint-inside tests/lint-inside-test bench/run .ci/run; do bash -n $$script; done
 
 bench: setup image ## times and counts in the VM; writes bench/RESULTS.md
 	cargo build --release --bin sbps-marshal

@@ -2,9 +2,11 @@
 
 use crate::config::{self, Loaded, Settings, Sources};
 use crate::run::{self, World};
-use crate::{confirm, show};
+use crate::telemetry::complain;
+use crate::{causes, confirm, show};
 use clap::{Args, Parser, Subcommand};
 use std::io::Write;
+use std::iter;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -51,13 +53,14 @@ enum Command {
         #[arg(long)]
         sim: bool,
     },
-    /// Checks the configuration: exit code 0, or 1 and one line for each error
+    /// Checks the configuration and what a start makes of it, CA bundles too; connects nothing: exit code 0, or 1 and
+    /// one line for each error
     CheckConfig {
         /// Prints the default configuration with its documentation instead
         #[arg(long)]
         defaults: bool,
     },
-    /// Lets the running agent do removals that it holds because they are too many
+    /// Lets the running agent do removals that it holds because they are too many; good for a minute
     ConfirmRemoval {
         /// The code that the log and `plan` show: it names exactly those removals
         code: String,
@@ -77,19 +80,25 @@ impl Cli {
         let world = |sim| if sim { World::Simulated } else { World::Real };
         match self.command {
             Command::CheckConfig { defaults: true } => print(&config::default_file()),
-            Command::CheckConfig { defaults: false } => with_settings(&sources, |loaded| {
-                loaded.notes.iter().for_each(|note| eprintln!("{note}"));
-                print("the configuration is good\n")
-            }),
+            Command::CheckConfig { defaults: false } => {
+                with_settings(&sources, |loaded| match run::check(loaded.settings) {
+                    Ok(notes) => {
+                        loaded.notes.iter().chain(&notes).for_each(|note| eprintln!("{note}"));
+                        print("the configuration is good\n")
+                    }
+                    Err(error) => fail(&error),
+                })
+            }
             Command::Run { once, sim } => {
                 with_settings(&sources, |loaded| match run::run(&sources, loaded, once, world(sim)) {
                     Ok(true) => ExitCode::SUCCESS,
                     Ok(false) => ExitCode::from(NOT_CONVERGED),
+                    Err(error) if error.is_logged() => ExitCode::FAILURE,
                     Err(error) => fail(&error),
                 })
             }
             Command::Plan { json, sim } => {
-                with_settings(&sources, |Loaded { settings, .. }| match run::preview(&settings, world(sim)) {
+                with_settings(&sources, |Loaded { settings, .. }| match run::preview(settings, world(sim)) {
                     Ok((plan, actual)) if json => print(&show::json(&plan, &actual)),
                     Ok((plan, actual)) => print(&show::text(&plan, &actual)),
                     Err(error) => fail(&error),
@@ -103,7 +112,7 @@ impl Cli {
 }
 
 fn confirm_removal(settings: &Settings, code: &str) -> ExitCode {
-    match confirm::leave(&settings.runtime_dir, code) {
+    match confirm::leave(&settings.runtime_dir, &settings.state_dir, code) {
         Ok(()) => print("confirmed: the agent passes now\n"),
         Err(error) => fail(&error),
     }
@@ -113,7 +122,7 @@ fn with_settings(sources: &Sources, then: impl FnOnce(Loaded) -> ExitCode) -> Ex
     match config::load(sources) {
         Ok(loaded) => then(loaded),
         Err(errors) => {
-            eprintln!("{errors}");
+            errors.0.iter().for_each(|error| complain(&error.to_string()));
             ExitCode::FAILURE
         }
     }
@@ -125,13 +134,14 @@ fn print(text: &str) -> ExitCode {
     ExitCode::SUCCESS
 }
 
+/// The most characters of one cause: an error has a path in it and a remedy at its end.
+const LONGEST_ERROR: usize = 2000;
+
 /// The chain of causes, one line each.
-fn fail(error: &dyn std::error::Error) -> ExitCode {
-    eprintln!("sbps-marshal: {error}");
-    let mut next = error.source();
-    while let Some(cause) = next {
-        eprintln!("  because: {cause}");
-        next = cause.source();
+fn fail(error: &(dyn std::error::Error + 'static)) -> ExitCode {
+    for (cause, mark) in causes::chain(error).zip(iter::once("sbps-marshal").chain(iter::repeat("  because")))
+    {
+        complain(&format!("{mark}: {}", causes::one_line(&cause.to_string(), LONGEST_ERROR)));
     }
     ExitCode::FAILURE
 }

@@ -1,11 +1,15 @@
 //! The outside of sbps-marshal: it implements the ports of the inside (`actors`) and decides nothing.
 
 pub mod aside;
+pub mod boot;
 pub mod causes;
 pub mod cli;
 pub mod config;
 pub mod configfs;
 pub mod confirm;
+pub mod exposure;
+pub mod files;
+pub mod history;
 pub mod ims;
 pub mod lio;
 pub mod lock;

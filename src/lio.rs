@@ -3,11 +3,10 @@
 use crate::config;
 use crate::configfs::Configfs;
 use crate::saveconfig;
-use crate::targetclid::{IqnError, Session, Target};
+use crate::targetclid::{Command, IqnError, Patience, Session, ShellLock, Target};
 use actors::model::{Actual, Backstore, LunEntry, Step};
 use actors::ports::{LioError, LioPort};
 use actors::word::{Word, WordError};
-use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -20,6 +19,7 @@ pub struct LioAdapter {
     tpg_path: String,
     save_file: Option<Word>,
     session: Session,
+    lock: ShellLock,
     command_timeout: Duration,
     tree_timeout: Duration,
 }
@@ -61,9 +61,15 @@ impl LioAdapter {
             tpg_path: format!("iscsi/{}/tpgt_{}", settings.iqn, settings.tpg),
             save_file: settings.save_file.as_ref().map(sayable).transpose()?,
             session: Session::new(&settings.socket),
+            lock: ShellLock::default(),
             command_timeout: settings.command_timeout,
             tree_timeout: settings.tree_timeout,
         })
+    }
+
+    /// The same with another lock than plain targetcli's and another patience with the daemon: for tests.
+    pub fn with(self, lock: ShellLock, patience: Patience) -> Self {
+        LioAdapter { lock, session: self.session.with_patience(patience), ..self }
     }
 
     /// The configured one, or the one in the folder that the kernel's `dbroot` names.
@@ -79,6 +85,28 @@ impl LioAdapter {
         }
     }
 
+    fn ask(&mut self, command: &Command, limit: Duration) -> Result<String, LioError> {
+        let reply = self.session.ask(command, limit)?;
+        tracing::debug!(command = command.as_str(), reply = reply.trim_end(), "targetclid answered");
+        Ok(reply)
+    }
+
+    /// Maps a LUN of our TPG to each node ACL that has not got it, write protected: what targetcli maps by itself when
+    /// it creates a LUN can be written to (R10), and is nothing at all for a number above 255.
+    fn map_to_acls(&mut self, lun: u16) -> Result<String, LioError> {
+        let mut replies = String::new();
+        if self.configfs.lun(&self.tpg_path, lun)?.is_none() {
+            return Ok(replies);
+        }
+        for (initiator, number) in self.configfs.unmapped(&self.tpg_path, lun)? {
+            // One whose name cannot be said stays without, which configfs shows.
+            if let Some(command) = self.target.map_lun(&initiator, lun, number) {
+                replies += &self.change(&command, self.command_timeout)?;
+            }
+        }
+        Ok(replies)
+    }
+
     /// The daemon walks its whole tree for these two, however small the change was.
     fn limit(&self, step: &Step) -> Duration {
         match step {
@@ -86,17 +114,33 @@ impl LioAdapter {
             _ => self.command_timeout,
         }
     }
+
+    /// Says a command that changes something: first our turn, then plain targetcli's lock, then the command. Whoever
+    /// has the lock may itself be waiting for its turn at the daemon, so the session is ended while we wait for it.
+    fn change(&mut self, command: &Command, limit: Duration) -> Result<String, LioError> {
+        loop {
+            self.session.ready()?;
+            if let Some(_held) = self.lock.try_take() {
+                let reply = self.session.say(command, limit)?;
+                tracing::debug!(command = command.as_str(), reply = reply.trim_end(), "targetclid answered");
+                return Ok(reply);
+            }
+            self.session.hang_up();
+            self.lock.wait(command.as_str())?;
+        }
+    }
 }
 
 impl LioPort for LioAdapter {
     fn observe(&mut self) -> Result<Actual, LioError> {
+        let fabrics = self.configfs.fabrics()?;
         Ok(Actual {
             tpg_path: self.tpg_path.clone(),
             tpg: self.configfs.tpg(&self.tpg_path)?,
             backstores: self.configfs.backstores()?,
-            luns: self.configfs.luns()?,
-            bare_luns: BTreeSet::new(),
-            others: BTreeSet::new(),
+            luns: fabrics.luns,
+            bare_luns: fabrics.bare_luns,
+            others: fabrics.others,
             saved: saveconfig::read(Path::new(self.save_file()?.as_str())),
         })
     }
@@ -110,14 +154,24 @@ impl LioPort for LioAdapter {
     }
 
     fn apply(&mut self, step: &Step) -> Result<String, LioError> {
+        if let Step::SetAside = step {
+            let aside = saveconfig::set_aside(Path::new(self.save_file()?.as_str()))?;
+            return Ok(aside.display().to_string());
+        }
         let command = self.target.command(step, &self.save_file()?)?;
-        let reply = self.session.ask(&command, self.limit(step))?;
-        tracing::debug!(command = command.as_str(), reply = reply.trim_end(), "targetclid answered");
+        let mut reply = match step {
+            Step::Refresh => self.ask(&command, self.limit(step))?,
+            _ => self.change(&command, self.limit(step))?,
+        };
+        if let Step::CreateLun { lun, map_to_acls: true, .. } = step {
+            reply += &self.map_to_acls(*lun)?;
+        }
         Ok(reply)
     }
 
     fn end_session(&mut self) {
         self.session.end();
+        self.lock.renew();
     }
 }
 

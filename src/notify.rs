@@ -1,6 +1,8 @@
 //! What systemd is told. Without systemd nobody listens, and that is fine.
 
+use crate::causes::{SHOWN, one_line};
 use sd_notify::NotifyState;
+use std::time::Duration;
 
 /// Start or reload is done.
 pub fn ready() {
@@ -21,7 +23,17 @@ pub fn reloading() {
 /// One line for `systemctl status`.
 pub fn status(text: &str) {
     // A newline would begin a message of its own.
-    tell(&[NotifyState::Status(&text.replace('\n', " "))]);
+    tell(&[NotifyState::Status(&one_line(&text.replace('\n', " "), SHOWN))]);
+}
+
+/// How often systemd wants to hear [`alive`]; `None`: it does not. Half of what it waits for.
+pub fn watchdog_period() -> Option<Duration> {
+    sd_notify::watchdog_enabled().map(|limit| limit / 2)
+}
+
+/// The thread of the actors is not stuck.
+pub fn alive() {
+    tell(&[NotifyState::Watchdog]);
 }
 
 /// The last step is being finished.
@@ -40,7 +52,6 @@ mod tests {
     use super::*;
     use std::os::unix::net::UnixDatagram;
     use std::process::Command;
-    use std::time::Duration;
 
     /// The other half of the test below: it runs in a process of its own, for the socket is named by the environment.
     /// Without one, as among the other tests, it shows that nobody has to listen.
@@ -49,6 +60,7 @@ mod tests {
         ready();
         reloading();
         status("3 projected\nREADY=0");
+        alive();
         stopping();
     }
 
@@ -74,6 +86,7 @@ mod tests {
         let time = reloading.strip_prefix("RELOADING=1\nMONOTONIC_USEC=").unwrap();
         assert!(time.trim_end().parse::<u64>().unwrap() > 0);
         assert_eq!(hear(), "STATUS=3 projected READY=0\n");
+        assert_eq!(hear(), "WATCHDOG=1\n");
         assert_eq!(hear(), "STOPPING=1\n");
     }
 }

@@ -7,6 +7,7 @@ use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
+use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -63,11 +64,30 @@ impl Trust {
     }
 }
 
+/// What is trusted, in short: equal as long as the content of the bundle and of the system's store is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fingerprint([u8; 32]);
+
+/// Read before the clients are made: of a bundle that changes in between, the next look tells.
+pub fn fingerprint(ca_bundle: Option<&Path>) -> Result<Fingerprint, TlsError> {
+    let mut system: Vec<_> = rustls_native_certs::load_native_certs().certs;
+    system.sort_by(|one, other| one.as_ref().cmp(other.as_ref()));
+    let mut hash = Sha256::new();
+    system.iter().for_each(|certificate| hash.update(certificate));
+    if let Some(path) = ca_bundle {
+        hash.update(read(path)?);
+    }
+    Ok(Fingerprint(hash.finalize().into()))
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
+    std::fs::read(path).map_err(|source| TlsError::Unreadable { path: path.to_owned(), source })
+}
+
 /// Every certificate of the file is added, or none is: half a bundle would fail later and elsewhere.
 fn add_bundle(roots: &mut RootCertStore, path: &Path) -> Result<Vec<u8>, TlsError> {
     let unusable = |problem: String| TlsError::Bundle { path: path.to_owned(), problem };
-    let bundle =
-        std::fs::read(path).map_err(|source| TlsError::Unreadable { path: path.to_owned(), source })?;
+    let bundle = read(path)?;
     let mut count = 0;
     for certificate in CertificateDer::pem_slice_iter(&bundle) {
         count += 1;
@@ -148,6 +168,21 @@ mod tests {
     fn a_bundle_with_a_torn_certificate_is_refused() {
         let torn = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
         assert!(refusal(torn).contains("bad certificate, number 1"));
+    }
+
+    #[test]
+    fn h7_a_bundle_whose_content_changes_under_its_path_has_another_fingerprint() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("ca.pem");
+        let of = |content: &str| {
+            std::fs::write(&path, content).unwrap();
+            fingerprint(Some(&path)).unwrap()
+        };
+        let (old, new, old_again) = (of("old"), of("new"), of("old"));
+        assert!(old == old_again && old != new);
+        assert_eq!(fingerprint(None).unwrap(), fingerprint(None).unwrap());
+        std::fs::remove_file(&path).unwrap();
+        assert!(matches!(fingerprint(Some(&path)), Err(TlsError::Unreadable { .. })));
     }
 
     #[test]

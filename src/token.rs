@@ -1,20 +1,28 @@
 //! Bearer tokens from a file that somebody else keeps fresh.
 
+use crate::aside::Aside;
+use crate::files;
 use actors::ports::{Token, TokenError, TokenPort};
 use std::cell::RefCell;
 use std::path::PathBuf;
+use std::time::Duration;
+
+/// Bytes of the longest file that is read: no server takes a header of half of it.
+const LONGEST: u64 = 64 << 10;
 
 /// The token file, read for every call: whoever renews it replaces its content at any time.
 #[derive(Debug)]
 pub struct FileToken {
     path: Option<PathBuf>,
+    limit: Duration,
     last: RefCell<Option<Token>>,
+    aside: Aside,
 }
 
 impl FileToken {
-    /// Reads this file; without one, the site uses no tokens.
-    pub fn new(path: Option<PathBuf>) -> Self {
-        FileToken { path, last: RefCell::new(None) }
+    /// Reads this file within `limit`; without one, the site uses no tokens.
+    pub fn new(path: Option<PathBuf>, limit: Duration) -> Self {
+        FileToken { path, limit, last: RefCell::new(None), aside: Aside::default() }
     }
 }
 
@@ -23,17 +31,18 @@ impl TokenPort for FileToken {
         let Some(path) = &self.path else { return Ok(None) };
         let shown = || path.display().to_string();
         let unusable = |problem| TokenError::Content { path: shown(), problem };
-        let text =
-            std::fs::read_to_string(path).map_err(|source| TokenError::File { path: shown(), source })?;
-        let text = text.trim();
+        let file = path.clone();
+        let bytes = self.aside.ask(self.limit, move || files::read_up_to(&file, LONGEST)).await;
+        let bytes = bytes.flatten().map_err(|source| TokenError::File { path: shown(), source })?;
+        let text = bytes.trim_ascii();
         if text.is_empty() {
             return Err(unusable("is empty"));
         }
         // Anything else would end the header, or start another one.
-        if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        if !text.iter().all(u8::is_ascii_graphic) {
             return Err(unusable("holds more than one word of ASCII"));
         }
-        let token = Some(Token::new(text));
+        let token = Some(Token::new(String::from_utf8_lossy(text)));
         let last = self.last.replace(token.clone());
         if renew && last == token {
             return Err(unusable("still holds the token that was refused"));
@@ -45,6 +54,8 @@ impl TokenPort for FileToken {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::aside::FILE_LIMIT;
+    use rustix::fs::{CWD, FileType, Mode, mknodat};
 
     struct File(tempfile::TempDir);
 
@@ -52,7 +63,7 @@ mod tests {
         fn with(text: &str) -> (Self, FileToken) {
             let file = File(tempfile::tempdir().unwrap());
             file.write(text);
-            let token = FileToken::new(Some(file.0.path().join("token")));
+            let token = FileToken::new(Some(file.0.path().join("token")), FILE_LIMIT);
             (file, token)
         }
 
@@ -63,8 +74,8 @@ mod tests {
 
     #[tokio::test]
     async fn without_a_file_there_is_no_token() {
-        assert_eq!(FileToken::new(None).token(false).await.unwrap(), None);
-        assert_eq!(FileToken::new(None).token(true).await.unwrap(), None);
+        assert_eq!(FileToken::new(None, FILE_LIMIT).token(false).await.unwrap(), None);
+        assert_eq!(FileToken::new(None, FILE_LIMIT).token(true).await.unwrap(), None);
     }
 
     #[tokio::test]
@@ -96,7 +107,30 @@ mod tests {
 
     #[tokio::test]
     async fn a_missing_file_is_an_error_and_not_the_absence_of_tokens() {
-        let error = FileToken::new(Some("/no/such/token".into())).token(false).await.unwrap_err();
+        let error = FileToken::new(Some("/no/such/token".into()), FILE_LIMIT).token(false).await.unwrap_err();
         assert!(matches!(error, TokenError::File { .. }));
+    }
+
+    #[tokio::test]
+    async fn m2_a_token_file_that_nobody_writes_to_ends_in_time_and_blocks_nothing_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let fifo = dir.path().join("token");
+        mknodat(CWD, &fifo, FileType::Fifo, Mode::RWXU, 0).unwrap();
+        let token = FileToken::new(Some(fifo.clone()), Duration::from_millis(50));
+        // Were it read on this thread, this one would have to let it go, late.
+        let (done, waiting) = std::sync::mpsc::channel::<()>();
+        let rescue = std::thread::spawn(move || {
+            let _ = waiting.recv_timeout(FILE_LIMIT);
+            std::fs::write(&fifo, "late\n").unwrap();
+        });
+        // On this one thread, as in the agent: what blocked it would leave the other branch unasked.
+        let (late, other) = tokio::join!(token.token(false), async { "asked" });
+        assert_eq!(other, "asked");
+        let TokenError::File { source, .. } = late.unwrap_err() else {
+            panic!("it is the file that is late")
+        };
+        assert_eq!(source.kind(), std::io::ErrorKind::TimedOut);
+        drop(done);
+        rescue.join().unwrap();
     }
 }

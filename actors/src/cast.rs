@@ -1,14 +1,20 @@
 //! The five actors, started over whatever ports they are given: real or simulated is the caller's choice.
 
+use crate::history::History;
 use crate::ims::Ims;
 use crate::lio::{EndSession, Lio};
 use crate::pass::{Rules, Sources};
-use crate::pe::{Pe, PeRules};
+use crate::pe::{LookAgain, Pe, PeRules};
 use crate::ports::{HistoryPort, ImsPort, LioPort, MountPort, S3Port, TokenPort};
-use crate::reconciler::{Cadence, Reconciler};
-use crate::s3::S3;
+use crate::reconciler::{Cadence, Outfit, Reconciler};
+use crate::s3::{Manifests, S3};
 use crate::status::Status;
+use crate::store::Store;
 use actix::prelude::*;
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 use tokio::sync::watch;
 
@@ -30,7 +36,14 @@ pub struct Ports<I, T, S, M, H, F> {
 
 /// What one cast hands to the next, so that a reload forgets nothing.
 #[derive(Clone, Debug, Default)]
-pub struct Kept {}
+pub struct Kept {
+    /// Manifests that have been read.
+    pub(crate) manifests: Manifests,
+    /// What the reconciler remembers.
+    pub(crate) history: Rc<RefCell<Option<History>>>,
+    /// Number of the last pass.
+    pub(crate) scan_id: Rc<Cell<u64>>,
+}
 
 /// The actors, alive.
 pub struct Cast {
@@ -49,7 +62,7 @@ impl Cast {
         rules: Rules,
         pe_suffix: String,
         cadence: Option<Cadence>,
-        _kept: &Kept,
+        kept: &Kept,
     ) -> Self
     where
         I: ImsPort,
@@ -61,7 +74,8 @@ impl Cast {
         F: Fn() -> L + Send + Sync + 'static,
     {
         let (stop, stopped) = watch::channel(false);
-        let (status_sender, status) = watch::channel(Status::default());
+        let status = Status { scan_id: kept.scan_id.get(), ..Status::default() };
+        let (status_sender, status) = watch::channel(status);
         let pe_rules = PeRules {
             bucket: rules.policy.bucket.clone(),
             mount: rules.policy.mount.clone(),
@@ -69,21 +83,32 @@ impl Cast {
             suffix: pe_suffix,
         };
         let ims = Ims::new(ports.ims, ports.tokens).start();
-        let s3 = S3::new(ports.s3, &rules.policy.bucket).start();
+        let s3 = S3::new(ports.s3, &rules.policy.bucket, kept.manifests.clone()).start();
         let pe = Pe::new(pe_rules, ports.mount).start();
-        let (make_lio, lio_stopped) = (ports.lio, stopped.clone());
+        let progress = Arc::new(AtomicU64::new(0));
+        let (make_lio, lio_stopped, counted) = (ports.lio, stopped.clone(), progress.clone());
+        let (files, mount): (Recipient<LookAgain>, Arc<str>) =
+            (pe.clone().recipient(), rules.policy.mount.as_str().into());
         // One thread: the session is strictly serial.
-        let lio = SyncArbiter::start(1, move || Lio::new(make_lio(), lio_stopped.clone()));
+        let lio = SyncArbiter::start(1, move || {
+            Lio::new(make_lio(), lio_stopped.clone(), files.clone(), counted.clone(), mount.clone())
+        });
         let sources = Sources {
             ims: ims.recipient(),
             list: s3.clone().recipient(),
-            manifests: s3.recipient(),
+            gone: s3.clone().recipient(),
+            manifests: s3.clone().recipient(),
+            md5: s3.recipient(),
             discover: pe.clone().recipient(),
-            check: pe.recipient(),
+            check: pe.clone().recipient(),
+            examine: pe.recipient(),
             observe: lio.clone().recipient(),
             apply: lio.clone().recipient(),
+            knock: lio.clone().recipient(),
         };
-        let reconciler = Reconciler::new(sources, rules, cadence, stopped, status_sender).start();
+        let (store, kept) = (Store::new(ports.history), kept.clone());
+        let outfit = Outfit { cadence, stop: stopped, status: status_sender, store, kept, progress };
+        let reconciler = Reconciler::new(sources, rules, outfit).start();
         Cast { reconciler, status, end_session: lio.recipient(), stop }
     }
 

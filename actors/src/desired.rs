@@ -5,12 +5,11 @@
 
 use crate::identity::Identity;
 use crate::ims::{ImageList, ImageRecord, Tag};
-use crate::manifest::Rootfs;
+use crate::manifest::{Proof, Rootfs};
 use crate::model::{Cause, Kind, ObjectIndex, ObjectKey, Projection, S3Path, Snapshot, Source};
 use crate::reason::Reason;
 use crate::word::Word;
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 use std::sync::Arc;
 
 /// What is to be done about one image.
@@ -25,8 +24,13 @@ pub enum Verdict {
         /// Why.
         reason: Reason,
     },
-    /// It could not be found out.
-    Unknown(Cause),
+    /// It could not be found out; what is live stays live.
+    Unknown {
+        /// Who it is, if that much is known.
+        claims: Option<Identity>,
+        /// Who did not answer.
+        cause: Cause,
+    },
 }
 
 /// An image that someone wants to be projected.
@@ -91,9 +95,12 @@ pub fn rootfs_candidates(
             _ => Some(candidate(
                 record,
                 match manifests.get(&record.id) {
-                    None => pending(Reason::NoLink),
+                    // Nobody asked, so nobody answered: "no link" would be a licence to remove (R2).
+                    None => Verdict::Unknown { claims: None, cause: not_asked(Source::S3, "its manifest") },
                     Some(ManifestAnswer::Bad(reason)) => pending(reason.clone()),
-                    Some(ManifestAnswer::Unknown(cause)) => Verdict::Unknown(cause.clone()),
+                    Some(ManifestAnswer::Unknown(cause)) => {
+                        Verdict::Unknown { claims: None, cause: cause.clone() }
+                    }
                     Some(ManifestAnswer::Rootfs(rootfs)) => rootfs_verdict(record, rootfs, objects, mount),
                 },
             )),
@@ -111,8 +118,13 @@ fn rootfs_verdict(record: &ImageRecord, rootfs: &Rootfs, objects: &ObjectIndex, 
         return pending(Reason::ObjectMissing(rootfs.key.clone()));
     };
     if meta.etag.as_str() != rootfs.etag {
-        let listed = meta.etag.as_str().to_owned();
-        return pending(Reason::EtagDiffers { listed, manifest: rootfs.etag.clone() });
+        let (listed, manifest) = (meta.etag.as_str().to_owned(), rootfs.etag.clone());
+        match &rootfs.proof {
+            Proof::Proven => {}
+            Proof::None => return pending(Reason::EtagDiffers { listed, manifest }),
+            Proof::Wanted => return pending(Reason::Verifying { listed, manifest }),
+            Proof::Refuted => return pending(Reason::ContentDiffers { listed, manifest }),
+        }
     }
     Verdict::Project(Projection {
         kind: Kind::Rootfs,
@@ -121,16 +133,33 @@ fn rootfs_verdict(record: &ImageRecord, rootfs: &Rootfs, objects: &ObjectIndex, 
         key: rootfs.key.clone(),
         file,
         size: meta.size,
+        etag: meta.etag.clone(),
+        modified: meta.modified,
     })
+}
+
+fn not_asked(source_name: Source, what: &str) -> Cause {
+    Cause { source_name, kind: "not_asked", detail: format!("nobody was asked about {what}") }
 }
 
 /// What the mount said of the files it was asked about.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FileChecks {
-    /// Per file: complete, or why not.
-    pub files: BTreeMap<ObjectKey, Result<(), Reason>>,
+    /// Per file: complete, or why not, or that it could not be found out.
+    pub files: BTreeMap<ObjectKey, FileVerdict>,
     /// Why the others are not known: the mount itself did not answer.
     pub cause: Option<Cause>,
+}
+
+/// What is known of one file (R7).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FileVerdict {
+    /// It is a complete image.
+    Complete,
+    /// It is not (yet).
+    Incomplete(Reason),
+    /// The mount refuses this one file, or there was no time for it.
+    Unknown(Cause),
 }
 
 /// The verdict on a candidate that is not live yet, now that its file has been looked at (R7).
@@ -139,15 +168,17 @@ pub fn with_file(candidate: Candidate, checks: &FileChecks) -> Candidate {
         return candidate;
     };
     let verdict = match (checks.files.get(&projection.key), &checks.cause) {
-        (Some(Ok(())), _) => Verdict::Project(projection),
-        (Some(Err(reason)), _) => {
+        (Some(FileVerdict::Complete), _) => Verdict::Project(projection),
+        (Some(FileVerdict::Incomplete(reason)), _) => {
             Verdict::Pending { claims: Some(projection.identity), reason: reason.clone() }
         }
-        (None, cause) => Verdict::Unknown(cause.clone().unwrap_or(Cause {
-            source_name: Source::Mount,
-            kind: "not_asked",
-            detail: "the mount was not asked about this file".into(),
-        })),
+        (Some(FileVerdict::Unknown(cause)), _) => {
+            Verdict::Unknown { claims: Some(projection.identity), cause: cause.clone() }
+        }
+        (None, cause) => Verdict::Unknown {
+            claims: Some(projection.identity),
+            cause: cause.clone().unwrap_or_else(|| not_asked(Source::Mount, "its file")),
+        },
     };
     Candidate { verdict, ..candidate }
 }
@@ -157,50 +188,16 @@ pub fn with_file(candidate: Candidate, checks: &FileChecks) -> Candidate {
 pub struct Desired {
     /// Every image that someone wants.
     pub candidates: Vec<Candidate>,
-    /// What did not answer in this pass: while there is any, nothing is removed (R2).
+    /// The sources that did not answer in this pass: while there is one, there is no evidence (R2).
     pub unknown: Vec<Cause>,
     /// The listing, if there is one.
     pub objects: Snapshot<Arc<ObjectIndex>>,
+    /// Keys that the listing does not have, and of which S3, asked about each, says the same.
+    pub gone: BTreeSet<ObjectKey>,
     /// Ids of all images that IMS lists, wanted or not.
     pub listed: BTreeSet<String>,
-}
-
-/// Why an image is gone: the evidence for a withdrawal.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Withdrawal {
-    /// S3 answered, and the object is not in the bucket.
-    ObjectGone,
-    /// IMS answered, and the image is not tagged.
-    Untagged,
-    /// IMS answered, and there is no such image.
-    ImageGone,
-    /// The image is there, and its manifest names another root file system now.
-    Superseded,
-    /// S3 answered, and the PE rules do not choose this object any more.
-    NotSelected,
-}
-
-impl fmt::Display for Withdrawal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Withdrawal::ObjectGone => "object_gone",
-            Withdrawal::Untagged => "untagged",
-            Withdrawal::ImageGone => "image_gone",
-            Withdrawal::Superseded => "superseded",
-            Withdrawal::NotSelected => "not_selected",
-        })
-    }
-}
-
-/// How a backstore of ours stands.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Standing {
-    /// It should be there.
-    Wanted,
-    /// An image that is pending, or unknown, may mean it.
-    Claimed(String),
-    /// Nothing that answered wants it.
-    Gone(Withdrawal),
+    /// IMS answered with no image at all.
+    pub nothing_listed: bool,
 }
 
 impl Desired {
@@ -208,6 +205,7 @@ impl Desired {
     pub fn new(
         images: &Snapshot<ImageList>,
         objects: Snapshot<Arc<ObjectIndex>>,
+        gone: Snapshot<BTreeSet<ObjectKey>>,
         candidates: Vec<Candidate>,
         mount: Option<Cause>,
     ) -> Self {
@@ -217,92 +215,18 @@ impl Desired {
             kind: "nameless_record",
             detail: format!("{nameless} IMS records have no id of their own: any image could be behind them"),
         });
-        let of_candidates = candidates.iter().filter_map(|candidate| match &candidate.verdict {
-            Verdict::Unknown(cause) => Some(cause),
-            _ => None,
-        });
         let mut unknown: Vec<Cause> = Vec::new();
-        let causes = images.cause().into_iter().chain(objects.cause()).chain(of_candidates);
+        let causes = images.cause().into_iter().chain(objects.cause()).chain(gone.cause());
         for cause in causes.chain(&nameless).chain(&mount) {
-            if !unknown.contains(cause) {
+            if !unknown.iter().any(|known| (known.source_name, known.kind) == (cause.source_name, cause.kind))
+            {
                 unknown.push(cause.clone());
             }
         }
-        let listed = images
-            .known()
-            .map_or_else(BTreeSet::new, |list| list.records.iter().map(|record| record.id.clone()).collect());
-        Desired { candidates, unknown, objects, listed }
-    }
-
-    /// How the projection of this identity and key stands; `claims` is what each image named when last it could be
-    /// read.
-    pub fn standing(
-        &self,
-        identity: &Identity,
-        key: &ObjectKey,
-        bucket: &str,
-        claims: &BTreeMap<String, Identity>,
-    ) -> Standing {
-        let is_pe = Identity::of_pe(bucket, key.as_str()) == *identity;
-        let projects =
-            |c: &Candidate| matches!(&c.verdict, Verdict::Project(live) if live.identity == *identity);
-        if self.candidates.iter().any(projects) {
-            Standing::Wanted
-        } else if self.objects.known().is_some_and(|objects| !objects.contains_key(key)) {
-            Standing::Gone(Withdrawal::ObjectGone)
-        } else if let Some(claimant) =
-            self.candidates.iter().find(|c| self.may_mean(c, identity, key, is_pe, claims))
-        {
-            Standing::Claimed(claimant.label.clone())
-        } else {
-            Standing::Gone(self.evidence(key, is_pe))
-        }
-    }
-
-    /// Whether an image that cannot be projected now may mean this projection (R2).
-    fn may_mean(
-        &self,
-        candidate: &Candidate,
-        identity: &Identity,
-        key: &ObjectKey,
-        is_pe: bool,
-        claims: &BTreeMap<String, Identity>,
-    ) -> bool {
-        let reason = match &candidate.verdict {
-            Verdict::Project(_) => return false,
-            Verdict::Pending { claims: Some(named), .. } => return named == identity,
-            Verdict::Pending { claims: None, reason } => Some(reason),
-            Verdict::Unknown(_) => None,
-        };
-        let in_its_folder = candidate.kind == Kind::Rootfs && candidate.label == key.folder();
-        in_its_folder
-            || match claims.get(&candidate.label) {
-                Some(named) => named == identity,
-                // Never read, so it may name anything; but not the image of another record, and nothing by no link.
-                None => {
-                    candidate.kind == Kind::Rootfs
-                        && !is_pe
-                        && reason != Some(&Reason::NoLink)
-                        && !self.listed.contains(key.folder())
-                }
-            }
-    }
-
-    /// Why a projection that is not wanted, not claimed, and still has its object is gone.
-    fn evidence(&self, key: &ObjectKey, is_pe: bool) -> Withdrawal {
-        let names_another = |c: &Candidate| {
-            c.kind == Kind::Rootfs
-                && c.label == key.folder()
-                && matches!(c.verdict, Verdict::Project(_) | Verdict::Pending { claims: Some(_), .. })
-        };
-        if is_pe {
-            Withdrawal::NotSelected
-        } else if self.candidates.iter().any(names_another) {
-            Withdrawal::Superseded
-        } else if self.listed.contains(key.folder()) {
-            Withdrawal::Untagged
-        } else {
-            Withdrawal::ImageGone
-        }
+        let records = images.known().map(|list| &list.records);
+        let listed = records.into_iter().flatten().map(|record| record.id.clone()).collect();
+        let nothing_listed = records.is_some_and(Vec::is_empty) && nameless.is_none();
+        let gone = gone.known().cloned().unwrap_or_default();
+        Desired { candidates, unknown, objects, gone, listed, nothing_listed }
     }
 }

@@ -1,10 +1,11 @@
 //! What may be removed, added and saved now: the rules, one function each. Pure.
 
-use crate::desired::Withdrawal;
+use crate::evidence::Withdrawal;
+use crate::history::{Breaker, FirstLook, History};
 use crate::identity::Identity;
-use crate::model::{Actual, Backstore, Cause, Inventory, LunEntry, ObjectKey, Saved};
+use crate::model::{Actual, Backstore, Inventory, LunEntry, ObjectKey, Saved};
 use crate::reason::Reason;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
@@ -59,31 +60,12 @@ pub fn saved_luns<'a>(
 pub struct Limits {
     /// From the first look to the second (R2).
     pub confirm_after: Duration,
-    /// Percent of our projections that one pass may remove (R3); one may always go.
+    /// Percent of our projections that may go within the window (R3).
     pub max_removal_percent: u8,
     /// So many may go in any case (R3).
     pub max_removals: u16,
     /// The breaker counts removals over this time.
     pub window: Duration,
-}
-
-/// What the reconciler remembers from pass to pass. Times are since it started.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct History {
-    /// When the look ended in which each projection that is gone was first seen to be gone.
-    pub first_missed: BTreeMap<Identity, Duration>,
-    /// The code of the removals that are due and confirmed, but may have to wait for their second look.
-    pub confirmed: Option<String>,
-    /// Which projection each image named when last it could be read.
-    pub claims: BTreeMap<String, Identity>,
-}
-
-impl History {
-    /// After a pass that saw nothing: the row of looks is broken (R2).
-    pub fn break_row(&mut self) {
-        self.first_missed.clear();
-        self.confirmed = None;
-    }
 }
 
 /// When a look was taken, since the reconciler started. What it saw was so at some moment in between: so from one look
@@ -105,6 +87,8 @@ pub struct Removal {
     pub why: Withdrawal,
     /// A LUN of another target leads to it as well.
     pub foreign_lun: Option<String>,
+    /// Never without an operator: IMS lists no image at all, or the file leads out of the mount.
+    pub needs_confirmation: bool,
 }
 
 /// Why a removal has to wait.
@@ -112,19 +96,10 @@ pub struct Removal {
 pub enum Hold {
     /// R1: a LUN outside our TPG uses it.
     ForeignLun(String),
-    /// R2: something did not answer in this pass.
-    Unknown(Cause),
     /// R2: this was the first look; the second may come in this time.
     SecondLook(Duration),
-    /// R3: too many at once; an operator confirms with this code.
-    Breaker {
-        /// How many are due.
-        due: usize,
-        /// How many may go in one pass.
-        allowed: usize,
-        /// Names exactly this set of removals.
-        code: String,
-    },
+    /// R3: an operator confirms with the code of [`Tripped`].
+    Breaker,
 }
 
 impl Hold {
@@ -132,9 +107,8 @@ impl Hold {
     pub fn kind(&self) -> &'static str {
         match self {
             Hold::ForeignLun(_) => "foreign_lun",
-            Hold::Unknown(_) => "unknown",
             Hold::SecondLook(_) => "second_look",
-            Hold::Breaker { .. } => "breaker",
+            Hold::Breaker => "breaker",
         }
     }
 }
@@ -142,77 +116,141 @@ impl Hold {
 impl fmt::Display for Hold {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Hold::ForeignLun(tpg) => write!(f, "a LUN of {tpg} uses it too"),
-            Hold::Unknown(cause) => write!(f, "not everything answered: {cause}"),
+            Hold::ForeignLun(tpg) => write!(f, "a LUN of {tpg} uses it too: delete that one, or keep both"),
             Hold::SecondLook(left) => write!(f, "a second look follows in {} s", left.as_secs_f32().ceil()),
-            Hold::Breaker { due, allowed, code } => write!(
-                f,
-                "{due} removals are due and one pass may do {allowed}; if that is meant: sbps-marshal confirm-removal {code}"
-            ),
+            Hold::Breaker => f.write_str("an operator has to confirm it"),
         }
     }
 }
 
-/// A removal, and whether it may happen now.
-pub type Judged = (Removal, Result<(), Hold>);
+/// R3: removals wait for an operator.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tripped {
+    /// How many wait.
+    pub held: usize,
+    /// How many went within the window.
+    pub removed: usize,
+    /// How many may go within the window.
+    pub allowed: usize,
+    /// What was held before is not known: nothing goes for this time.
+    pub shut_for: Option<Duration>,
+    /// Names exactly the removals that wait; the same on every worker that holds the same.
+    pub code: String,
+}
+
+impl fmt::Display for Tripped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Tripped { held, removed, allowed, shut_for, code } = self;
+        write!(f, "{held} removals wait")?;
+        match shut_for {
+            Some(left) => write!(f, ", the history was lost: nothing goes for {} s more", left.as_secs())?,
+            None => write!(f, "; {removed} went lately, {allowed} may")?,
+        }
+        write!(f, "; if that is meant: sbps-marshal confirm-removal {code}")
+    }
+}
 
 /// What may be removed now, and what is to be remembered of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Judgement {
-    /// Every due removal.
-    pub removals: Vec<Judged>,
-    /// See [`History::first_missed`].
-    pub first_missed: BTreeMap<Identity, Duration>,
-    /// See [`History::confirmed`].
-    pub confirmed: Option<String>,
+    /// Every due removal, and whether it may happen now.
+    pub removals: Vec<(Removal, Result<(), Hold>)>,
+    /// Whether an operator has to confirm some.
+    pub tripped: Option<Tripped>,
+    /// See [`History::looks`].
+    pub looks: BTreeMap<Identity, FirstLook>,
+    /// See [`History::breaker`].
+    pub breaker: Breaker,
+    /// The code that was given is that of the removals that waited.
+    pub confirmed: bool,
 }
 
-/// R1, R2 and R3: which of the due removals may happen now. `ours` counts our projections; `confirmed` is what an
-/// operator has just confirmed.
+/// R1, R2 and R3: which of the due removals may happen now. `ours` counts our projections, live and saved; `confirmed`
+/// is the code that an operator has just confirmed.
 pub fn removals(
     due: Vec<Removal>,
     ours: usize,
-    unknown: Option<&Cause>,
     history: &History,
     limits: &Limits,
     look: LookTime,
     confirmed: Option<&str>,
 ) -> Judgement {
-    if let Some(cause) = unknown {
-        // What is not known breaks the row of looks: the first look has to be taken again.
-        let held = due.into_iter().map(|removal| (removal, Err(Hold::Unknown(cause.clone()))));
-        return Judgement { removals: held.collect(), first_missed: BTreeMap::new(), confirmed: None };
+    let looks: BTreeMap<Identity, FirstLook> =
+        due.iter().map(|removal| first_look(removal, history, look)).collect();
+    let mut breaker = history.breaker.clone();
+    breaker.removed.retain(|_, at| look.ended.saturating_sub(*at) < limits.window);
+    breaker.shut_until = breaker.shut_until.filter(|until| *until > look.ended);
+
+    // What a LUN of another target holds does not go, and so does not count.
+    let going = due.iter().filter(|removal| removal.foreign_lun.is_none());
+    let ids = |removals: &mut dyn Iterator<Item = &Removal>| -> BTreeSet<Identity> {
+        removals.map(|removal| removal.ours.identity.clone()).collect()
+    };
+    let all = ids(&mut going.clone());
+    breaker.confirmed.retain(|identity| all.contains(identity));
+    breaker.held.retain(|identity| all.contains(identity) && !breaker.confirmed.contains(identity));
+    let open: BTreeSet<Identity> = all.difference(&breaker.confirmed).cloned().collect();
+    let special = ids(&mut going.filter(|removal| removal.needs_confirmation));
+    let removed = breaker.removed.keys().filter(|identity| !all.contains(*identity)).count();
+    let allowed = allowed(ours + removed, limits);
+    let many = !breaker.held.is_empty()
+        || removed + open.difference(&special).count() > allowed
+        || breaker.shut_until.is_some();
+    breaker.held = if many && !open.is_empty() { open.clone() } else { BTreeSet::new() };
+    let mut waiting: BTreeSet<Identity> =
+        breaker.held.iter().chain(special.intersection(&open)).cloned().collect();
+    let mut code = (!waiting.is_empty()).then(|| code_of(&waiting));
+    let matched = code.is_some() && code.as_deref() == confirmed;
+    if matched {
+        breaker.confirmed.append(&mut waiting);
+        breaker.held.clear();
+        code = None;
     }
-    let missed_since = |identity: &Identity| history.first_missed.get(identity).copied();
-    let first_missed: BTreeMap<Identity, Duration> = due
-        .iter()
-        .map(|removal| &removal.ours.identity)
-        .map(|identity| (identity.clone(), missed_since(identity).unwrap_or(look.ended)))
-        .collect();
-    let count = due.len();
-    let allowed = (ours * usize::from(limits.max_removal_percent) / 100).max(1);
-    let code = code_of(first_missed.keys());
-    let confirmed = [confirmed, history.confirmed.as_deref()].contains(&Some(code.as_str()));
+    breaker.code.clone_from(&code);
+    let tripped = code.map(|code| Tripped {
+        held: waiting.len(),
+        removed,
+        allowed,
+        shut_for: breaker.shut_until.map(|until| until.saturating_sub(look.ended)),
+        code,
+    });
+
     let judged = due.into_iter().map(|removal| {
-        let waited = missed_since(&removal.ours.identity).map(|since| look.began.saturating_sub(since));
-        let verdict = match (&removal.foreign_lun, waited) {
-            (Some(tpg), _) => Err(Hold::ForeignLun(tpg.clone())),
-            _ if count > allowed && !confirmed => {
-                Err(Hold::Breaker { due: count, allowed, code: code.clone() })
-            }
-            (None, Some(waited)) if waited >= limits.confirm_after => Ok(()),
-            (None, waited) => {
-                Err(Hold::SecondLook(limits.confirm_after.saturating_sub(waited.unwrap_or_default())))
-            }
+        let verdict = match &removal.foreign_lun {
+            Some(tpg) => Err(Hold::ForeignLun(tpg.clone())),
+            None if waiting.contains(&removal.ours.identity) => Err(Hold::Breaker),
+            None => second_look(&removal, history, limits, look),
         };
         (removal, verdict)
     });
-    Judgement { removals: judged.collect(), first_missed, confirmed: confirmed.then_some(code.clone()) }
+    Judgement { removals: judged.collect(), tripped, looks, breaker, confirmed: matched }
+}
+
+/// R3: how many of so many projections may go within the window.
+fn allowed(projections: usize, limits: &Limits) -> usize {
+    (projections * usize::from(limits.max_removal_percent) / 100).max(usize::from(limits.max_removals))
+}
+
+/// The look that counts as the first: the earlier one if it saw the same, else this one (R2).
+fn first_look(removal: &Removal, history: &History, look: LookTime) -> (Identity, FirstLook) {
+    let Ours { identity, key } = &removal.ours;
+    let this = FirstLook { why: removal.why, key: key.to_string(), at: look.ended };
+    let before = history.looks.get(identity).filter(|before| before.why == this.why);
+    (identity.clone(), before.cloned().unwrap_or(this))
+}
+
+fn second_look(removal: &Removal, history: &History, limits: &Limits, look: LookTime) -> Result<(), Hold> {
+    let first = history.looks.get(&removal.ours.identity).filter(|first| first.why == removal.why);
+    let waited = first.map(|first| look.began.saturating_sub(first.at));
+    match waited {
+        Some(waited) if waited >= limits.confirm_after => Ok(()),
+        _ => Err(Hold::SecondLook(limits.confirm_after.saturating_sub(waited.unwrap_or_default()))),
+    }
 }
 
 /// A code that names exactly this set of projections.
-fn code_of<'a>(identities: impl Iterator<Item = &'a Identity>) -> String {
-    let all: Vec<String> = identities.map(Identity::to_string).collect();
+fn code_of(identities: &BTreeSet<Identity>) -> String {
+    let all: Vec<String> = identities.iter().map(Identity::to_string).collect();
     Identity::of_pe("removals", &all.join(" ")).wwn().as_str()[..8].to_owned()
 }
 
@@ -228,22 +266,29 @@ pub fn may_add(actual: &Actual) -> Result<(), Reason> {
 /// R11: what to do about saveconfig.json.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Save {
-    /// It says what is live.
+    /// It says what is live of ours.
     Equal,
     /// It should be written.
     Due,
-    /// It must not be written: these are saved, are not live, and nobody has said that they should go.
-    Refused(Vec<String>),
+    /// It is torn: it is set aside, then written.
+    SetAside,
+    /// It must not be written, and why.
+    Refused(String),
 }
 
-/// R11: whether what is live may replace what is saved. `may_drop` are the saved entries known to be unwanted.
-pub fn save(saved: &Saved, live: &Inventory, may_drop: &Inventory) -> Save {
-    let saved = match saved {
-        Saved::Readable(saved) if saved == live => return Save::Equal,
-        Saved::Readable(saved) => saved,
-        // Nothing can be lost; with nothing live there is nothing to save either.
-        Saved::Missing | Saved::Unreadable { .. } if live.luns.is_empty() => return Save::Equal,
-        Saved::Missing | Saved::Unreadable { .. } => return Save::Due,
+/// R11: whether what is live may replace what is saved. `may_drop` are the saved entries known to be unwanted. A
+/// difference that is not ours is not ours to save.
+pub fn save(actual: &Actual, may_drop: &Inventory, mount: &str) -> Save {
+    let live = actual.inventory();
+    let ours_live = actual.backstores.iter().any(|b| recognise_live(b, mount).is_some());
+    let saved = match &actual.saved {
+        Saved::Readable(saved) if differs_in_ours(saved, &live, mount, &actual.tpg_path) => saved,
+        Saved::Readable(_) => return Save::Equal,
+        // With nothing of ours live there is nothing of ours to save.
+        _ if !ours_live => return Save::Equal,
+        Saved::Missing => return Save::Due,
+        Saved::Unreadable { torn: true, .. } => return Save::SetAside,
+        Saved::Unreadable { why, .. } => return Save::Refused(format!("{why}: remove or repair it")),
     };
     let lost_luns = saved.luns.difference(&live.luns).filter(|lun| !may_drop.luns.contains(lun));
     let lost_stores =
@@ -251,129 +296,33 @@ pub fn save(saved: &Saved, live: &Inventory, may_drop: &Inventory) -> Save {
     let lost: Vec<String> = lost_luns
         .map(|lun| format!("{}/lun_{} {}", lun.tpg, lun.lun, lun.name))
         .chain(lost_stores.map(|(plugin, name, file, _)| format!("{plugin} {name} {file}")))
+        .chain(saved.others.difference(&live.others).cloned())
         .collect();
-    if lost.is_empty() { Save::Due } else { Save::Refused(lost) }
+    if lost.is_empty() {
+        return Save::Due;
+    }
+    let (shown, more) =
+        (lost.iter().take(MOST_SHOWN).cloned().collect::<Vec<_>>(), lost.len().saturating_sub(MOST_SHOWN));
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    Save::Refused(format!(
+        "saving would forget what saveconfig.json holds and configfs does not show: {}{more}",
+        shown.join(", ")
+    ))
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::model::Source;
-    use std::collections::BTreeSet;
+/// How many of them a text names.
+const MOST_SHOWN: usize = 10;
 
-    const LIMITS: Limits = Limits {
-        confirm_after: Duration::from_secs(20),
-        max_removal_percent: 10,
-        max_removals: 1,
-        window: Duration::from_secs(3600),
+/// Whether saved and live state differ in a backstore of ours, or in a LUN that our TPG has on one.
+fn differs_in_ours(saved: &Inventory, live: &Inventory, mount: &str, tpg: &str) -> bool {
+    let ours = |(plugin, name, file, serial): &SavedBackstore| {
+        recognise(plugin, name, file, serial, mount).is_some()
     };
-
-    fn removal(n: u8) -> Removal {
-        let key = format!("PE/{n}");
-        let identity = Identity::of_pe("boot-images", &key);
-        Removal {
-            ours: Ours { identity, key: ObjectKey::new(key) },
-            why: Withdrawal::ObjectGone,
-            foreign_lun: None,
-        }
-    }
-
-    fn look(began: u64, ended: u64) -> LookTime {
-        LookTime { began: Duration::from_secs(began), ended: Duration::from_secs(ended) }
-    }
-
-    fn remember(judgement: &Judgement) -> History {
-        let Judgement { first_missed, confirmed, .. } = judgement.clone();
-        History { first_missed, confirmed, ..History::default() }
-    }
-
-    fn allowed(judgement: &Judgement) -> usize {
-        judgement.removals.iter().filter(|(_, verdict)| verdict.is_ok()).count()
-    }
-
-    #[test]
-    fn r2_the_second_look_begins_confirm_after_the_first_one_ended() {
-        // The first look took 50 s; the next pass comes right after it.
-        let one = || vec![removal(1)];
-        let first = removals(one(), 10, None, &History::default(), &LIMITS, look(0, 50), None);
-        let soon = removals(one(), 10, None, &remember(&first), &LIMITS, look(60, 61), None);
-        assert_eq!((allowed(&first), allowed(&soon)), (0, 0));
-        assert_eq!(soon.removals[0].1, Err(Hold::SecondLook(Duration::from_secs(10))));
-        let later = removals(one(), 10, None, &remember(&soon), &LIMITS, look(70, 71), None);
-        assert_eq!(allowed(&later), 1);
-    }
-
-    #[test]
-    fn r2_even_without_a_waiting_time_there_are_two_looks() {
-        let limits = Limits { confirm_after: Duration::ZERO, ..LIMITS };
-        let first = removals(vec![removal(1)], 10, None, &History::default(), &limits, look(0, 0), None);
-        assert_eq!(allowed(&first), 0);
-        let second = removals(vec![removal(1)], 10, None, &remember(&first), &limits, look(0, 0), None);
-        assert_eq!(allowed(&second), 1);
-    }
-
-    #[test]
-    fn r3_a_confirmation_outlasts_the_wait_for_the_second_look_and_not_another_set() {
-        let two = || vec![removal(1), removal(2)];
-        let first = removals(two(), 10, None, &History::default(), &LIMITS, look(0, 1), None);
-        let Err(Hold::Breaker { code, .. }) = &first.removals[0].1 else { panic!("{first:?}") };
-        let confirmed = removals(two(), 10, None, &remember(&first), &LIMITS, look(5, 6), Some(code));
-        assert_eq!(allowed(&confirmed), 0);
-        let other = removals(
-            vec![removal(1), removal(3)],
-            10,
-            None,
-            &remember(&confirmed),
-            &LIMITS,
-            look(30, 31),
-            None,
-        );
-        assert_eq!((allowed(&other), other.confirmed), (0, None));
-        let later = removals(two(), 10, None, &remember(&confirmed), &LIMITS, look(30, 31), None);
-        assert_eq!(allowed(&later), 2);
-    }
-
-    #[test]
-    fn r2_what_is_not_known_breaks_the_row_of_looks_and_drops_the_confirmation() {
-        let cause = Cause { source_name: Source::Ims, kind: "timeout", detail: String::new() };
-        let history = History {
-            first_missed: [(removal(1).ours.identity, Duration::ZERO)].into(),
-            ..History::default()
-        };
-        let blind = removals(vec![removal(1)], 10, Some(&cause), &history, &LIMITS, look(60, 61), None);
-        assert_eq!((allowed(&blind), remember(&blind)), (0, History::default()));
-    }
-
-    fn inventory(plugin: &str, number: u16) -> Inventory {
-        let (tpg, plugin, name) = ("iscsi/iqn/tpgt_1".to_owned(), plugin.to_owned(), "n".to_owned());
-        let backstore = (plugin.clone(), name.clone(), "/m/f".to_owned(), "s".to_owned());
-        let luns = BTreeSet::from([LunEntry { tpg, lun: number, plugin, name }]);
-        Inventory { backstores: BTreeSet::from([backstore]), luns, ..Inventory::default() }
-    }
-
-    #[test]
-    fn r11_a_save_is_due_if_nothing_is_lost_or_all_that_is_lost_may_be() {
-        let (live, none) = (inventory("fileio", 1), Inventory::default());
-        assert_eq!(save(&Saved::Readable(live.clone()), &live, &none), Save::Equal);
-        assert_eq!(save(&Saved::Readable(none.clone()), &live, &none), Save::Due);
-        assert_eq!(save(&Saved::Missing, &live, &none), Save::Due);
-        assert_eq!(
-            save(
-                &Saved::Unreadable { why: "EOF".into(), torn: true, backup: Inventory::default() },
-                &none,
-                &none
-            ),
-            Save::Equal
-        );
-        assert_eq!(save(&Saved::Readable(live.clone()), &none, &live), Save::Due);
-    }
-
-    #[test]
-    fn r11_another_plugins_backstore_of_the_same_name_is_not_forgotten() {
-        let saved = Saved::Readable(inventory("block", 1));
-        let Save::Refused(lost) = save(&saved, &Inventory::default(), &inventory("fileio", 1)) else {
-            panic!("it is foreign");
-        };
-        assert_eq!(lost.len(), 2);
-    }
+    let of_ours = |inventory: &Inventory, lun: &LunEntry| {
+        let leads = |b: &&SavedBackstore| b.0 == lun.plugin && b.1 == lun.name;
+        lun.tpg == tpg && inventory.backstores.iter().find(leads).is_some_and(ours)
+    };
+    saved.backstores.symmetric_difference(&live.backstores).any(ours)
+        || saved.luns.difference(&live.luns).any(|lun| of_ours(saved, lun))
+        || live.luns.difference(&saved.luns).any(|lun| of_ours(live, lun))
 }

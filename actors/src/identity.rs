@@ -4,6 +4,7 @@
 //! exactly this product name and WWID, so nothing here may ever change.
 
 use crate::word::Word;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha224};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -17,8 +18,25 @@ pub const WWN_DIGITS: usize = 31;
 const NAA_DIGITS: usize = 25;
 
 /// Who a projection is to an initiator: the first 31 hex digits of a SHA-224.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Identity(Word);
+
+impl From<Identity> for String {
+    fn from(identity: Identity) -> String {
+        identity.0.to_string()
+    }
+}
+
+/// As it is stored: the unit serial.
+impl TryFrom<String> for Identity {
+    type Error = String;
+
+    fn try_from(wwn: String) -> Result<Self, String> {
+        let name = wwn.get(..NAME_DIGITS).unwrap_or_default();
+        Identity::recognise(name, &wwn).ok_or_else(|| format!("{wwn:?} is no unit serial of ours"))
+    }
+}
 
 impl Identity {
     /// Identity of a PE image: of its S3 path alone, so that its name can be computed without asking S3.
@@ -67,6 +85,12 @@ impl Identity {
         (head % u32::from(count.max(1))) as u16
     }
 
+    /// The number in this range at which its search starts.
+    pub fn own_lun(&self, range: &RangeInclusive<u16>) -> u16 {
+        let count = range.end().saturating_sub(*range.start()).saturating_add(1);
+        range.start().saturating_add(self.lun_start(count))
+    }
+
     fn hash(text: &str) -> Self {
         let digest = Sha224::digest(text.as_bytes());
         let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
@@ -78,8 +102,9 @@ impl Identity {
     }
 }
 
-/// Numbers for new LUNs (R5): each searches from its own start, upwards and round, past the numbers `taken`; all in
-/// the order of their identities, so that every worker finds the same. `None` where all of `range` is in use.
+/// Numbers for new LUNs (R5): each searches from its own start, upwards and round, past the numbers `taken`; one after
+/// the other as they stand in `new`, which has to be the same order on every worker. `None` where all of `range` is in
+/// use.
 pub fn allocate<'a>(
     new: impl IntoIterator<Item = &'a Identity>,
     taken: &BTreeSet<u16>,
@@ -87,8 +112,7 @@ pub fn allocate<'a>(
 ) -> BTreeMap<Identity, Option<u16>> {
     let mut taken = taken.clone();
     let (first, count) = (*range.start(), range.end().saturating_sub(*range.start()).saturating_add(1));
-    let ordered: BTreeSet<&Identity> = new.into_iter().collect();
-    let numbered = ordered.into_iter().map(|identity| {
+    let numbered = new.into_iter().map(|identity| {
         let start = identity.lun_start(count);
         let number = (start..count).chain(0..start).map(|n| first + n).find(|n| taken.insert(*n));
         (identity.clone(), number)
@@ -174,12 +198,16 @@ mod tests {
     }
 
     #[test]
-    fn r5_a_rebuilt_worker_numbers_the_same_images_the_same_way_in_any_order() {
+    fn r5_numbering_one_after_the_other_and_all_at_once_in_the_same_order_come_to_the_same() {
         let images: Vec<Identity> = (0..300).map(pe).collect();
-        let forward = allocate(&images, &BTreeSet::new(), 1..=16383);
-        let backward = allocate(images.iter().rev(), &BTreeSet::new(), 1..=16383);
-        assert_eq!(forward, backward);
-        let numbers: BTreeSet<u16> = forward.values().flatten().copied().collect();
+        let at_once = allocate(&images, &BTreeSet::new(), 1..=16383);
+        let mut taken = BTreeSet::new();
+        for image in &images {
+            let number = allocate([image], &taken, 1..=16383)[image];
+            assert_eq!(number, at_once[image]);
+            taken.extend(number);
+        }
+        let numbers: BTreeSet<u16> = at_once.values().flatten().copied().collect();
         assert_eq!(numbers.len(), 300);
         assert!(numbers.iter().all(|n| (1..=16383).contains(n)));
     }

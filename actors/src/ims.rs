@@ -29,6 +29,8 @@ pub struct ImageRecord {
     pub id: String,
     /// `link.path`, where the record has one.
     pub link: Option<String>,
+    /// `link.etag`: that of its manifest, where IMS knows it.
+    pub link_etag: Option<String>,
     /// Whether it should be projected.
     pub tag: Tag,
 }
@@ -67,7 +69,8 @@ pub fn read_records(values: &[Value]) -> ImageList {
 fn read_record(value: &Value) -> Option<ImageRecord> {
     let id = value.get("id")?.as_str().filter(|id| !id.is_empty())?;
     let link = value.pointer("/link/path").and_then(Value::as_str).map(str::to_owned);
-    Some(ImageRecord { id: id.to_owned(), link, tag: read_tag(value.get("metadata")) })
+    let link_etag = value.pointer("/link/etag").and_then(Value::as_str).map(str::to_owned);
+    Some(ImageRecord { id: id.to_owned(), link, link_etag, tag: read_tag(value.get("metadata")) })
 }
 
 const TAG: &str = "sbps-project";
@@ -183,6 +186,33 @@ mod tests {
         assert_eq!(read_tag(None), Tag::Unsupported);
     }
 
+    /// Hands out a new token only when asked to renew; IMS takes only that one.
+    struct Gateway(std::cell::RefCell<Vec<Option<String>>>);
+
+    impl TokenPort for Gateway {
+        async fn token(&self, renew: bool) -> Result<Option<crate::ports::Token>, crate::ports::TokenError> {
+            Ok(Some(crate::ports::Token::new(if renew { "new" } else { "old" })))
+        }
+    }
+
+    impl ImsPort for Gateway {
+        async fn list_images(&self, token: Option<&crate::ports::Token>) -> Result<Vec<Value>, ImsError> {
+            self.0.borrow_mut().push(token.map(|token| token.reveal().to_owned()));
+            match token.map(crate::ports::Token::reveal) {
+                Some("new") => Ok(vec![json!({"id": "a", "metadata": {}})]),
+                _ => Err(ImsError::Unauthorized { url: "test".into(), status: 401 }),
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_token_that_was_refused_is_renewed_once() {
+        let gateway = Gateway(Default::default());
+        let list = list_images(&gateway, &gateway).await;
+        assert_eq!(list.known().unwrap().records.len(), 1);
+        assert_eq!(*gateway.0.borrow(), [Some("old".to_owned()), Some("new".to_owned())]);
+    }
+
     #[test]
     fn r2_metadata_that_nobody_writes_is_unclear_and_not_untagged() {
         for metadata in [json!(null), json!([]), json!("true"), json!({"sbps-project": true})] {
@@ -206,7 +236,7 @@ mod tests {
 
     #[test]
     fn without_tagging_every_image_is_wanted() {
-        let record = ImageRecord { id: "a".into(), link: None, tag: Tag::Untagged };
+        let record = ImageRecord { id: "a".into(), link: None, link_etag: None, tag: Tag::Untagged };
         assert!(record.is_wanted(false) && !record.is_wanted(true));
     }
 }

@@ -18,6 +18,25 @@ pub struct Rootfs {
     pub key: ObjectKey,
     /// ETag that the object must have.
     pub etag: String,
+    /// MD5 of the object, where the manifest has a plausible one.
+    pub md5: Option<String>,
+    /// What is known of an object that has another ETag.
+    pub proof: Proof,
+}
+
+/// Whether an object whose ETag is not the manifest's has been proven by its MD5: IMS moves a deleted image back by
+/// copying, which gives an object of several parts another ETag and the same content.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Proof {
+    /// There is none, or the ETag needs none.
+    #[default]
+    None,
+    /// It is being read.
+    Wanted,
+    /// It has the manifest's MD5.
+    Proven,
+    /// It has another one.
+    Refuted,
 }
 
 /// Why a manifest names no root file system.
@@ -79,6 +98,7 @@ struct Manifest {
 struct Artifact {
     #[serde(rename = "type", default)]
     kind: String,
+    md5: Option<serde_json::Value>,
     link: Option<Link>,
 }
 
@@ -112,7 +132,14 @@ fn of_artifact(artifact: Artifact, bucket: &str) -> Result<Rootfs, ManifestError
     if s3.bucket != bucket {
         return Err(ManifestError::LinkElsewhere(path));
     }
-    Ok(Rootfs { identity: Identity::of_rootfs(&path, &etag), key: s3.key, etag })
+    let md5 = artifact.md5.as_ref().and_then(serde_json::Value::as_str).and_then(md5_of);
+    Ok(Rootfs { identity: Identity::of_rootfs(&path, &etag), key: s3.key, etag, md5, proof: Proof::None })
+}
+
+/// 32 hex digits, in lower case; nothing else can be compared with what we compute.
+fn md5_of(text: &str) -> Option<String> {
+    let text = text.trim().to_ascii_lowercase();
+    (text.len() == 32 && text.bytes().all(|b| b.is_ascii_hexdigit())).then_some(text)
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use crate::identity::Identity;
 use crate::word::Word;
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
@@ -34,7 +35,7 @@ impl fmt::Display for ObjectKey {
 }
 
 /// ETag of an S3 object, without its quotes; `...-131` when it was uploaded in 131 parts.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Etag(String);
 
 impl Etag {
@@ -211,6 +212,10 @@ pub struct Projection {
     pub file: Word,
     /// Bytes, as S3 lists it.
     pub size: u64,
+    /// What it holds, as S3 lists it.
+    pub etag: Etag,
+    /// When it was written, as S3 lists it: since 1970.
+    pub modified: Duration,
 }
 
 /// A storage object in configfs, whoever made it.
@@ -258,6 +263,8 @@ pub struct Tpg {
     pub write_protected: bool,
     /// The node ACLs that somebody made, and which of our TPG's LUN numbers each is mapped to.
     pub acls: BTreeMap<String, BTreeSet<u16>>,
+    /// Of these, what an initiator may write to: plain targetcli maps so, whatever the TPG's attributes say (R10).
+    pub writable: BTreeSet<(String, u16)>,
 }
 
 /// What saveconfig.json holds, of that which we compare.
@@ -300,8 +307,8 @@ pub struct Actual {
     pub backstores: Vec<Backstore>,
     /// Every LUN of the node.
     pub luns: Vec<LunEntry>,
-    /// LUN folders that lead to no backstore, TPG folder and number: while there is one, targetcli can neither create
-    /// nor save anything.
+    /// LUN folders that lead to no backstore: the folder of the TPG, or of its ACL, and the number. While there is one,
+    /// targetcli cannot save; while our TPG has one, it can create no LUN in it.
     pub bare_luns: BTreeSet<(String, u16)>,
     /// Portals and node ACLs, see [`Inventory::others`].
     pub others: BTreeSet<String>,
@@ -333,6 +340,11 @@ impl Actual {
     /// The LUNs of a backstore, in any target.
     pub fn luns_of<'a>(&'a self, plugin: &'a str, name: &'a str) -> impl Iterator<Item = &'a LunEntry> {
         self.luns.iter().filter(move |lun| lun.plugin == plugin && lun.name == name)
+    }
+
+    /// Whether our TPG has a LUN folder of this number that leads to nothing.
+    pub fn is_bare(&self, lun: u16) -> bool {
+        self.bare_luns.contains(&(self.tpg_path.clone(), lun))
     }
 
     /// Whether a backstore of this identity's name has a LUN in our TPG.
@@ -392,7 +404,7 @@ pub enum Step {
     DiscardBackstore {
         /// Its name.
         name: Word,
-        /// The file it must have.
+        /// The file it must have, if it has one yet.
         file: Word,
     },
     /// Removes a LUN folder of our TPG that leads to nothing.

@@ -1,16 +1,22 @@
 //! The first half of a pass: asks every source and puts the answers together. The second half is the plan.
 
 use crate::desired::{self, Candidate, Desired, ManifestAnswer, Verdict};
+use crate::guard::{self, Ours};
+use crate::history::History;
+use crate::identity::Identity;
 use crate::ims::{ImageList, ListImages};
-use crate::lio::{Apply, Observe};
-use crate::model::{Actual, Cause, ObjectIndex, ObjectKey, Relevant, Saved, Snapshot, Source};
-use crate::pe::{CheckFiles, DiscoverPe};
-use crate::plan::Policy;
-use crate::s3::{FetchManifests, ListObjects, Manifests};
+use crate::lio::{Apply, Knock, Observe};
+use crate::live::{self, LiveFiles};
+use crate::manifest::Proof;
+use crate::model::{Actual, Cause, Etag, ObjectIndex, ObjectKey, Relevant, Saved, Snapshot, Source};
+use crate::pe::{CheckFiles, DiscoverPe, ExamineFiles, FileQuery};
+use crate::plan::{self, Policy};
+use crate::s3::{ComputeMd5, ConfirmGone, FetchManifests, Fetched, ListObjects};
 use actix::prelude::*;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::time::timeout;
 
 /// Whom a pass asks.
 #[derive(Clone)]
@@ -20,15 +26,23 @@ pub struct Sources {
     /// The S3 actor.
     pub list: Recipient<ListObjects>,
     /// The S3 actor.
+    pub gone: Recipient<ConfirmGone>,
+    /// The S3 actor.
     pub manifests: Recipient<FetchManifests>,
+    /// The S3 actor.
+    pub md5: Recipient<ComputeMd5>,
     /// The Pe actor.
     pub discover: Recipient<DiscoverPe>,
     /// The Pe actor.
     pub check: Recipient<CheckFiles>,
+    /// The Pe actor.
+    pub examine: Recipient<ExamineFiles>,
     /// The Lio actor.
     pub observe: Recipient<Observe>,
     /// The Lio actor.
     pub apply: Recipient<Apply>,
+    /// The Lio actor.
+    pub knock: Recipient<Knock>,
 }
 
 /// What a pass goes by.
@@ -42,6 +56,8 @@ pub struct Rules {
     pub policy: Policy,
     /// LIO has hung if it takes longer over one step.
     pub patience: Duration,
+    /// For all manifests of a pass, and again for all objects that are asked about one by one.
+    pub objects_within: Duration,
 }
 
 /// How much was asked and found, for the summary.
@@ -64,34 +80,50 @@ pub struct Look {
     pub desired: Desired,
     /// What is.
     pub actual: Arc<Actual>,
+    /// What the mount shows of what is live.
+    pub live: LiveFiles,
     /// What the manifests name.
     pub named: BTreeSet<ObjectKey>,
+    /// MD5 of objects that were read to be proven, to be remembered.
+    pub proven: BTreeMap<String, String>,
     /// How much was asked and found.
     pub counts: Counts,
 }
 
 /// Asks every source. Only if configfs cannot be read there is nothing to be said.
-pub async fn look(sources: &Sources, rules: &Rules, named: BTreeSet<ObjectKey>) -> Result<Look, Cause> {
-    let (images, actual) = tokio::join!(sources.ims.send(ListImages), sources.observe.send(Observe));
+pub async fn look(
+    sources: &Sources,
+    rules: &Rules,
+    named: BTreeSet<ObjectKey>,
+    history: &History,
+) -> Result<Look, Cause> {
+    let (images, actual) = tokio::join!(sources.ims.send(ListImages), observe(sources, rules));
     let images = images.unwrap_or_else(|error| Snapshot::Unknown(gone(Source::Ims)(error)));
-    let actual = match actual.map_err(gone(Source::Lio))? {
-        Snapshot::Known(actual) => Arc::new(actual),
-        Snapshot::Unknown(cause) => return Err(cause),
-    };
+    let actual = Arc::new(actual?);
+    let ours: Vec<_> = plan::ours_live(&actual, &rules.policy.mount);
     let empty = ImageList::default();
     let list = images.known().unwrap_or(&empty);
     let (wanted, unusable) = wanted_manifests(list, rules);
 
     let mut relevant = relevant(rules, &wanted, &actual, named);
     let mut objects = list_objects(sources, &relevant).await;
-    let mut manifests = fetch_manifests(sources, &objects, wanted.clone()).await;
+    // Without a list of images nothing is wanted, and nothing of what was read is forgotten.
+    let mut manifests = match images.known() {
+        Some(_) => fetch_manifests(sources, rules, &objects, wanted).await,
+        None => Fetched::default(),
+    };
     let named = named_by(&manifests);
     if objects.known().is_some() && !named.iter().all(|key| relevant.wants(key.as_str())) {
         // A manifest that was just read names an object outside its image's folder: look for that as well.
         relevant.keys.extend(named.iter().cloned());
         objects = list_objects(sources, &relevant).await;
     }
+    let proven = prove(sources, rules, &mut manifests, &objects, history).await;
     manifests.answers.extend(unusable);
+    let (missing, live) = tokio::join!(
+        confirm_gone(sources, rules, &objects, &actual),
+        examine(sources, ours.iter().map(|(_, ours)| ours.key.clone()).collect())
+    );
 
     let mount = &rules.policy.mount;
     let mut candidates = Vec::new();
@@ -100,14 +132,32 @@ pub async fn look(sources: &Sources, rules: &Rules, named: BTreeSet<ObjectKey>) 
         candidates
             .extend(sources.discover.send(DiscoverPe(index.clone())).await.map_err(gone(Source::Mount))?);
     }
-    let (candidates, mount_cause) = check_files(sources, candidates, &actual).await?;
+    let (_, dead) = live::mounts(&ours, &live, history);
+    let (candidates, mount_cause) =
+        check_files(sources, candidates, &actual, |identity| dead.contains_key(identity)).await?;
     let counts = Counts {
         images_listed: list.records.len(),
         candidates: candidates.len(),
         manifests_fetched: manifests.fetched,
     };
-    let desired = Desired::new(&images, objects, candidates, mount_cause);
-    Ok(Look { images, desired, actual, named, counts })
+    let desired = Desired::new(&images, objects, missing, candidates, mount_cause);
+    Ok(Look { images, desired, actual, live, named, proven, counts })
+}
+
+/// configfs blocks in the kernel while a backstore on a hung mount is being removed: that ends here, not there (R14).
+async fn observe(sources: &Sources, rules: &Rules) -> Result<Actual, Cause> {
+    let answer = timeout(rules.patience, sources.observe.send(Observe)).await;
+    let answer = answer.map_err(|_| hung("configfs could not be read", rules.patience))?;
+    match answer.map_err(gone(Source::Lio))? {
+        Snapshot::Known(actual) => Ok(actual),
+        Snapshot::Unknown(cause) => Err(cause),
+    }
+}
+
+/// LIO, or the thread that is at it, does not come back.
+pub fn hung(what: &str, patience: Duration) -> Cause {
+    let detail = format!("{what} within {} s: the kernel or targetclid hangs", patience.as_secs());
+    Cause { source_name: Source::Lio, kind: "hung", detail }
 }
 
 type Wanted = Vec<(String, ObjectKey)>;
@@ -124,24 +174,27 @@ fn wanted_manifests(list: &ImageList, rules: &Rules) -> (Wanted, Vec<(String, Ma
     (wanted, unusable)
 }
 
-fn relevant(
-    rules: &Rules,
-    wanted: &[(String, ObjectKey)],
-    actual: &Actual,
-    named: BTreeSet<ObjectKey>,
-) -> Relevant {
+/// The keys of all files under our mount that are live or saved: whose else they may be does not matter here.
+fn keys_in_use<'a>(actual: &'a Actual, mount: &'a str) -> impl Iterator<Item = ObjectKey> + 'a {
     // What is saved counts as well: a listing without it would say that it is gone (R11).
     let saved = match &actual.saved {
         Saved::Readable(saved) => Some(saved.backstores.iter().map(|(_, _, file, _)| file)),
         Saved::Missing | Saved::Unreadable { .. } => None,
     };
     let files = actual.backstores.iter().map(|b| &b.file).chain(saved.into_iter().flatten());
-    let key_of =
-        |file: &String| file.strip_prefix(&rules.policy.mount)?.strip_prefix('/').map(ObjectKey::new);
+    files.filter_map(move |file| file.strip_prefix(mount)?.strip_prefix('/').map(ObjectKey::new))
+}
+
+fn relevant(
+    rules: &Rules,
+    wanted: &[(String, ObjectKey)],
+    actual: &Actual,
+    named: BTreeSet<ObjectKey>,
+) -> Relevant {
     Relevant {
         prefix: rules.pe_prefix.clone(),
         folders: wanted.iter().map(|(_, key)| key.folder().to_owned()).collect(),
-        keys: files.filter_map(key_of).chain(named).collect(),
+        keys: keys_in_use(actual, &rules.policy.mount).chain(named).collect(),
     }
 }
 
@@ -150,20 +203,45 @@ async fn list_objects(sources: &Sources, relevant: &Relevant) -> Snapshot<Arc<Ob
     answer.unwrap_or_else(|error| Snapshot::Unknown(gone(Source::S3)(error)))
 }
 
+/// What of ours the listing does not have, confirmed one by one: the index of a bucket may be behind (R2).
+async fn confirm_gone(
+    sources: &Sources,
+    rules: &Rules,
+    objects: &Snapshot<Arc<ObjectIndex>>,
+    actual: &Actual,
+) -> Snapshot<BTreeSet<ObjectKey>> {
+    let Snapshot::Known(index) = objects else { return Snapshot::Known(BTreeSet::new()) };
+    let mount = &rules.policy.mount;
+    let live = plan::ours_live(actual, mount).into_iter().map(|(_, ours)| ours);
+    let saved: Vec<Ours> = match &actual.saved {
+        Saved::Readable(saved) => guard::saved_ours(saved, mount).map(|(_, ours)| ours).collect(),
+        _ => Vec::new(),
+    };
+    let keys: BTreeSet<ObjectKey> =
+        live.chain(saved).map(|ours| ours.key).filter(|key| !index.contains_key(key)).collect();
+    if keys.is_empty() {
+        return Snapshot::Known(keys);
+    }
+    let answer = sources.gone.send(ConfirmGone { keys, within: rules.objects_within }).await;
+    answer.unwrap_or_else(|error| Snapshot::Unknown(gone(Source::S3)(error)))
+}
+
 async fn fetch_manifests(
     sources: &Sources,
+    rules: &Rules,
     objects: &Snapshot<Arc<ObjectIndex>>,
     wanted: Wanted,
-) -> Manifests {
-    let Snapshot::Known(index) = objects else { return Manifests::default() };
-    let request = FetchManifests { wanted: wanted.clone(), index: index.clone() };
+) -> Fetched {
+    let Snapshot::Known(index) = objects else { return Fetched::default() };
+    let within = rules.objects_within;
+    let request = FetchManifests { wanted: wanted.clone(), index: index.clone(), within };
     sources.manifests.send(request).await.unwrap_or_else(|error| {
         let unknown = ManifestAnswer::Unknown(gone(Source::S3)(error));
-        Manifests { answers: wanted.into_iter().map(|(id, _)| (id, unknown.clone())).collect(), fetched: 0 }
+        Fetched { answers: wanted.into_iter().map(|(id, _)| (id, unknown.clone())).collect(), fetched: 0 }
     })
 }
 
-fn named_by(manifests: &Manifests) -> BTreeSet<ObjectKey> {
+fn named_by(manifests: &Fetched) -> BTreeSet<ObjectKey> {
     let named = manifests.answers.values().filter_map(|answer| match answer {
         ManifestAnswer::Rootfs(rootfs) => Some(rootfs.key.clone()),
         _ => None,
@@ -171,19 +249,75 @@ fn named_by(manifests: &Manifests) -> BTreeSet<ObjectKey> {
     named.collect()
 }
 
-/// Looks at the files of what is not live yet; what is live is not read again in every pass.
+/// Marks what has another ETag than its manifest says by what its MD5 says (FACTS 5.1: an undelete copies). What has
+/// not been read yet is being read; each object once.
+async fn prove(
+    sources: &Sources,
+    rules: &Rules,
+    manifests: &mut Fetched,
+    objects: &Snapshot<Arc<ObjectIndex>>,
+    history: &History,
+) -> BTreeMap<String, String> {
+    let Some(index) = objects.known().filter(|_| rules.policy.verify_md5) else {
+        return history.proven.clone();
+    };
+    let listed = |key: &ObjectKey| index.get(key).map(|meta| meta.etag.clone());
+    let mut proven = BTreeMap::new();
+    let mut open: BTreeSet<(ObjectKey, Etag)> = BTreeSet::new();
+    let differing = |answer: &ManifestAnswer| match answer {
+        ManifestAnswer::Rootfs(rootfs) if rootfs.md5.is_some() => listed(&rootfs.key)
+            .filter(|etag| etag.as_str() != rootfs.etag)
+            .map(|etag| (rootfs.key.clone(), etag)),
+        _ => None,
+    };
+    for object in manifests.answers.values().filter_map(&differing) {
+        match history.proven.get(&name_of(&object)) {
+            Some(sum) => drop(proven.insert(name_of(&object), sum.clone())),
+            None => drop(open.insert(object)),
+        }
+    }
+    if !open.is_empty() {
+        let computed = sources.md5.send(ComputeMd5(open)).await.unwrap_or_default();
+        proven.extend(computed.iter().map(|(object, sum)| (name_of(object), sum.clone())));
+    }
+    for answer in manifests.answers.values_mut() {
+        let Some(object) = differing(answer) else { continue };
+        if let ManifestAnswer::Rootfs(rootfs) = answer {
+            rootfs.proof = match proven.get(&name_of(&object)) {
+                None => Proof::Wanted,
+                Some(sum) if Some(sum) == rootfs.md5.as_ref() => Proof::Proven,
+                Some(_) => Proof::Refuted,
+            };
+        }
+    }
+    proven
+}
+
+fn name_of((key, etag): &(ObjectKey, Etag)) -> String {
+    format!("{key} {}", etag.as_str())
+}
+
+async fn examine(sources: &Sources, keys: Vec<ObjectKey>) -> LiveFiles {
+    sources.examine.send(ExamineFiles(keys)).await.unwrap_or_default()
+}
+
+/// Looks into the files of what is not live yet, and of what has to be made anew; what is live is not read again in
+/// every pass.
 async fn check_files(
     sources: &Sources,
     candidates: Vec<Candidate>,
     actual: &Actual,
+    is_dead: impl Fn(&Identity) -> bool,
 ) -> Result<(Vec<Candidate>, Option<Cause>), Cause> {
-    let is_live = |candidate: &Candidate| match &candidate.verdict {
-        Verdict::Project(projection) => actual.is_projected(&projection.identity),
+    let stays = |candidate: &Candidate| match &candidate.verdict {
+        Verdict::Project(projection) => {
+            actual.is_projected(&projection.identity) && !is_dead(&projection.identity)
+        }
         _ => true,
     };
-    let (live, new): (Vec<Candidate>, Vec<Candidate>) = candidates.into_iter().partition(is_live);
+    let (live, new): (Vec<Candidate>, Vec<Candidate>) = candidates.into_iter().partition(stays);
     let files = new.iter().filter_map(|candidate| match &candidate.verdict {
-        Verdict::Project(projection) => Some((projection.key.clone(), projection.size)),
+        Verdict::Project(p) => Some(FileQuery { key: p.key.clone(), size: p.size, etag: p.etag.clone() }),
         _ => None,
     });
     let checks = sources.check.send(CheckFiles(files.collect())).await.map_err(gone(Source::Mount))?;
@@ -193,5 +327,8 @@ async fn check_files(
 
 /// An actor that does not live any more: its answer is unknown, never empty.
 pub fn gone(source_name: Source) -> impl FnOnce(MailboxError) -> Cause {
-    move |error| Cause { source_name, kind: "actor_gone", detail: error.to_string() }
+    move |error| Cause { source_name, kind: ACTOR_GONE, detail: error.to_string() }
 }
+
+/// The kind of a cause that no pass will ever cure.
+pub const ACTOR_GONE: &str = "actor_gone";

@@ -1,12 +1,16 @@
 //! From what should be and what is to what is to be done. Pure.
 
-use crate::adding::add_projections;
-use crate::desired::{Candidate, Desired, Standing, Verdict, Withdrawal};
-use crate::guard::{self, History, Hold, Limits, LookTime, Ours, Removal};
+use crate::adding;
+use crate::desired::{Desired, Verdict};
+use crate::evidence::{self, Standing, Withdrawal};
+use crate::findings::{self, Finding};
+use crate::guard::{self, Hold, Limits, LookTime, Ours, Removal, Tripped};
+use crate::history::History;
 use crate::identity::Identity;
-use crate::model::{Actual, Backstore, Cause, Inventory, Kind, Saved, Step};
+use crate::live::{LiveFile, LiveFiles};
+use crate::model::{Actual, Backstore, Cause, Etag, Inventory, Kind, LunEntry, Saved, Step};
 use crate::reason::Reason;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 
 /// The settings that decide.
@@ -27,14 +31,16 @@ pub struct Policy {
 /// What is to be done about one image. Its steps are done in order; the first that fails ends this change alone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
-    /// Add or remove.
+    /// Which way, and why.
     pub action: Action,
-    /// IMS image id, PE key, or for a removal the key.
+    /// IMS image id, or PE key.
     pub label: String,
     /// Who it is.
     pub identity: Identity,
     /// The LUN number.
     pub lun: Option<u16>,
+    /// The number it would have if no other image had come before it.
+    pub own_lun: Option<u16>,
     /// Its file.
     pub file: String,
     /// What to tell LIO.
@@ -46,6 +52,8 @@ pub struct Change {
 pub enum Action {
     /// A new projection, of this many bytes.
     Project(Kind, u64),
+    /// A live one, of this many bytes, made anew under its number: its file belongs to a mount that is gone.
+    Remake(Kind, u64),
     /// The end of one.
     Withdraw(Withdrawal),
 }
@@ -55,6 +63,8 @@ pub enum Action {
 pub struct Held {
     /// Which.
     pub removal: Removal,
+    /// IMS image id, or PE key.
+    pub label: String,
     /// Why.
     pub hold: Hold,
 }
@@ -77,99 +87,199 @@ pub struct Plan {
     pub changes: Vec<Change>,
     /// Removals that wait.
     pub held: Vec<Held>,
+    /// Whether an operator has to confirm some of them.
+    pub tripped: Option<Tripped>,
+    /// Whether the code that an operator has just given is that of the removals that waited; `None` if there was no
+    /// code, or no evidence to compare it with.
+    pub confirmation: Option<bool>,
     /// Images that wait.
     pub pending: Vec<Pending>,
-    /// Live projections of ours that look wrong but must not be touched: name and what is wrong.
+    /// Live projections of ours that look wrong but must not be touched: label and what is wrong.
     pub odd: Vec<(String, &'static str)>,
-    /// What did not answer.
+    /// What else is wrong with the node.
+    pub findings: Vec<Finding>,
+    /// The sources that did not answer.
     pub unknown: Vec<Cause>,
-    /// Wanted projections that are live already.
+    /// Images that could not be judged: label, and who did not answer.
+    pub unclear: Vec<(String, Cause)>,
+    /// Projections of ours that have a LUN in our TPG.
     pub live: usize,
     /// Saved entries known to be unwanted: a save may forget them (R11).
     pub may_drop: Inventory,
+    /// Projections that are saved and not live, and that a save may forget.
+    pub forgotten: BTreeSet<Identity>,
     /// To be remembered.
     pub history: History,
 }
 
-/// What to do, given what should be, what is and what was. `look` is when that was seen.
-pub fn plan(
-    desired: &Desired,
-    actual: &Actual,
-    history: &History,
-    policy: &Policy,
-    look: LookTime,
-    confirmed: Option<&str>,
-) -> Plan {
-    let ours: Vec<(&Backstore, Ours)> = actual
-        .backstores
-        .iter()
-        .filter_map(|b| Some((b, guard::recognise_live(b, &policy.mount)?)))
-        .collect();
-    let claims = claims(desired, &history.claims);
-    let due = due_removals(desired, actual, &ours, policy, &claims);
-    let unknown = desired.unknown.first();
-    let guard::Judgement { removals, first_missed, confirmed } =
-        guard::removals(due, ours.len(), unknown, history, &policy.limits, look, confirmed);
-
-    let mut plan = Plan {
-        changes: Vec::new(),
-        held: Vec::new(),
-        pending: Vec::new(),
-        odd: Vec::new(),
-        unknown: desired.unknown.clone(),
-        live: 0,
-        may_drop: may_drop(desired, actual, policy, &claims),
-        history: History { first_missed, confirmed, claims },
-    };
-    for (removal, verdict) in removals {
-        match verdict {
-            Ok(()) => plan.changes.push(withdraw(actual, removal, policy)),
-            Err(hold) => plan.held.push(Held { removal, hold }),
-        }
-    }
-    add_projections(&mut plan, desired, actual, policy);
-    plan
+/// Everything that a plan is made of, beside the settings.
+#[derive(Clone, Copy)]
+pub struct Seen<'a> {
+    /// What should be.
+    pub desired: &'a Desired,
+    /// What is.
+    pub actual: &'a Actual,
+    /// What the mount shows of what is live.
+    pub live: &'a LiveFiles,
+    /// When all this was seen.
+    pub time: LookTime,
 }
 
-/// What each image names now, or named when last it could be read.
-fn claims(desired: &Desired, before: &BTreeMap<String, Identity>) -> BTreeMap<String, Identity> {
-    let named = |candidate: &Candidate| {
-        let identity = match &candidate.verdict {
-            Verdict::Project(projection) => Some(projection.identity.clone()),
-            Verdict::Pending { claims, .. } => claims.clone(),
-            Verdict::Unknown(_) => None,
-        };
-        Some((candidate.label.clone(), identity.or_else(|| before.get(&candidate.label).cloned())?))
-    };
-    let mut claims: BTreeMap<String, Identity> = desired.candidates.iter().filter_map(named).collect();
-    if !desired.unknown.is_empty() {
-        // An image that was not seen now may come back unreadable.
-        before.iter().for_each(|(label, identity)| {
-            claims.entry(label.clone()).or_insert_with(|| identity.clone());
-        });
+/// What to do, given what was seen, what was before, and the code that an operator has just confirmed.
+pub fn plan(seen: Seen<'_>, before: &History, policy: &Policy, confirmed: Option<&str>) -> Plan {
+    let Seen { desired, actual, live, time } = seen;
+    let ours: Vec<(&Backstore, Ours)> = ours_live(actual, &policy.mount);
+    let saved_only = saved_only(actual, &ours, policy);
+    let all: BTreeSet<Identity> =
+        ours.iter().map(|(_, ours)| ours).chain(&saved_only).map(|ours| ours.identity.clone()).collect();
+
+    let mut history = History { claims: evidence::claims(desired, before, &all), ..before.clone() };
+    history.never_read = evidence::never_read(desired, before);
+    history.begun |= desired.unknown.is_empty();
+    history.failed.clear();
+    let (mounts, dead) = live_mounts(&ours, live, before);
+    history.mounts = mounts;
+    history.contents = contents(desired, &ours, before);
+
+    let due = due_removals(seen, &ours, &saved_only, &history, policy);
+    let judgement = guard::removals(due, all.len(), before, &policy.limits, time, confirmed);
+    let mut tripped = None;
+    let mut confirmation = None;
+    let mut removals = Vec::new();
+    if desired.unknown.is_empty() {
+        confirmation = confirmed.map(|_| judgement.confirmed);
+        (history.looks, history.breaker) = (judgement.looks, judgement.breaker);
+        (removals, tripped) = (judgement.removals, judgement.tripped);
+    } else {
+        // Without evidence nothing is due; what was seen before has to be seen anew.
+        history.restart_looks();
     }
-    claims
+
+    let live_names: BTreeSet<&Identity> = ours.iter().map(|(_, ours)| &ours.identity).collect();
+    let (mut changes, mut held, mut forgotten) = (Vec::new(), Vec::new(), BTreeSet::new());
+    for (removal, verdict) in removals {
+        let label = evidence::image_of(&removal.ours, &history, &policy.bucket);
+        match verdict {
+            Err(hold) => held.push(Held { removal, label, hold }),
+            Ok(()) if live_names.contains(&removal.ours.identity) => {
+                changes.push(withdraw(actual, removal, label, policy));
+            }
+            Ok(()) => drop(forgotten.insert(removal.ours.identity)),
+        }
+    }
+    let gone: BTreeSet<Identity> =
+        changes.iter().map(|change| change.identity.clone()).chain(forgotten.iter().cloned()).collect();
+    let additions = adding::additions(seen, &gone, &dead, &history, policy);
+    changes.extend(additions.changes);
+    if !before.failed.is_empty() {
+        // What could not be made in the last pass may be the LUN that was taken down first: no second one.
+        changes.retain(|change| !matches!(change.action, Action::Remake(..)));
+    }
+    // What failed last time must not keep the others from their turn for ever.
+    changes.sort_by_key(|change| (rank(change), before.failed.contains(&change.identity)));
+    let findings = findings::all(seen, &ours, &dead, &changes, policy);
+    Plan {
+        may_drop: may_drop(desired, actual, policy, &gone),
+        live: ours.iter().filter(|(_, ours)| actual.is_projected(&ours.identity)).count(),
+        unknown: desired.unknown.clone(),
+        unclear: unclear(desired),
+        odd: additions.odd,
+        pending: additions.pending,
+        changes,
+        held,
+        tripped,
+        confirmation,
+        findings,
+        forgotten,
+        history,
+    }
+}
+
+/// What was cut short first, for it blocks all others; then removals, then what is new. What is dead comes last: it is
+/// taken down before it can be made anew, and whether anything can be made now is known by then.
+fn rank(change: &Change) -> u8 {
+    let discards = |step: &Step| matches!(step, Step::DiscardLun { .. } | Step::DiscardBackstore { .. });
+    match &change.action {
+        Action::Withdraw(_) => 1,
+        _ if change.steps.iter().any(discards) => 0,
+        Action::Project(..) => 2,
+        Action::Remake(..) => 3,
+    }
+}
+
+/// R1: the live backstores that are ours.
+pub fn ours_live<'a>(actual: &'a Actual, mount: &str) -> Vec<(&'a Backstore, Ours)> {
+    actual.backstores.iter().filter_map(|b| Some((b, guard::recognise_live(b, mount)?))).collect()
+}
+
+/// Saved and not live: a boot that found the mount not there leaves it so. It goes only as a live one goes (R2, R3).
+fn saved_only(actual: &Actual, live: &[(&Backstore, Ours)], policy: &Policy) -> Vec<Ours> {
+    let Saved::Readable(saved) = &actual.saved else { return Vec::new() };
+    let is_live = |ours: &Ours| live.iter().any(|(_, live)| live.identity == ours.identity);
+    guard::saved_ours(saved, &policy.mount).map(|(_, ours)| ours).filter(|ours| !is_live(ours)).collect()
+}
+
+fn live_mounts(
+    ours: &[(&Backstore, Ours)],
+    live: &LiveFiles,
+    before: &History,
+) -> (BTreeMap<Identity, crate::history::Opened>, BTreeSet<Identity>) {
+    let (mounts, dead) = crate::live::mounts(ours, live, before);
+    (mounts, dead.into_keys().collect())
+}
+
+/// R6: what each live projection held when it was first seen.
+fn contents(desired: &Desired, ours: &[(&Backstore, Ours)], before: &History) -> BTreeMap<Identity, Etag> {
+    let Some(objects) = desired.objects.known() else { return before.contents.clone() };
+    let first_seen = |backstore: &Backstore, ours: &Ours| {
+        let same = before.mounts.get(&ours.identity).is_none_or(|known| known.inode == backstore.inode);
+        let known = before.contents.get(&ours.identity).filter(|_| same).cloned();
+        let now = || objects.get(&ours.key).map(|meta| meta.etag.clone());
+        Some((ours.identity.clone(), known.or_else(now)?))
+    };
+    ours.iter().filter_map(|(backstore, ours)| first_seen(backstore, ours)).collect()
+}
+
+fn unclear(desired: &Desired) -> Vec<(String, Cause)> {
+    let of = |c: &crate::desired::Candidate| match &c.verdict {
+        Verdict::Unknown { cause, .. } => Some((c.label.clone(), cause.clone())),
+        _ => None,
+    };
+    desired.candidates.iter().filter_map(of).collect()
 }
 
 fn due_removals(
-    desired: &Desired,
-    actual: &Actual,
-    ours: &[(&Backstore, Ours)],
+    seen: Seen<'_>,
+    live: &[(&Backstore, Ours)],
+    saved_only: &[Ours],
+    history: &History,
     policy: &Policy,
-    claims: &BTreeMap<String, Identity>,
 ) -> Vec<Removal> {
-    let gone = |(backstore, ours): &(&Backstore, Ours)| {
-        let standing = desired.standing(&ours.identity, &ours.key, &policy.bucket, claims);
-        let Standing::Gone(why) = standing else { return None };
+    let Seen { desired, actual, live: files, .. } = seen;
+    if !desired.unknown.is_empty() {
+        return Vec::new();
+    }
+    let foreign_lun = |backstore: &Backstore| {
         let mut luns = actual.luns_of(&backstore.plugin, &backstore.name);
-        let foreign_lun = luns.find(|lun| lun.tpg != actual.tpg_path).map(|lun| lun.tpg.clone());
-        Some(Removal { ours: ours.clone(), why, foreign_lun })
+        luns.find(|lun| lun.tpg != actual.tpg_path).map(|lun| lun.tpg.clone())
     };
-    ours.iter().filter_map(gone).collect()
+    let escapes = |ours: &Ours| matches!(files.files.get(&ours.key), Some(LiveFile::Escapes(_)));
+    let of = |ours: &Ours, foreign_lun: Option<String>, is_live: bool| {
+        let why = match evidence::standing(ours, desired, history, &policy.bucket) {
+            Standing::Gone(why) => why,
+            _ if is_live && escapes(ours) => Withdrawal::Escaped,
+            _ => return None,
+        };
+        let needs_confirmation =
+            why == Withdrawal::Escaped || (why == Withdrawal::ImageGone && desired.nothing_listed);
+        Some(Removal { ours: ours.clone(), why, foreign_lun, needs_confirmation })
+    };
+    let live = live.iter().filter_map(|(backstore, ours)| of(ours, foreign_lun(backstore), true));
+    live.chain(saved_only.iter().filter_map(|ours| of(ours, None, false))).collect()
 }
 
 /// The LUNs first, then the backstore (FACTS 2.9).
-fn withdraw(actual: &Actual, removal: Removal, policy: &Policy) -> Change {
+fn withdraw(actual: &Actual, removal: Removal, label: String, policy: &Policy) -> Change {
     let Removal { ours: Ours { identity, key }, why, .. } = removal;
     let name = identity.name();
     let luns: Vec<u16> = actual.luns_of("fileio", name.as_str()).map(|lun| lun.lun).collect();
@@ -178,22 +288,18 @@ fn withdraw(actual: &Actual, removal: Removal, policy: &Policy) -> Change {
     steps.push(Step::DeleteBackstore { name, wwn: identity.wwn().clone() });
     Change {
         action: Action::Withdraw(why),
-        label: key.to_string(),
+        label,
         lun: luns.first().copied(),
+        own_lun: None,
         file: format!("{}/{key}", policy.mount),
         identity,
         steps,
     }
 }
 
-/// R11: saved entries of ours that everything that answered says are unwanted, and LUNs of ours that are live under
-/// another number, or whose number another LUN has; none while anything is unknown.
-fn may_drop(
-    desired: &Desired,
-    actual: &Actual,
-    policy: &Policy,
-    claims: &BTreeMap<String, Identity>,
-) -> Inventory {
+/// R11: saved entries of ours that go or have gone in the way a removal goes, and LUNs of ours that are live under
+/// another number, or whose number another LUN has; none while a source does not answer.
+fn may_drop(desired: &Desired, actual: &Actual, policy: &Policy, gone: &BTreeSet<Identity>) -> Inventory {
     let mut may_drop = Inventory::default();
     let Saved::Readable(saved) = &actual.saved else { return may_drop };
     if !desired.unknown.is_empty() {
@@ -201,14 +307,16 @@ fn may_drop(
     }
     let numbers = actual.numbers();
     for (backstore, ours) in guard::saved_ours(saved, &policy.mount) {
-        let standing = desired.standing(&ours.identity, &ours.key, &policy.bucket, claims);
-        let gone = matches!(standing, Standing::Gone(_));
+        let gone = gone.contains(&ours.identity);
         if gone {
             may_drop.backstores.insert(backstore.clone());
         }
-        let any_number = gone || actual.is_projected(&ours.identity);
+        // Under its own number it stays saved, even if this pass should take it down and not get it up again.
+        let other_number = |lun: &LunEntry| {
+            !actual.luns.contains(lun) && (actual.is_projected(&ours.identity) || numbers.contains(&lun.lun))
+        };
         let luns = guard::saved_luns(saved, &ours, &actual.tpg_path);
-        may_drop.luns.extend(luns.filter(|lun| any_number || numbers.contains(&lun.lun)).cloned());
+        may_drop.luns.extend(luns.filter(|lun| gone || other_number(lun)).cloned());
     }
     may_drop
 }

@@ -391,8 +391,8 @@ pub enum LioError {
         /// The deadline.
         seconds: u64,
     },
-    /// The daemon serves another client.
-    #[error("targetclid serves {holder} and did not answer {command:?} within {seconds} s")]
+    /// The daemon serves another client, or plain targetcli holds its lock.
+    #[error("{holder} is in the way: {command:?} was not possible within {seconds} s")]
     Busy {
         /// The command.
         command: String,

@@ -2,8 +2,7 @@
 //! same names.
 
 use crate::manifest::ManifestError;
-use crate::model::{Cause, ObjectKey};
-use crate::ports::MountError;
+use crate::model::ObjectKey;
 use crate::squashfs::Incomplete;
 use crate::word::WordError;
 
@@ -38,10 +37,13 @@ pub enum Reason {
     #[error("its manifest {0}")]
     Manifest(#[from] ManifestError),
     /// The key leads out of the mount (R8).
-    #[error("its key {0:?} leads out of the mount")]
+    #[error("its key {} leads out of the mount", quoted(.0))]
     KeyEscapes(ObjectKey),
     /// The key cannot be said to targetclid (R9).
-    #[error("its key {key:?} cannot be projected: in the path {problem}; upload it under another key")]
+    #[error(
+        "its key {} cannot be projected: in the path {problem}; upload it under another key",
+        quoted(key)
+    )]
     KeyRejected {
         /// The key.
         key: ObjectKey,
@@ -59,6 +61,26 @@ pub enum Reason {
         /// By the manifest.
         manifest: String,
     },
+    /// ... and its content is being compared with the manifest's MD5.
+    #[error(
+        "S3 lists ETag {listed}, its manifest says {manifest}: it is being read once, to compare its MD5"
+    )]
+    Verifying {
+        /// By the listing.
+        listed: String,
+        /// By the manifest.
+        manifest: String,
+    },
+    /// ... and its content is not the manifest's either.
+    #[error(
+        "S3 lists ETag {listed}, its manifest says {manifest}, and the MD5 differs: the object was replaced"
+    )]
+    ContentDiffers {
+        /// By the listing.
+        listed: String,
+        /// By the manifest.
+        manifest: String,
+    },
     /// The file is not (yet) a complete image (R7).
     #[error("{0}")]
     Incomplete(#[from] Incomplete),
@@ -71,8 +93,16 @@ pub enum Reason {
         detail: String,
     },
     /// Another backstore has its name.
-    #[error("a backstore {0} that is not ours has its name: rename or remove that one")]
-    NameTaken(String),
+    #[error(
+        "a backstore {backstore} that is not ours has its name, on {file:?}: remove that one, or set mount.path back if \
+         it was changed"
+    )]
+    NameTaken {
+        /// Which.
+        backstore: String,
+        /// Its file.
+        file: String,
+    },
     /// Another backstore has its file; targetcli refuses a second one.
     #[error("backstore {0} already uses its file")]
     FileTaken(String),
@@ -88,6 +118,15 @@ pub enum Reason {
         /// Bytes, by S3.
         listed: u64,
     },
+    /// Its backstore is there without a LUN of ours, was made with another product name, and is in use elsewhere: the
+    /// kernel changes that only while no LUN leads to it.
+    #[error("backstore {0} has emulate_model_alias=0 and a LUN of another target: delete that LUN first")]
+    AliasLocked(String),
+    /// Its backstore was opened under a mount that is gone, and cannot be made anew.
+    #[error(
+        "backstore {0} was opened under a mount that is gone, and a LUN of another target uses it: delete that LUN"
+    )]
+    DeadInUse(String),
     /// All numbers of the configured range are in use.
     #[error("no LUN number is free between lio.first_lun and lio.last_lun")]
     NoFreeNumber,
@@ -115,29 +154,49 @@ impl Reason {
             Reason::KeyRejected { .. } => "key_rejected",
             Reason::ObjectMissing(_) => "object_missing",
             Reason::EtagDiffers { .. } => "etag_differs",
+            Reason::Verifying { .. } => "verifying",
+            Reason::ContentDiffers { .. } => "content_differs",
             Reason::Incomplete(incomplete) => incomplete.kind(),
             Reason::File { kind, .. } => kind,
-            Reason::NameTaken(_) => "name_taken",
+            Reason::NameTaken { .. } => "name_taken",
             Reason::FileTaken(_) => "file_taken",
             Reason::BackstoreStale { .. } => "backstore_stale",
+            Reason::AliasLocked(_) => "alias_locked",
+            Reason::DeadInUse(_) => "dead_in_use",
             Reason::NoFreeNumber => "no_free_number",
             Reason::TargetMissing(_) => "target_missing",
             Reason::NotWriteProtected(_) => "not_write_protected",
         }
     }
+
+    /// Whether it is likely to pass soon by itself: then it is looked at again soon, for nodes wait 300 s (FACTS 5.3).
+    pub fn will_pass(&self) -> bool {
+        match self {
+            Reason::ManifestMissing(_)
+            | Reason::ObjectMissing(_)
+            | Reason::EtagDiffers { .. }
+            | Reason::Verifying { .. }
+            | Reason::FileTaken(_)
+            | Reason::TargetMissing(_)
+            | Reason::NotWriteProtected(_) => true,
+            Reason::Incomplete(incomplete) => {
+                matches!(
+                    incomplete,
+                    Incomplete::Empty | Incomplete::SizeDiffers { .. } | Incomplete::Truncated { .. }
+                )
+            }
+            Reason::File { kind, .. } => *kind == "file_absent",
+            _ => false,
+        }
+    }
+
+    /// Whether it is the node that cannot project, and not the image that cannot be projected.
+    pub fn is_of_the_node(&self) -> bool {
+        matches!(self, Reason::TargetMissing(_) | Reason::NotWriteProtected(_) | Reason::NoFreeNumber)
+    }
 }
 
-/// Of one file's error: a reason if it concerns this file alone, the mount's cause if it concerns them all.
-pub fn of_mount_error(error: MountError) -> Result<Reason, Cause> {
-    match error {
-        MountError::Absent { .. } | MountError::Escape { .. } | MountError::NotRegular { .. } => {
-            let kind = match error {
-                MountError::Absent { .. } => "file_absent",
-                MountError::Escape { .. } => "file_escapes",
-                _ => "file_not_regular",
-            };
-            Ok(Reason::File { kind, detail: error.to_string() })
-        }
-        whole_mount => Err(Cause::new(crate::model::Source::Mount, whole_mount.kind(), &whole_mount)),
-    }
+/// A key for a person: quoted, with what is no printable character escaped.
+fn quoted(key: &ObjectKey) -> String {
+    format!("{:?}", key.as_str())
 }

@@ -1,19 +1,24 @@
 //! The Reconciler: owns the passes, their timing, what is remembered between them, and the status.
 
-use crate::guard::{History, LookTime};
+use crate::cast::Kept;
+use crate::guard::LookTime;
+use crate::history::{History, Opened};
 use crate::ims::{ImageList, ListImages};
-use crate::lio::{Apply, Report};
+use crate::lio::{Apply, Knock, Report, SaveOutcome};
 use crate::model::{Actual, Cause, ObjectKey, Snapshot, Source};
 use crate::pass::{self, Look, Rules, Sources};
-use crate::plan::{Plan, plan};
+use crate::plan::{Action, Plan, Seen, ours_live, plan};
 use crate::status::{Status, Summary};
+use crate::store::Store;
 use crate::telling::Telling;
 use actix::prelude::*;
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 use tokio::sync::watch;
-use tracing::info;
+use tokio::time::{Instant, sleep};
+use tracing::{error, info, warn};
 
 /// When passes happen.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +32,9 @@ pub struct Cadence {
 /// First retry after a pass in which something did not answer or did not come about; doubled up to the scan frequency.
 const FIRST_RETRY: Duration = Duration::from_secs(5);
 
+/// While another client holds the daemon it is asked so often whether it is free: it answers at once when it is.
+const KNOCK_EVERY: Duration = Duration::from_secs(1);
+
 /// Owns the passes.
 pub struct Reconciler {
     sources: Sources,
@@ -34,12 +42,18 @@ pub struct Reconciler {
     cadence: Option<Cadence>,
     stop: watch::Receiver<bool>,
     status: watch::Sender<Status>,
-    born: Instant,
+    store: Store,
+    kept: Kept,
+    progress: Arc<AtomicU64>,
+    clock: Clock,
     history: History,
+    /// What was stored last, and whether storing fails.
+    stored: Option<History>,
+    store_fails: bool,
     /// What manifests named in the last pass: relevant for the next listing.
     named: BTreeSet<ObjectKey>,
     /// What IMS wanted when it was last asked.
-    wanted: Option<BTreeSet<(String, Option<String>)>>,
+    wanted: Option<Wanted>,
     telling: Telling,
     failures: u32,
     timer: Option<SpawnHandle>,
@@ -47,26 +61,65 @@ pub struct Reconciler {
     queued: bool,
     /// What an operator has confirmed for it.
     confirmed: Option<String>,
+    /// The daemon was found free, and a pass was asked for because of that.
+    knocked: bool,
+}
+
+/// Id, link and ETag of each image that IMS wants to be projected: a change of this calls for a pass.
+type Wanted = BTreeSet<(String, Option<String>, Option<String>)>;
+
+/// Time since boot.
+#[derive(Clone, Copy, Debug)]
+struct Clock {
+    base: Duration,
+    since: Instant,
+}
+
+impl Clock {
+    fn at(base: Duration) -> Self {
+        Clock { base, since: Instant::now() }
+    }
+
+    fn now(&self) -> Duration {
+        self.base + self.since.elapsed()
+    }
+}
+
+/// What a reconciler is made of, beside the sources and the rules.
+pub struct Outfit {
+    /// It passes by itself at this cadence; without one, only when it is asked to.
+    pub cadence: Option<Cadence>,
+    /// Once it says true, a pass under way is given up between two steps.
+    pub stop: watch::Receiver<bool>,
+    /// Tells after each pass how things are.
+    pub status: watch::Sender<Status>,
+    /// What is remembered over a restart.
+    pub store: Store,
+    /// What is remembered over a reload.
+    pub kept: Kept,
+    /// Counts the steps of the Lio actor.
+    pub progress: Arc<AtomicU64>,
 }
 
 impl Reconciler {
-    /// An actor that passes by itself at this cadence; without one, only when it is asked to. Once `stop` says true,
-    /// a pass under way is given up between two steps. `status` tells after each pass how things are.
-    pub fn new(
-        sources: Sources,
-        rules: Rules,
-        cadence: Option<Cadence>,
-        stop: watch::Receiver<bool>,
-        status: watch::Sender<Status>,
-    ) -> Self {
+    /// An actor that asks these, by these rules.
+    pub fn new(sources: Sources, rules: Rules, outfit: Outfit) -> Self {
+        let Outfit { cadence, stop, status, store, kept, progress } = outfit;
+        let clock = Clock::at(store.boot().since);
+        let history = kept.history.borrow().clone().unwrap_or_default();
         Reconciler {
             sources,
             rules,
             cadence,
             stop,
             status,
-            born: Instant::now(),
-            history: History::default(),
+            store,
+            kept,
+            progress,
+            clock,
+            history,
+            stored: None,
+            store_fails: false,
             named: BTreeSet::new(),
             wanted: None,
             telling: Telling::default(),
@@ -74,6 +127,7 @@ impl Reconciler {
             timer: None,
             queued: false,
             confirmed: None,
+            knocked: false,
         }
     }
 
@@ -91,6 +145,30 @@ impl Reconciler {
             ctx.run_later(cadence.tags, |_, ctx| ctx.notify(LookAtTags));
         }
     }
+
+    /// What was stored, unless a reload has brought it along.
+    fn remember(&mut self, loaded: Result<Option<Vec<u8>>, crate::ports::HistoryError>) {
+        if self.kept.history.borrow().is_some() {
+            return;
+        }
+        let (boot, window) = (self.store.boot(), self.rules.policy.limits.window);
+        let lost = |detail: String| {
+            warn!(
+                event = "history_lost",
+                detail,
+                window_s = window.as_secs(),
+                "what was remembered is lost: no removal happens before this time is over"
+            );
+            History::lost(&boot, window)
+        };
+        self.history = match loaded {
+            Ok(None) => History::default(),
+            Ok(Some(bytes)) => {
+                History::from_bytes(&bytes, &boot, window).unwrap_or_else(|fault| lost(fault.to_string()))
+            }
+            Err(error) => lost(Cause::new(Source::Lio, error.kind(), &error).detail),
+        };
+    }
 }
 
 impl Actor for Reconciler {
@@ -101,10 +179,16 @@ impl Actor for Reconciler {
         let mut stop = self.stop.clone();
         let stopped = async move { stop.wait_for(|stop| *stop).await.is_ok() };
         ctx.spawn(stopped.into_actor(self).map(|_, _, ctx| ctx.stop()));
-        if self.cadence.is_some() {
-            self.queue(ctx);
-            self.look_at_tags_later(ctx);
-        }
+        let store = self.store.clone();
+        // Nothing else happens before it is known what was.
+        let loaded = async move { store.load().await };
+        ctx.wait(loaded.into_actor(self).map(|loaded, act, ctx| {
+            act.remember(loaded);
+            if act.cadence.is_some() {
+                act.queue(ctx);
+                act.look_at_tags_later(ctx);
+            }
+        }));
     }
 }
 
@@ -127,7 +211,15 @@ impl Handler<Tick> for Reconciler {
         }
         let scan_id = self.status.borrow().scan_id + 1;
         let confirmed = msg.confirmed.or(self.confirmed.take());
-        let round = round(self.sources.clone(), self.rules.clone(), self.memory(), confirmed, scan_id);
+        let progress = self.progress.clone();
+        let round = round(
+            self.sources.clone(),
+            self.rules.clone(),
+            self.memory(),
+            confirmed.clone(),
+            scan_id,
+            progress,
+        );
         let mut stop = self.stop.clone();
         let bounded = async move {
             tokio::select! {
@@ -136,9 +228,23 @@ impl Handler<Tick> for Reconciler {
                 outcome = round => Some(outcome),
             }
         };
-        AtomicResponse::new(Box::pin(
-            bounded.into_actor(self).map(move |outcome, act, ctx| act.finish(outcome, scan_id, ctx)),
-        ))
+        let finished = bounded.into_actor(self).then(move |outcome, act, ctx| {
+            let status = act.finish(outcome, confirmed, scan_id, ctx);
+            let (store, bytes) = (act.store.clone(), act.to_store());
+            let storing = async move {
+                match bytes {
+                    Some(bytes) => Some(store.store(bytes).await),
+                    None => None,
+                }
+            };
+            storing.into_actor(act).map(move |result, act, _| {
+                if let Some(result) = result {
+                    act.stored(result);
+                }
+                status
+            })
+        });
+        AtomicResponse::new(Box::pin(finished))
     }
 }
 
@@ -176,14 +282,36 @@ impl Handler<LookAtTags> for Reconciler {
         AtomicResponse::new(Box::pin(asked.into_actor(self).map(|answer, act, ctx| {
             act.look_at_tags_later(ctx);
             let Ok(Snapshot::Known(list)) = answer else { return };
-            let now = Some(wanted(&list, act.rules.tagging));
-            if act.wanted.is_some() && act.wanted != now {
+            let now = wanted(&list, act.rules.tagging);
+            act.history.seen_wanted(now.iter().map(|(id, ..)| id.as_str()));
+            if act.wanted.as_ref().is_some_and(|before| *before != now) {
                 info!(event = "tags_changed", "IMS tags have changed: a pass follows");
                 // If that pass cannot see, its retry decides when the next one comes: one change, one pass.
-                act.wanted = now;
+                act.wanted = Some(now);
                 act.queue(ctx);
             }
         })))
+    }
+}
+
+/// Request: is the daemon free again? Then a pass at once.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct KnockAgain;
+
+impl Handler<KnockAgain> for Reconciler {
+    type Result = ResponseActFuture<Self, ()>;
+
+    fn handle(&mut self, _: KnockAgain, _: &mut Self::Context) -> Self::Result {
+        let knock = self.sources.knock.clone();
+        let asked = async move { knock.send(Knock).await };
+        Box::pin(asked.into_actor(self).map(|free, act, ctx| match free {
+            Ok(false) => act.knock_later(ctx),
+            _ => {
+                act.knocked = true;
+                act.queue(ctx);
+            }
+        }))
     }
 }
 
@@ -211,20 +339,22 @@ struct Outcome {
     report: Report,
 }
 
-/// What a look goes by that was before it: the history, what manifests named, and when time began.
-type Memory = (History, BTreeSet<ObjectKey>, Instant);
+/// What a look goes by that was before it: the history, what manifests named, and the clock.
+type Memory = (History, BTreeSet<ObjectKey>, Clock);
 
 /// What a pass and its preview have in common: all that changes nothing.
 async fn look_and_plan(
     sources: &Sources,
     rules: &Rules,
-    (history, named, born): Memory,
+    (history, named, clock): Memory,
     confirmed: Option<&str>,
 ) -> Result<(Look, Plan), Cause> {
-    let began = born.elapsed();
-    let look = pass::look(sources, rules, named).await?;
-    let time = LookTime { began, ended: born.elapsed() };
-    let plan = plan(&look.desired, &look.actual, &history, &rules.policy, time, confirmed);
+    let began = clock.now();
+    let look = pass::look(sources, rules, named, &history).await?;
+    let time = LookTime { began, ended: clock.now() };
+    let seen = Seen { desired: &look.desired, actual: &look.actual, live: &look.live, time };
+    let mut plan = plan(seen, &history, &rules.policy, confirmed);
+    plan.history.proven.clone_from(&look.proven);
     Ok((look, plan))
 }
 
@@ -235,56 +365,175 @@ async fn round(
     memory: Memory,
     confirmed: Option<String>,
     scan_id: u64,
+    progress: Arc<AtomicU64>,
 ) -> Result<Outcome, Cause> {
     let (look, plan) = look_and_plan(&sources, &rules, memory, confirmed.as_deref()).await?;
     let plan = Arc::new(plan);
     let apply = Apply { plan: plan.clone(), before: look.actual.clone(), scan_id };
-    let report = sources.apply.send(apply).await.map_err(pass::gone(Source::Lio))?;
+    let report = tokio::select! {
+        report = sources.apply.send(apply) => report.map_err(pass::gone(Source::Lio))?,
+        () = stalled(&progress, rules.patience) => {
+            return Err(pass::hung("no step has ended", rules.patience));
+        }
+    };
     Ok(Outcome { look, plan, report })
+}
+
+/// Ends when no step has ended for so long: however many there are, each has its deadline (R14).
+async fn stalled(progress: &AtomicU64, patience: Duration) {
+    let mut before = progress.load(Ordering::Relaxed);
+    loop {
+        sleep(patience).await;
+        let now = progress.load(Ordering::Relaxed);
+        if now == before {
+            return;
+        }
+        before = now;
+    }
 }
 
 impl Reconciler {
     fn memory(&self) -> Memory {
-        (self.history.clone(), self.named.clone(), self.born)
+        (self.history.clone(), self.named.clone(), self.clock)
     }
 
     /// Remembers, tells, and sets the timer. `None`: the pass was given up because the agent stops.
     fn finish(
         &mut self,
         outcome: Option<Result<Outcome, Cause>>,
+        confirmed: Option<String>,
         scan_id: u64,
         ctx: &mut Context<Self>,
     ) -> Status {
         let Some(outcome) = outcome else {
             return self.status.borrow().clone();
         };
+        let mut busy = false;
         let summary = match outcome {
             Ok(Outcome { look, plan, report }) => {
                 self.telling.pass(&plan, &report, scan_id);
+                self.judge_confirmation(&plan, confirmed, scan_id);
                 self.history = plan.history.clone();
+                self.history_after(&look, &plan, &report);
                 self.named = look.named;
                 if let Some(list) = look.images.known() {
                     self.wanted = Some(wanted(list, self.rules.tagging));
                 }
-                Summary::of(&plan, &report, &look.counts)
+                busy = report.busy.is_some();
+                Summary::of(&plan, &report, &look.counts, &self.rules.policy.mount)
             }
             Err(cause) => {
-                self.history.break_row();
+                if cause.kind == pass::ACTOR_GONE {
+                    // No pass will ever be better: the process ends, and is started anew.
+                    error!(event = "actor_gone", detail = %cause, "a part of the agent has died: it ends");
+                    ctx.stop();
+                }
+                self.confirmed = confirmed;
+                self.history.restart_looks();
                 self.telling.unknown(std::slice::from_ref(&cause), scan_id);
-                Summary::failed(cause)
+                let live = self.status.borrow().summary.live;
+                Summary::failed(cause, live)
             }
         };
-        let troubled = !summary.unknown.is_empty() || summary.failed > 0;
-        self.failures = if troubled { self.failures.saturating_add(1) } else { 0 };
+        self.failures = if summary.is_troubled() { self.failures.saturating_add(1) } else { 0 };
         let status = Status { scan_id, converged: summary.is_converged(), summary };
         status.log();
         self.status.send_replace(status.clone());
+        *self.kept.history.borrow_mut() = Some(self.history.clone());
+        self.kept.scan_id.set(scan_id);
         if let Some(cadence) = self.cadence.clone() {
             let confirm_after = self.rules.policy.limits.confirm_after;
             let delay = next_delay(&status.summary, self.failures, &cadence, confirm_after);
             self.timer = Some(ctx.run_later(delay, |act, ctx| act.queue(ctx)));
+            // The daemon is free and something else is held: that is not to be had by knocking.
+            if busy && !self.knocked {
+                self.knock_later(ctx);
+            }
+            self.knocked &= busy;
         }
         status
+    }
+
+    fn knock_later(&mut self, ctx: &mut Context<Self>) {
+        ctx.run_later(KNOCK_EVERY, |_, ctx| ctx.notify(KnockAgain));
+    }
+
+    /// An operator who gave a code learns what became of it. Without evidence it waits for the next pass.
+    fn judge_confirmation(&mut self, plan: &Plan, confirmed: Option<String>, scan_id: u64) {
+        match (plan.confirmation, confirmed) {
+            (Some(true), Some(code)) => {
+                info!(event = "confirmed", scan_id, code, "removals were confirmed by an operator");
+            }
+            (Some(false), Some(code)) => {
+                let held = plan.history.breaker.code.as_deref().unwrap_or("none");
+                warn!(event = "confirmation_unmatched", scan_id, code, held, "no removals of this code wait");
+            }
+            (None, code) => self.confirmed = code,
+            (Some(_), None) => {}
+        }
+    }
+
+    /// What the changes came to.
+    fn history_after(&mut self, look: &Look, plan: &Plan, report: &Report) {
+        let now = self.clock.now();
+        let saved = matches!(report.saved, SaveOutcome::Written);
+        let forgotten = plan.forgotten.iter().filter(|_| saved);
+        for identity in report.removed.iter().chain(forgotten) {
+            // What an operator has confirmed says nothing of what goes by itself.
+            if !self.history.breaker.confirmed.contains(identity) {
+                self.history.breaker.removed.insert(identity.clone(), now);
+            }
+        }
+        self.history.failed = report.failed.iter().map(|failure| failure.identity.clone()).collect();
+        let (Some(after), Some(mount)) = (&report.after, look.live.mount) else { return };
+        let objects = look.desired.objects.known();
+        let made: BTreeSet<_> = plan
+            .changes
+            .iter()
+            .filter(|change| matches!(change.action, Action::Project(..) | Action::Remake(..)))
+            .map(|change| &change.identity)
+            .collect();
+        for (backstore, ours) in ours_live(after, &self.rules.policy.mount) {
+            if made.contains(&ours.identity) {
+                let opened = Opened { inode: backstore.inode, device: mount.device };
+                let known = self.history.mounts.get(&ours.identity);
+                if known.is_none_or(|known| known.inode != opened.inode) {
+                    self.history.mounts.insert(ours.identity.clone(), opened);
+                    let held =
+                        objects.and_then(|objects| objects.get(&ours.key)).map(|meta| meta.etag.clone());
+                    self.history.contents.extend(held.map(|etag| (ours.identity.clone(), etag)));
+                }
+            }
+        }
+    }
+
+    /// What is to be stored, if it is not what was stored last.
+    fn to_store(&self) -> Option<Vec<u8>> {
+        if self.stored.as_ref() == Some(&self.history) {
+            return None;
+        }
+        self.history.to_bytes(&self.store.boot()).ok()
+    }
+
+    /// Told once: without it a restart only takes longer.
+    fn stored(&mut self, result: Result<(), crate::ports::HistoryError>) {
+        match result {
+            Ok(()) => {
+                self.stored = Some(self.history.clone());
+                self.store_fails = false;
+            }
+            Err(_) if self.store_fails => {}
+            Err(error) => {
+                self.store_fails = true;
+                let detail = Cause::new(Source::Lio, error.kind(), &error).detail;
+                warn!(
+                    event = "history_not_stored",
+                    reason = error.kind(),
+                    detail,
+                    "a restart will take its looks anew"
+                );
+            }
+        }
     }
 }
 
@@ -296,9 +545,9 @@ fn next_delay(summary: &Summary, failures: u32, cadence: &Cadence, confirm_after
 }
 
 /// What IMS wants: a change of this calls for a pass.
-fn wanted(list: &ImageList, tagging: bool) -> BTreeSet<(String, Option<String>)> {
+fn wanted(list: &ImageList, tagging: bool) -> Wanted {
     let chosen = list.records.iter().filter(|record| record.is_wanted(tagging));
-    chosen.map(|record| (record.id.clone(), record.link.clone())).collect()
+    chosen.map(|record| (record.id.clone(), record.link.clone(), record.link_etag.clone())).collect()
 }
 
 #[cfg(test)]

@@ -7,25 +7,43 @@ use crate::ports::{S3Error, S3Port};
 use crate::reason::Reason;
 use actix::prelude::*;
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::future::Future;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout_at};
+
+/// Requests for single objects that are under way at once.
+const AT_ONCE: usize = 8;
 
 /// What was read of a manifest, and its ETag then: unchanged ETag, unchanged meaning.
 type Read = (Etag, Result<Rootfs, Reason>);
-type Cache = BTreeMap<ObjectKey, Read>;
+
+/// The manifests that have been read, by key. It outlives its actor, so that a reload forgets none.
+pub type Manifests = Rc<RefCell<BTreeMap<ObjectKey, Read>>>;
 
 /// Owns the S3 client and the manifests.
 pub struct S3<P> {
     port: Rc<P>,
     bucket: Rc<str>,
-    cache: Rc<RefCell<Cache>>,
+    manifests: Manifests,
+    md5: Rc<RefCell<Md5>>,
+}
+
+/// Objects that are, or have been, read whole: one at a time.
+#[derive(Default)]
+struct Md5 {
+    reading: Option<(ObjectKey, Etag)>,
+    known: BTreeMap<(ObjectKey, Etag), String>,
 }
 
 impl<P: S3Port> S3<P> {
     /// An actor over this port, for this bucket.
-    pub fn new(port: P, bucket: &str) -> Self {
-        S3 { port: Rc::new(port), bucket: bucket.into(), cache: Rc::default() }
+    pub fn new(port: P, bucket: &str, manifests: Manifests) -> Self {
+        S3 { port: Rc::new(port), bucket: bucket.into(), manifests, md5: Rc::default() }
     }
 }
 
@@ -52,19 +70,69 @@ impl<P: S3Port> Handler<ListObjects> for S3<P> {
     }
 }
 
+/// Request: which of these keys, that a listing does not have, S3 itself says are gone. One that is there after all
+/// makes the listing a short one; one that cannot be asked about makes the answer unknown (R2).
+#[derive(Message)]
+#[rtype(result = "Snapshot<BTreeSet<ObjectKey>>")]
+pub struct ConfirmGone {
+    /// What the listing does not have.
+    pub keys: BTreeSet<ObjectKey>,
+    /// For all of them.
+    pub within: Duration,
+}
+
+impl<P: S3Port> Handler<ConfirmGone> for S3<P> {
+    type Result = ResponseFuture<Snapshot<BTreeSet<ObjectKey>>>;
+
+    fn handle(&mut self, msg: ConfirmGone, _: &mut Self::Context) -> Self::Result {
+        let port = self.port.clone();
+        Box::pin(async move {
+            let asked: Vec<ObjectKey> = msg.keys.iter().cloned().collect();
+            let answers = side_by_side(asked, msg.within, move |key| {
+                let port = port.clone();
+                async move { port.is_there(&key).await }
+            });
+            confirmed_gone(msg.keys, &answers.await)
+        })
+    }
+}
+
+fn confirmed_gone(
+    keys: BTreeSet<ObjectKey>,
+    answers: &BTreeMap<ObjectKey, Result<bool, S3Error>>,
+) -> Snapshot<BTreeSet<ObjectKey>> {
+    for key in &keys {
+        match answers.get(key) {
+            Some(Ok(false)) => {}
+            Some(Ok(true)) => {
+                return Snapshot::Unknown(Cause {
+                    source_name: Source::S3,
+                    kind: "short_listing",
+                    detail: format!("the listing does not have {key}, and S3 says that it is there"),
+                });
+            }
+            Some(Err(error)) => return Snapshot::Unknown(unknown(error)),
+            None => return Snapshot::Unknown(late("whether a key is gone")),
+        }
+    }
+    Snapshot::Known(keys)
+}
+
 /// Request: what these manifests say, by image id. Only new and changed ones are read.
 #[derive(Message)]
-#[rtype(result = "Manifests")]
+#[rtype(result = "Fetched")]
 pub struct FetchManifests {
     /// Image id and key of its manifest.
     pub wanted: Vec<(String, ObjectKey)>,
     /// The listing of this pass.
     pub index: Arc<ObjectIndex>,
+    /// For all of them.
+    pub within: Duration,
 }
 
 /// What the manifests say.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Manifests {
+pub struct Fetched {
     /// By image id.
     pub answers: BTreeMap<String, ManifestAnswer>,
     /// How many had to be read.
@@ -72,63 +140,140 @@ pub struct Manifests {
 }
 
 impl<P: S3Port> Handler<FetchManifests> for S3<P> {
-    type Result = ResponseFuture<Manifests>;
+    type Result = ResponseFuture<Fetched>;
 
     fn handle(&mut self, msg: FetchManifests, _: &mut Self::Context) -> Self::Result {
-        let (port, bucket, cache) = (self.port.clone(), self.bucket.clone(), self.cache.clone());
-        Box::pin(async move { fetch_manifests(&*port, &bucket, &cache, msg).await })
+        let (port, bucket, manifests) = (self.port.clone(), self.bucket.clone(), self.manifests.clone());
+        Box::pin(async move { fetch_manifests(port, &bucket, &manifests, msg).await })
     }
 }
 
-async fn fetch_manifests(
-    port: &impl S3Port,
+async fn fetch_manifests<P: S3Port>(
+    port: Rc<P>,
     bucket: &str,
-    cache: &RefCell<Cache>,
+    manifests: &Manifests,
     request: FetchManifests,
-) -> Manifests {
-    let mut manifests = Manifests::default();
-    let mut kept = Cache::new();
+) -> Fetched {
+    let mut answers = BTreeMap::new();
+    let mut kept = BTreeMap::new();
+    let mut unread: BTreeMap<ObjectKey, (Etag, Vec<String>)> = BTreeMap::new();
     for (id, key) in request.wanted {
-        let before = known(&key, &request.index, &cache.borrow());
-        let answer = match before {
-            Ok(Some((etag, rootfs))) => {
+        match known(&key, &request.index, &manifests.borrow()) {
+            Ok(Ok((etag, rootfs))) => {
+                kept.insert(key, (etag, rootfs.clone()));
+                answers.insert(id, of_read(rootfs));
+            }
+            Ok(Err(etag)) => unread.entry(key).or_insert((etag, Vec::new())).1.push(id),
+            Err(reason) => drop(answers.insert(id, ManifestAnswer::Bad(reason))),
+        }
+    }
+    let keys: Vec<(ObjectKey, Etag)> =
+        unread.iter().map(|(key, (etag, _))| (key.clone(), etag.clone())).collect();
+    let fetched = keys.len();
+    let read = side_by_side(keys, request.within, move |(key, etag)| {
+        let port = port.clone();
+        async move { port.get(&key, &etag, LONGEST_MANIFEST).await }
+    });
+    let mut read = read.await;
+    for (key, (etag, ids)) in unread {
+        let answer = match read.remove(&(key.clone(), etag.clone())) {
+            Some(Ok(bytes)) => {
+                let rootfs = manifest::read(&bytes, bucket).map_err(Reason::from);
                 kept.insert(key, (etag, rootfs.clone()));
                 of_read(rootfs)
             }
-            Err(reason) => ManifestAnswer::Bad(reason),
-            Ok(None) => {
-                manifests.fetched += 1;
-                let etag = request.index.get(&key).map(|meta| meta.etag.clone()).unwrap_or(Etag::new(""));
-                match port.get(&key, &etag, LONGEST_MANIFEST).await {
-                    Ok(bytes) => {
-                        let rootfs = manifest::read(&bytes, bucket).map_err(Reason::from);
-                        kept.insert(key, (etag, rootfs.clone()));
-                        of_read(rootfs)
-                    }
-                    Err(error) => ManifestAnswer::Unknown(unknown(&error)),
-                }
-            }
+            Some(Err(error)) => ManifestAnswer::Unknown(unknown(&error)),
+            None => ManifestAnswer::Unknown(late("its manifest")),
         };
-        manifests.answers.insert(id, answer);
+        answers.extend(ids.into_iter().map(|id| (id, answer.clone())));
     }
     // What is wanted no more is forgotten, so that memory grows with what is relevant.
-    *cache.borrow_mut() = kept;
-    manifests
+    *manifests.borrow_mut() = kept;
+    Fetched { answers, fetched }
 }
 
-/// What can be said without reading the manifest.
-fn known(key: &ObjectKey, index: &ObjectIndex, cache: &Cache) -> Result<Option<Read>, Reason> {
+/// What can be said without reading the manifest; else the ETag under which it is to be read.
+fn known(
+    key: &ObjectKey,
+    index: &ObjectIndex,
+    manifests: &BTreeMap<ObjectKey, Read>,
+) -> Result<Result<Read, Etag>, Reason> {
     let meta = index.get(key).ok_or_else(|| Reason::ManifestMissing(key.clone()))?;
     if meta.size > LONGEST_MANIFEST {
         return Err(Reason::ManifestTooLarge(meta.size));
     }
-    Ok(cache.get(key).filter(|(etag, _)| *etag == meta.etag).cloned())
+    let read = manifests.get(key).filter(|(etag, _)| *etag == meta.etag).cloned();
+    Ok(read.ok_or_else(|| meta.etag.clone()))
 }
 
 fn of_read(rootfs: Result<Rootfs, Reason>) -> ManifestAnswer {
     match rootfs {
         Ok(rootfs) => ManifestAnswer::Rootfs(rootfs),
         Err(reason) => ManifestAnswer::Bad(reason),
+    }
+}
+
+/// Request: the MD5 of each of these objects under its ETag, as far as it is known by now. What is not known is read in
+/// the background, one object after the other: ask again.
+#[derive(Message)]
+#[rtype(result = "BTreeMap<(ObjectKey, Etag), String>")]
+pub struct ComputeMd5(pub BTreeSet<(ObjectKey, Etag)>);
+
+impl<P: S3Port> Handler<ComputeMd5> for S3<P> {
+    type Result = MessageResult<ComputeMd5>;
+
+    fn handle(&mut self, msg: ComputeMd5, ctx: &mut Self::Context) -> Self::Result {
+        let mut md5 = self.md5.borrow_mut();
+        md5.known.retain(|object, _| msg.0.contains(object));
+        let next = msg.0.iter().find(|object| !md5.known.contains_key(*object)).cloned();
+        if let (None, Some((key, etag))) = (&md5.reading, next) {
+            md5.reading = Some((key.clone(), etag.clone()));
+            let (port, md5) = (self.port.clone(), self.md5.clone());
+            let read = async move {
+                let sum = port.md5(&key, &etag).await;
+                let mut md5 = md5.borrow_mut();
+                md5.reading = None;
+                match sum {
+                    Ok(sum) => drop(md5.known.insert((key, etag), sum)),
+                    Err(error) => tracing::debug!(%key, %error, "its MD5 could not be computed"),
+                }
+            };
+            ctx.spawn(read.into_actor(self));
+        }
+        MessageResult(md5.known.clone())
+    }
+}
+
+/// Asks all of these, a few at once; whatever has not been answered in time is missing in the answer.
+async fn side_by_side<K, T, F>(asked: Vec<K>, within: Duration, ask: impl Fn(K) -> F) -> BTreeMap<K, T>
+where
+    K: Ord + Clone + 'static,
+    T: 'static,
+    F: Future<Output = T> + 'static,
+{
+    let until = Instant::now() + within;
+    let places = Rc::new(Semaphore::new(AT_ONCE));
+    let mut under_way = JoinSet::new();
+    for key in asked {
+        let (places, answer) = (places.clone(), ask(key.clone()));
+        under_way.spawn_local(async move {
+            // The semaphore is never closed.
+            let _place = places.acquire().await.ok();
+            (key, answer.await)
+        });
+    }
+    let mut answers = BTreeMap::new();
+    while let Ok(Some(answer)) = timeout_at(until, under_way.join_next()).await {
+        answers.extend(answer.ok());
+    }
+    answers
+}
+
+fn late(what: &str) -> Cause {
+    Cause {
+        source_name: Source::S3,
+        kind: "timeout",
+        detail: format!("there was no time left in this pass to ask about {what}"),
     }
 }
 

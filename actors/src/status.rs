@@ -2,9 +2,10 @@
 
 use crate::guard::Hold;
 use crate::lio::{Report, SaveOutcome};
-use crate::model::Cause;
+use crate::model::{Actual, Cause};
 use crate::pass::Counts;
-use crate::plan::Plan;
+use crate::plan::{Plan, ours_live};
+use crate::reason::Reason;
 use std::fmt;
 use tracing::{info, warn};
 
@@ -24,21 +25,31 @@ pub struct Status {
 pub struct Summary {
     /// What was asked and found.
     pub counts: Counts,
-    /// Projections that are live now.
+    /// Projections of ours that have a LUN now, as configfs shows it.
     pub live: usize,
     /// LUNs added.
     pub added: usize,
+    /// LUNs made anew under their numbers.
+    pub remade: usize,
     /// LUNs removed.
     pub removed: usize,
     /// Changes that did not come about.
     pub failed: usize,
     /// Images that wait.
     pub pending: usize,
+    /// Of these, those that wait for the node and not for themselves.
+    pub pending_for_node: usize,
+    /// Of these, those that are likely to be all right soon.
+    pub pending_for_now: usize,
+    /// Images that could not be judged.
+    pub unclear: usize,
+    /// What is wrong with the node or with what is live on it.
+    pub findings: usize,
     /// Removals that wait for their second look.
     pub waiting_for_second_look: usize,
     /// Removals that wait for anything else.
     pub held: usize,
-    /// What did not answer: bounded kinds, `ims:timeout`.
+    /// What did not answer: bounded kinds, `ims:timeout`, each once.
     pub unknown: Vec<String>,
     /// What became of saveconfig.json.
     pub save: SaveOutcome,
@@ -47,35 +58,55 @@ pub struct Summary {
 }
 
 impl Summary {
-    /// Of a pass that came to its end.
-    pub fn of(plan: &Plan, report: &Report, counts: &Counts) -> Self {
+    /// Of a pass that came to its end; `mount` is where the files of ours are.
+    pub fn of(plan: &Plan, report: &Report, counts: &Counts, mount: &str) -> Self {
         let second_look = plan.held.iter().filter(|held| matches!(held.hold, Hold::SecondLook(_))).count();
+        let pending = |of: fn(&Reason) -> bool| plan.pending.iter().filter(|p| of(&p.reason)).count();
+        let live = |after: &Actual| {
+            ours_live(after, mount).iter().filter(|(_, ours)| after.is_projected(&ours.identity)).count()
+        };
+        let mut unknown: Vec<String> = plan.unknown.iter().map(label).collect();
+        unknown.extend(plan.unclear.iter().map(|(_, cause)| label(cause)));
+        unknown.extend(report.busy.as_ref().map(|_| "lio:busy".to_owned()));
+        unknown.sort();
+        unknown.dedup();
         Summary {
             counts: counts.clone(),
-            live: plan.live + report.added,
+            live: report.after.as_ref().map_or(plan.live, live),
             added: report.added,
-            removed: report.removed,
+            remade: report.remade,
+            removed: report.removed.len(),
             failed: report.failed.len() + report.untried,
             pending: plan.pending.len(),
+            pending_for_node: pending(Reason::is_of_the_node),
+            pending_for_now: pending(Reason::will_pass),
+            unclear: plan.unclear.len(),
+            findings: plan.findings.len(),
             waiting_for_second_look: second_look,
             held: plan.held.len() - second_look,
-            unknown: plan.unknown.iter().map(label).collect(),
+            unknown,
             save: report.saved.clone(),
             apply_ms: report.duration_ms,
         }
     }
 
-    /// Of a pass that saw nothing.
-    pub fn failed(cause: Cause) -> Self {
-        Summary { unknown: vec![label(&cause)], ..Summary::default() }
+    /// Of a pass that saw nothing: what was live is taken to be live still.
+    pub fn failed(cause: Cause, live: usize) -> Self {
+        Summary { unknown: vec![label(&cause)], live, ..Summary::default() }
     }
 
     /// Whether nothing is left to be done. An image that is pending for a reason of its own does not count: the node
     /// shows all that can be shown.
     pub fn is_converged(&self) -> bool {
         let waits = self.waiting_for_second_look + self.held + self.failed;
+        let wrong = self.pending_for_node + self.findings + self.unclear;
         let saved = matches!(self.save, SaveOutcome::Equal | SaveOutcome::Written);
-        waits == 0 && self.unknown.is_empty() && saved
+        waits + wrong == 0 && self.unknown.is_empty() && saved
+    }
+
+    /// Whether the next pass may already find it better: it does not wait for the whole scan.
+    pub fn is_troubled(&self) -> bool {
+        !self.unknown.is_empty() || self.failed + self.findings + self.pending_for_now > 0
     }
 }
 
@@ -96,11 +127,14 @@ impl Status {
                     result = if self.converged { "converged" } else { "not_converged" },
                     live = s.live,
                     added = s.added,
+                    remade = s.remade,
                     removed = s.removed,
                     failed = s.failed,
                     pending = s.pending,
                     second_look = s.waiting_for_second_look,
                     held = s.held,
+                    unclear = s.unclear,
+                    findings = s.findings,
                     unknown,
                     save = s.save.kind(),
                     images_listed = s.counts.images_listed,
@@ -111,7 +145,7 @@ impl Status {
                 )
             };
         }
-        if s.unknown.is_empty() && s.failed == 0 { summary!(info) } else { summary!(warn) }
+        if s.unknown.is_empty() && s.failed + s.findings == 0 { summary!(info) } else { summary!(warn) }
     }
 }
 
@@ -120,10 +154,12 @@ impl fmt::Display for Status {
         let s = &self.summary;
         write!(f, "pass {}: {} live, +{} -{}", self.scan_id, s.live, s.added, s.removed)?;
         for (count, what) in [
+            (s.remade, "made anew"),
             (s.failed, "failed"),
             (s.pending, "pending"),
             (s.waiting_for_second_look, "awaiting a second look"),
             (s.held, "held"),
+            (s.findings, "found wrong"),
         ] {
             if count > 0 {
                 write!(f, ", {count} {what}")?;
@@ -151,12 +187,29 @@ mod tests {
             Summary { failed: 1, ..summary() },
             Summary { waiting_for_second_look: 1, ..summary() },
             Summary { held: 1, ..summary() },
+            Summary { pending: 1, pending_for_node: 1, ..summary() },
+            Summary { findings: 1, ..summary() },
+            Summary { unclear: 1, ..summary() },
             Summary { unknown: vec!["ims:timeout".into()], ..summary() },
             Summary { save: SaveOutcome::Untried, ..summary() },
             Summary { save: SaveOutcome::Refused("lost".into()), ..summary() },
             Summary { save: SaveOutcome::Failed("timeout".into()), ..summary() },
         ] {
             assert!(!left.is_converged(), "{left:?}");
+        }
+    }
+
+    #[test]
+    fn what_the_next_pass_may_find_better_is_looked_at_again_soon() {
+        assert!(!summary().is_troubled());
+        assert!(!Summary { pending: 3, held: 1, waiting_for_second_look: 1, ..summary() }.is_troubled());
+        for soon in [
+            Summary { failed: 1, ..summary() },
+            Summary { findings: 1, ..summary() },
+            Summary { pending: 1, pending_for_now: 1, ..summary() },
+            Summary { unknown: vec!["ims:timeout".into()], ..summary() },
+        ] {
+            assert!(soon.is_troubled(), "{soon:?}");
         }
     }
 

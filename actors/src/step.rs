@@ -33,6 +33,9 @@ pub enum StepError {
         /// Where the LUN is.
         tpg: String,
     },
+    /// The file is not any more what it was when it was planned to be projected (R7, R8).
+    #[error("its file has changed since it was looked at: {0}")]
+    FileChanged(String),
     /// The agent was told to stop before this step.
     #[error("told to stop")]
     Stopped,
@@ -46,6 +49,7 @@ impl StepError {
             StepError::NotShown { .. } => "not_shown",
             StepError::NotOurs { .. } => "not_ours",
             StepError::StillUsed { .. } => "still_used",
+            StepError::FileChanged(_) => "file_changed",
             StepError::Stopped => "stopped",
         }
     }
@@ -56,7 +60,7 @@ pub fn perform(port: &mut impl LioPort, step: &Step, change: &Change) -> Result<
     if shows(port, step, change)? {
         return Ok(());
     }
-    if let Step::DeleteBackstore { name, .. } = step {
+    if let Step::DeleteBackstore { name, .. } | Step::DiscardBackstore { name, .. } = step {
         unused(port, step, name)?;
     }
     let answer = port.apply(step)?;
@@ -96,12 +100,16 @@ fn shows(port: &mut impl LioPort, step: &Step, change: &Change) -> Result<bool, 
     };
     let leads_to = |live: LunEntry, name: &Word| live.plugin == "fileio" && live.name == name.as_str();
     match step {
-        Step::Refresh
-        | Step::SaveConfig
-        | Step::SaveConfigAlone
-        | Step::SetAside
-        | Step::DiscardBackstore { .. }
-        | Step::DiscardLun { .. } => Ok(false),
+        Step::Refresh | Step::SaveConfig | Step::SaveConfigAlone | Step::SetAside => Ok(false),
+        Step::DiscardLun { lun } => Ok(!port.observe()?.is_bare(*lun)),
+        Step::DiscardBackstore { name, file } => {
+            let cut_short = |live: Backstore| {
+                !live.enabled
+                    && live.serial.is_empty()
+                    && (live.file == file.as_str() || live.file.is_empty())
+            };
+            absent_or_ours(port.backstore(name)?.map(cut_short)).map(|there| !there)
+        }
         Step::CreateBackstore { name, file, wwn } => {
             absent_or_ours(port.backstore(name)?.map(|live| is_whole(&live, file, wwn, &change.action)))
         }
@@ -119,6 +127,7 @@ fn shows(port: &mut impl LioPort, step: &Step, change: &Change) -> Result<bool, 
 
 /// R7, as the kernel sees it: the file, the serial and the whole size.
 fn is_whole(live: &Backstore, file: &Word, wwn: &Word, action: &Action) -> bool {
-    let whole_size = !matches!(action, Action::Project(_, size) if *size != live.size);
+    let whole_size =
+        !matches!(action, Action::Project(_, size) | Action::Remake(_, size) if *size != live.size);
     live.file == file.as_str() && live.serial == wwn.as_str() && whole_size
 }

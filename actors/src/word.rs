@@ -9,6 +9,9 @@ use std::fmt;
 /// The kernel cuts a fileio path at 255 characters without a word, and opens what is left (FACTS 3.8).
 pub const LONGEST_WORD: usize = 255;
 
+/// The heart of targetclid's end marker, `-END@OF@DATA-`; without its dashes, which words beside it could bring.
+const END_MARKER: &str = "END@OF@DATA";
+
 /// Text that is safe as one parameter of a targetcli command: 1 to 255 characters of `[A-Za-z0-9_./:+@~-]`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Word(String);
@@ -25,6 +28,9 @@ pub enum WordError {
     /// A character that targetclid would cut at, or take for a new command.
     #[error("character {0:?} is not one of A-Z a-z 0-9 _ . / : + @ ~ -")]
     Character(char),
+    /// targetclid ends the session as soon as this is anywhere in what it receives.
+    #[error("it holds {END_MARKER}, which ends a session with targetclid")]
+    EndMarker,
 }
 
 impl Word {
@@ -43,6 +49,9 @@ impl TryFrom<String> for Word {
         }
         if let Some(odd) = text.chars().find(|c| !is_harmless(*c)) {
             return Err(WordError::Character(odd));
+        }
+        if text.contains(END_MARKER) {
+            return Err(WordError::EndMarker);
         }
         if text.len() > LONGEST_WORD {
             return Err(WordError::TooLong(text.len()));
@@ -86,6 +95,14 @@ mod tests {
         {
             assert!(matches!(Word::try_from(text), Err(WordError::Character(_))), "{text:?}");
         }
+    }
+
+    #[test]
+    fn r9_the_end_marker_of_targetclid_never_becomes_a_word() {
+        for text in ["-END@OF@DATA-", "/boot/PE/x-END@OF@DATA-y.squashfs", "END@OF@DATA"] {
+            assert_eq!(Word::try_from(text), Err(WordError::EndMarker));
+        }
+        assert!(Word::try_from("/boot/PE/END@DATA").is_ok());
     }
 
     #[test]

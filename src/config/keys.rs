@@ -1,6 +1,6 @@
 //! The one table of what can be configured. Checks, the shipped file and the README's table come from it.
 
-use super::kind::Kind;
+use super::kind::{Kind, SHORTEST_SECONDS};
 use Kind::*;
 
 /// One thing that can be configured.
@@ -31,54 +31,58 @@ pub(super) const VARIABLE_PREFIX: &str = "SBPS_MARSHAL_";
 /// A variable of the predecessor that sites set and that has nothing left to say.
 pub(super) const UNUSED_VARIABLE: &str = "TARGETCLI_BIN";
 
-/// A day: nothing here is waited for longer.
-const DAY: Kind = Seconds { max: 86_400 };
-/// An hour: a call that takes longer has failed.
-const HOUR: Kind = Seconds { max: 3_600 };
+/// From a second, below which an agent would do nothing else, to a day: nothing here is waited for longer.
+const PERIOD: Kind = Seconds { min: 1.0, max: 86_400 };
+/// Up to an hour: a call that takes longer has failed.
+const LIMIT: Kind = Seconds { min: SHORTEST_SECONDS, max: 3_600 };
 /// 16383 is the last number that SCSI's flat addressing can say.
 const LUN: Kind = Whole { min: 1, max: 16_383 };
 
 /// Every key, in the order of the shipped file: TOML wants those without a section first.
 #[rustfmt::skip] // a table
 pub const KEYS: &[Key] = &[
-    key("runtime_dir", "/run/sbps-marshal", "", Path, "Folder of the lock file"),
+    key("runtime_dir", "/run/sbps-marshal", "", Path, "Folder of the lock file and of confirmations; a change needs a restart"),
+    key("state_dir", "/var/lib/sbps-marshal", "", Path, "Folder of what is remembered over a restart; a change needs a restart"),
 
-    key("scan.frequency", "180", "SCAN_FREQUENCY", DAY, "From one full pass to the next"),
-    key("scan.tag_frequency", "20", "", DAY, "From one look at the IMS tags to the next; a changed tag causes a pass at once"),
+    key("scan.frequency", "180", "SCAN_FREQUENCY", PERIOD, "From one full pass to the next"),
+    key("scan.tag_frequency", "20", "", PERIOD, "From one look at the IMS tags to the next; a changed tag causes a pass at once"),
 
-    key("guard.confirm_after", "20", "", DAY, "From the first look that finds an image gone to the second, which lets it be removed"),
-    key("guard.max_removal_percent", "10", "", Whole { min: 1, max: 100 }, "Percent of our projections that one pass may remove; one may always go"),
+    key("guard.confirm_after", "20", "", PERIOD, "From the first look that finds an image gone to the second, which lets it be removed"),
+    key("guard.max_removal_percent", "10", "", Whole { min: 1, max: 100 }, "Percent of our projections that may be removed within guard.window; more waits for confirm-removal"),
+    key("guard.max_removals", "3", "", Whole { min: 1, max: 1_000 }, "So many removals are always allowed"),
+    key("guard.window", "3600", "", PERIOD, "Removals of this time are counted together"),
 
     key("ims.gateway", "https://api-gw-service-nmn.local", "API_GATEWAY", Url, "The API gateway in front of IMS"),
     key("ims.uri", "apis/ims/v3/images", "IMS_URI", Text, "Where the gateway has the images"),
     key("ims.tagging", "true", "IMS_TAGGING", Flag, "Whether only images tagged sbps-project=true are projected"),
-    key("ims.timeout", "10", "IMS_TIMEOUT", HOUR, "Limit of a whole call"),
-    key("ims.connect_timeout", "5", "", HOUR, "Limit of connecting"),
+    key("ims.timeout", "10", "IMS_TIMEOUT", LIMIT, "Limit of a whole call"),
+    key("ims.connect_timeout", "5", "", LIMIT, "Limit of connecting"),
     key("ims.ca_bundle", "", "", Optional(&Path), "PEM file of further trusted CAs"),
     key("ims.token_file", "", "", Optional(&SecretPath), "File that holds the bearer token"),
+    key("ims.verify_md5", "true", "", Flag, "Whether an image whose ETag is not its manifest's may be proven by the manifest's MD5: read once, slowly"),
 
     key("s3.host", "rgw-vip.nmn", "S3_HOST", Host, "The S3 server"),
     key("s3.proto", "https", "S3_PROTO", OneOf(&["https", "http"]), "How it is spoken to"),
     key("s3.region", "us-east-1", "", Name, "Region that requests are signed for"),
     key("s3.bucket", "boot-images", "S3_BUCKET", Name, "The bucket of the images; part of every PE identity"),
     key("s3.credential_file", "/root/.ims.s3fs", "S3_CREDENTIAL_FILE", SecretPath, "File that holds KEY:SECRET, as s3fs wants it"),
-    key("s3.timeout", "60", "", HOUR, "Limit of a whole listing, and of a whole manifest"),
-    key("s3.connect_timeout", "5", "", HOUR, "Limit of connecting"),
+    key("s3.timeout", "60", "", LIMIT, "Limit of a whole listing, and of a whole manifest"),
+    key("s3.connect_timeout", "5", "", LIMIT, "Limit of connecting"),
     key("s3.ca_bundle", "", "", Optional(&Path), "PEM file of further trusted CAs"),
 
     key("pe.prefix", "PE/", "", Text, "Keys that start so are PE images"),
     key("pe.suffix", "", "", Optional(&Text), "... if they end so too"),
 
     key("mount.path", "/var/lib/cps-local/boot-images", "SQUASHFS_S3FS_MOUNT", MountPath, "Where s3fs mounts the bucket"),
-    key("mount.timeout", "10", "", HOUR, "Limit of one question to the mount"),
+    key("mount.timeout", "10", "", LIMIT, "Limit of one question to the mount"),
     key("mount.fstype", "fuse.s3fs", "", Name, "Type that the mount must have in mountinfo"),
 
     key("lio.iqn", "iqn.2023-06.csm.iscsi:<hostname>", "", Iqn, "Our target"),
     key("lio.tpg", "1", "", Whole { min: 1, max: u16::MAX }, "Tag of our target portal group"),
     key("lio.configfs", "/sys/kernel/config/target", "", Path, "Root of LIO's configfs tree"),
     key("lio.socket", "/run/targetclid.sock", "", Path, "Socket of targetclid"),
-    key("lio.command_timeout", "60", "", HOUR, "Limit of one command"),
-    key("lio.tree_timeout", "300", "", HOUR, "Limit of refresh and saveconfig, which grow with the number of LUNs"),
+    key("lio.command_timeout", "60", "", LIMIT, "Limit of one command"),
+    key("lio.tree_timeout", "300", "", LIMIT, "Limit of refresh and saveconfig, which grow with the number of LUNs"),
     key("lio.save_file", "", "LIO_SAVE_FILE", Optional(&Path), "saveconfig.json; unset: the one in the folder that configfs' dbroot names"),
     key("lio.first_lun", "1", "", LUN, "Lowest number for a new LUN"),
     key("lio.last_lun", "16383", "", LUN, "Highest number for a new LUN"),

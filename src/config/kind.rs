@@ -13,6 +13,8 @@ use actors::word::Word;
 pub enum Kind {
     /// A time in seconds; fractions are allowed.
     Seconds {
+        /// The shortest.
+        min: f64,
         /// The longest.
         max: u32,
     },
@@ -61,7 +63,7 @@ pub(super) enum Checked {
 }
 
 /// One millisecond: what is shorter is a mistyped unit, and a timer of nothing would never rest.
-const SHORTEST_SECONDS: f64 = 0.001;
+pub(super) const SHORTEST_SECONDS: f64 = 0.001;
 
 /// iSCSI's limit for a name (RFC 7143, 4.2.7.1).
 const LONGEST_IQN: usize = 223;
@@ -75,7 +77,7 @@ impl Kind {
         let text = text.trim();
         let valid_text = |valid: bool| valid.then(|| Checked::Text(text.to_owned()));
         match self {
-            Kind::Seconds { max } => seconds(text, *max).map(Checked::Seconds),
+            Kind::Seconds { min, max } => seconds(text, *min, *max).map(Checked::Seconds),
             Kind::Whole { min, max } => {
                 text.parse().ok().filter(|number| (min..=max).contains(&number)).map(Checked::Whole)
             }
@@ -112,7 +114,7 @@ impl Kind {
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Kind::Seconds { max } => write!(f, "seconds from {SHORTEST_SECONDS} to {max}"),
+            Kind::Seconds { min, max } => write!(f, "seconds from {min} to {max}"),
             Kind::Whole { min, max } => write!(f, "a whole number from {min} to {max}"),
             Kind::Flag => f.write_str("true, false, yes, no, 1 or 0"),
             Kind::OneOf(words) => f.write_str(&words.join(" or ")),
@@ -132,9 +134,9 @@ impl fmt::Display for Kind {
     }
 }
 
-fn seconds(text: &str, max: u32) -> Option<Duration> {
+fn seconds(text: &str, min: f64, max: u32) -> Option<Duration> {
     let seconds: f64 = text.parse().ok()?;
-    (SHORTEST_SECONDS..=f64::from(max)).contains(&seconds).then(|| Duration::from_secs_f64(seconds))
+    (min..=f64::from(max)).contains(&seconds).then(|| Duration::from_secs_f64(seconds))
 }
 
 fn flag(text: &str) -> Option<bool> {
@@ -209,7 +211,7 @@ mod tests {
 
     #[test]
     fn seconds_are_positive_finite_and_may_have_a_fraction() {
-        let kind = Kind::Seconds { max: 3600 };
+        let kind = Kind::Seconds { min: SHORTEST_SECONDS, max: 3600 };
         assert_eq!(kind.check("0.25"), Some(Checked::Seconds(Duration::from_millis(250))));
         allows(kind, &["1", " 10 ", "3600", "0.001"]);
         refuses(kind, &["", "0", "-1", "0.0001", "3600.1", "nan", "inf", "10s", "ten"]);

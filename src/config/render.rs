@@ -2,12 +2,14 @@
 
 use super::keys::{KEYS, Key};
 
-/// What stands above everything in the shipped file.
+/// What stands above everything in the shipped file. The environment of a process is given once: systemd reads
+/// EnvironmentFile= when it starts the unit, so a reload cannot see what has changed there.
 const HEAD: &str = "\
 # sbps-marshal: every key with its default and what it may be. Nothing here is in force: put what differs into
 # /etc/sbps-marshal/config.toml or a further file in conf.d (read by name, the later holds). The environment holds
-# over files, `--set` over both; `systemctl reload sbps-marshal` reads everything again and keeps the old settings if
-# anything is wrong. Made from the table in src/config/keys.rs; a test keeps the two equal.
+# over files, `--set` over both. `systemctl reload sbps-marshal` reads these files again, CA bundles too, and keeps
+# everything as it is if anything is wrong; the environment (/etc/sysconfig/sbps-marshal) is read at start only.
+# Made from the table in src/config/keys.rs; a test keeps the two equal.
 ";
 
 /// The shipped `conf.d/00-defaults.toml`: all keys, all commented out.

@@ -24,8 +24,10 @@ pub struct Settings {
     pub spire: Spire,
     /// Logs.
     pub log: Log,
-    /// Where the lock file lives. `/run/sbps-marshal`.
+    /// Where the lock file and confirmations live. `/run/sbps-marshal`.
     pub runtime_dir: PathBuf,
+    /// Where the history lives. `/var/lib/sbps-marshal`.
+    pub state_dir: PathBuf,
 }
 
 /// When passes happen.
@@ -42,8 +44,12 @@ pub struct Scan {
 pub struct Guard {
     /// From the first look that finds an image gone to the second.
     pub confirm_after: Duration,
-    /// The breaker: percent of our projections that one pass may remove (at least one may always go).
+    /// The breaker: percent of our projections that may be removed within the window.
     pub max_removal_percent: u8,
+    /// The breaker: so many may always go.
+    pub max_removals: u16,
+    /// The breaker: removals of this time count together.
+    pub window: Duration,
 }
 
 /// The image management service.
@@ -61,6 +67,8 @@ pub struct Ims {
     pub ca_bundle: Option<PathBuf>,
     /// File that holds the bearer token.
     pub token_file: Option<PathBuf>,
+    /// Whether the manifest's MD5 may prove an image whose ETag differs.
+    pub verify_md5: bool,
 }
 
 /// The boot bucket.

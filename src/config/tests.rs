@@ -154,7 +154,7 @@ fn every_problem_is_told_at_once_with_its_place_and_its_remedy() {
             "config.toml: \"s3.bukcet\" is not known, the nearest known is s3.bucket; correct or remove it",
             "environment: \"SBPS_MARSHAL_S3_HSOT\" is not known, the nearest known is SBPS_MARSHAL_S3_HOST; \
              correct or remove it",
-            "config.toml: scan.frequency is \"often\", allowed: seconds from 0.001 to 86400; correct it, or remove \
+            "config.toml: scan.frequency is \"often\", allowed: seconds from 1 to 86400; correct it, or remove \
              it to get \"180\"",
             "--set: guard.max_removal_percent is \"0\", allowed: a whole number from 1 to 100; correct it, or \
              remove it to get \"10\"",
@@ -209,6 +209,25 @@ fn hidden_and_other_files_in_conf_d_are_not_read() {
         .file("conf.d/10.toml.rpmnew", "x")
         .file("conf.d/README", "x");
     site.settings();
+}
+
+#[test]
+fn m3_a_pass_a_look_at_the_tags_and_a_second_look_are_at_least_a_second_apart() {
+    for name in ["scan.frequency", "scan.tag_frequency", "guard.confirm_after", "guard.window"] {
+        assert_eq!(Site::new().set(name, "0.9").errors().len(), 1, "{name}");
+        Site::new().set(name, "1").settings();
+    }
+}
+
+#[test]
+fn what_the_breaker_and_the_history_go_by_has_its_defaults() {
+    let settings = Site::new().settings();
+    assert_eq!((settings.guard.max_removals, settings.guard.window), (3, Duration::from_secs(3600)));
+    assert!(settings.ims.verify_md5);
+    assert_eq!(settings.state_dir, PathBuf::from("/var/lib/sbps-marshal"));
+    for value in ["0", "1001", "1.5"] {
+        assert_eq!(Site::new().set("guard.max_removals", value).errors().len(), 1, "{value}");
+    }
 }
 
 #[test]

@@ -109,6 +109,8 @@ impl Values {
                 confirm_after: self.seconds("guard.confirm_after"),
                 max_removal_percent: u8::try_from(self.whole("guard.max_removal_percent"))
                     .unwrap_or_default(),
+                max_removals: self.whole("guard.max_removals"),
+                window: self.seconds("guard.window"),
             },
             ims: Ims {
                 url: ims_url,
@@ -117,6 +119,7 @@ impl Values {
                 connect_timeout: self.seconds("ims.connect_timeout"),
                 ca_bundle: self.optional_path("ims.ca_bundle"),
                 token_file: self.optional_path("ims.token_file"),
+                verify_md5: self.flag("ims.verify_md5"),
             },
             s3: S3 {
                 endpoint: format!("{}://{}", self.text("s3.proto"), self.text("s3.host")),
@@ -154,6 +157,7 @@ impl Values {
                 format: if self.text("log.format") == "text" { LogFormat::Text } else { LogFormat::Json },
             },
             runtime_dir: self.path("runtime_dir"),
+            state_dir: self.path("state_dir"),
         }
     }
 }

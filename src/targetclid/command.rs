@@ -54,11 +54,7 @@ pub enum IqnError {
 impl Target {
     /// Takes the target's name and the TPG's tag.
     pub fn new(iqn: &str, tpg: u16) -> Result<Self, IqnError> {
-        let iqn = Word::try_from(iqn)?;
-        match iqn.as_str().chars().find(|c| "/@+~".contains(*c)) {
-            Some(odd) => Err(IqnError::Path(odd)),
-            None => Ok(Target { iqn, tpg }),
-        }
+        Ok(Target { iqn: folder(iqn)?, tpg })
     }
 
     /// The line that asks for this step.
@@ -77,11 +73,16 @@ impl Target {
             Step::AliasModel { name } => {
                 format!("/backstores/fileio/{name} set attribute emulate_model_alias=1")
             }
-            Step::CreateLun { lun, name, map_to_acls } => format!(
+            // Whatever is to be mapped: what targetcli maps here can be written to. See `map_lun`.
+            Step::CreateLun { lun, name, map_to_acls: _ } => format!(
                 "/iscsi/{iqn}/tpg{tpg}/luns create storage_object=/backstores/fileio/{name} lun={lun} \
-                 add_mapped_luns={map_to_acls}"
+                 add_mapped_luns=false"
             ),
-            Step::DiscardBackstore { name, .. } => format!("/backstores/fileio delete {name}"),
+            // The daemon's tree never has what it did not finish itself: without the refresh it has no such object. If
+            // the refresh fails, nothing is deleted.
+            Step::DiscardBackstore { name, .. } => {
+                format!("/backstores/fileio refresh%/backstores/fileio delete {name}")
+            }
             Step::DiscardLun { lun } => format!("/iscsi/{iqn}/tpg{tpg}/luns delete {lun}"),
             Step::SetAside => {
                 return Err(LioError::Session { command: step.to_string(), problem: "is no command".into() });
@@ -89,6 +90,25 @@ impl Target {
             Step::SaveConfig => format!("/ saveconfig savefile={save_file}"),
             Step::SaveConfigAlone => format!("/ saveconfig savefile={}", not_the_default(save_file)),
         })
+    }
+
+    /// The line that maps a LUN of the TPG to the node ACL of an initiator, which sees it under this number; `None` if
+    /// its name cannot be said. Write protected: `prod_mode_write_protect` means nothing to what targetcli maps. The
+    /// refresh: ACLs may have been made since the daemon read its tree.
+    pub fn map_lun(&self, initiator: &str, lun: u16, number: u16) -> Option<Command> {
+        let (initiator, acls) =
+            (folder(initiator).ok()?, format!("/iscsi/{}/tpg{}/acls", self.iqn, self.tpg));
+        let create = format!("create mapped_lun={number} tpg_lun_or_backstore=lun{lun} write_protect=1");
+        Command::new(format!("{acls} refresh%{acls}/{initiator} {create}")).ok()
+    }
+}
+
+/// A word that can be a folder of targetcli's tree.
+fn folder(name: &str) -> Result<Word, IqnError> {
+    let name = Word::try_from(name)?;
+    match name.as_str().chars().find(|c| "/@+~".contains(*c)) {
+        Some(odd) => Err(IqnError::Path(odd)),
+        None => Ok(name),
     }
 }
 
@@ -136,6 +156,51 @@ mod tests {
             assert!(known(&line(&step)), "{}", line(&step));
         }
         assert!(known(Command::greeting().as_str()));
+    }
+
+    #[test]
+    fn m10_the_real_daemon_has_discarded_half_made_objects_by_these_requests() {
+        let recorded = Transcript::half_made();
+        let (a, file) = (word("aaaa00000000001"), word("/var/lib/cps-local/boot-images/PE/a.squashfs"));
+        let create = line(&Step::CreateBackstore {
+            name: a.clone(),
+            file: file.clone(),
+            wwn: word(&format!("{:031}", 1)),
+        });
+        assert_eq!(
+            recorded.replies(&line(&Step::DeleteBackstore { name: a.clone(), wwn: a.clone() }))[0],
+            "No storage object named aaaa00000000001.\n",
+            "the daemon does not know it"
+        );
+        assert_eq!(recorded.replies(&create).len(), 2);
+        assert!(recorded.replies(&create)[0].contains("already exists"), "as long as it is there");
+        assert_eq!(recorded.replies(&create)[1], "Created fileio aaaa00000000001 with size 8192\n");
+        let discard = recorded.replies(&line(&Step::DiscardBackstore { name: a.clone(), file })).concat();
+        assert_eq!(discard, "Deleted storage object aaaa00000000001.\n");
+
+        let lun = line(&Step::CreateLun { lun: 300, name: a, map_to_acls: false });
+        let without = "Broken LUN in configFS, no storage object\n";
+        assert_eq!(recorded.replies(&lun)[1..], [without, without, "Created LUN 300.\n"]);
+        assert_eq!(
+            recorded.replies(&line(&Step::DiscardLun { lun: 9 })),
+            ["Deleted LUN 9.\n", "Invalid LUN\n"]
+        );
+    }
+
+    #[test]
+    fn m15_r10_a_lun_is_mapped_by_a_request_of_its_own_that_protects_it() {
+        let target = Target::new("iqn.2023-06.csm.iscsi:vm1", 1).unwrap();
+        let map = |initiator: &str, lun, number| target.map_lun(initiator, lun, number).unwrap();
+        let recorded = Transcript::acls();
+        let initiator = "iqn.2023-06.csm.iscsi:vm1-initiator";
+        let reply = |lun, number| recorded.replies(map(initiator, lun, number).as_str())[0];
+        assert_eq!(reply(21, 21), "Created Mapped LUN 21.\n");
+        assert_eq!(reply(300, 300), "Mapped LUN must be 0 to 255\n");
+        assert_eq!(reply(300, 0), "Created Mapped LUN 0.\n");
+        assert_eq!(target.map_lun("iqn.a/b", 1, 1), None);
+        // Never by targetcli itself, which maps without protection.
+        let create = |map_to_acls| line(&Step::CreateLun { lun: 12, name: word("a"), map_to_acls });
+        assert_eq!(create(true), create(false));
     }
 
     #[test]

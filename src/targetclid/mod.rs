@@ -7,7 +7,14 @@ mod codec;
 mod command;
 mod connect;
 mod deadline;
+mod exchange;
+mod holder;
+mod lock;
 mod session;
+mod sockets;
+mod turn;
 
 pub use command::{Command, IqnError, LONGEST_COMMAND, Target};
+pub use lock::ShellLock;
 pub use session::Session;
+pub use turn::Patience;

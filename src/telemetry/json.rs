@@ -14,6 +14,7 @@ use tracing_subscriber::registry::LookupSpan;
 
 use super::line::Line;
 use super::time::{epoch, rfc3339};
+use crate::causes;
 
 /// The format.
 pub(super) struct JsonLines;
@@ -95,13 +96,7 @@ impl Visit for Fields {
 
     /// The whole chain: the last cause is what an operator needs.
     fn record_error(&mut self, field: &Field, error: &(dyn Error + 'static)) {
-        let mut text = error.to_string();
-        let mut cause = error.source();
-        while let Some(error) = cause {
-            text = format!("{text}: {error}");
-            cause = error.source();
-        }
-        self.keep(field, text.into());
+        self.keep(field, causes::detail(error).into());
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {

@@ -1,12 +1,13 @@
-//! Where events go: to stderr, one line each, which journald keeps.
+//! Where events go: to stderr, one line each, which journald keeps with its priority.
 //!
 //! Our own events at the configured level; those of libraries from `warn` on, unless the filter names them.
 
+mod journal;
 mod json;
 mod line;
 mod time;
 
-use std::io;
+use std::io::{self, Write};
 use std::str::FromStr;
 
 use tracing::level_filters::LevelFilter;
@@ -46,12 +47,19 @@ impl LevelHandle {
 
 /// Sends all events of this process to stderr. Once.
 pub fn init(log: &Log) -> Result<LevelHandle, TelemetryError> {
-    let (subscriber, level) = subscriber(log, io::stderr);
+    let (subscriber, level) = subscriber(log, journal::is_stderr(), io::stderr);
     subscriber.try_init()?;
     Ok(level)
 }
 
-fn subscriber<W>(log: &Log, writer: W) -> (impl Subscriber + Send + Sync, LevelHandle)
+/// An error of a command, before or without events: a plain line, which journald is told the priority of too.
+pub fn complain(line: &str) {
+    let priority = if journal::is_stderr() { journal::prefix(Level::ERROR) } else { "" };
+    // When stderr is gone there is nobody to tell, and eprintln! would panic.
+    let _ = writeln!(io::stderr(), "{priority}{line}");
+}
+
+fn subscriber<W>(log: &Log, for_journal: bool, writer: W) -> (impl Subscriber + Send + Sync, LevelHandle)
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
@@ -59,8 +67,14 @@ where
     // When stderr is gone there is nobody to tell; telling it by eprintln! would end the daemon.
     let lines = fmt::layer().with_writer(writer).with_ansi(false).log_internal_errors(false);
     let lines = match log.format {
-        LogFormat::Json => lines.event_format(json::JsonLines).boxed(),
-        LogFormat::Text => lines.boxed(),
+        LogFormat::Json => {
+            let format = journal::Prioritized { lines: json::JsonLines, for_journal };
+            lines.event_format(format).boxed()
+        }
+        LogFormat::Text => {
+            let text = fmt::format().with_ansi(false);
+            lines.event_format(journal::Prioritized { lines: text, for_journal }).boxed()
+        }
     };
     (tracing_subscriber::registry().with(filter).with(lines), LevelHandle(handle))
 }
@@ -102,10 +116,14 @@ mod tests {
 
     /// What `events` logs, and the handle to change the level meanwhile.
     pub(super) fn logged(level: &str, format: LogFormat, events: impl FnOnce(&LevelHandle)) -> String {
+        logged_to(false, level, format, events)
+    }
+
+    fn logged_to(journal: bool, level: &str, format: LogFormat, events: impl FnOnce(&LevelHandle)) -> String {
         let buffer = Buffer::default();
         let writer = buffer.clone();
         let (subscriber, handle) =
-            subscriber(&Log { level: level.to_owned(), format }, move || writer.clone());
+            subscriber(&Log { level: level.to_owned(), format }, journal, move || writer.clone());
         with_default(subscriber, || events(&handle));
         String::from_utf8(buffer.0.lock().unwrap().clone()).unwrap()
     }
@@ -152,6 +170,25 @@ mod tests {
     }
 
     #[test]
+    fn l8_a_line_for_the_journal_begins_with_its_priority_and_no_other_does() {
+        let of_each_level = |_: &LevelHandle| {
+            tracing::error!("it");
+            warn!("it");
+            info!("it");
+            debug!("it");
+            tracing::trace!("it");
+        };
+        for format in [LogFormat::Json, LogFormat::Text] {
+            let lines = logged_to(true, "trace", format, of_each_level);
+            let priorities: Vec<_> = lines.lines().map(|line| &line[..3]).collect();
+            assert_eq!(priorities, ["<3>", "<4>", "<6>", "<7>", "<7>"]);
+            assert!(!logged("trace", format, of_each_level).contains('<'));
+            let plain = |line: &str| line[3..].starts_with(['{', '2']);
+            assert!(lines.lines().all(plain), "the line itself follows: {lines}");
+        }
+    }
+
+    #[test]
     fn text_is_for_a_person() {
         let line = logged("info", LogFormat::Text, |_| info!(event = "lun_added", lun = 7, "projected"));
         assert!(
@@ -172,7 +209,7 @@ mod tests {
             }
         }
         let (subscriber, _level) =
-            subscriber(&Log { level: "info".into(), format: LogFormat::Json }, || Gone);
+            subscriber(&Log { level: "info".into(), format: LogFormat::Json }, false, || Gone);
         with_default(subscriber, || info!("nobody reads this"));
     }
 }

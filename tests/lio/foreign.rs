@@ -38,3 +38,23 @@ fn lio_r10_no_lun_is_added_while_the_tpg_could_be_written_to() {
     agent.reload();
     agent.wait_until_converged(1, 60);
 }
+
+#[test]
+fn lio_r10_h8_write_protection_that_is_lost_under_live_luns_is_an_error_until_it_is_back() {
+    let node = Node::fresh();
+    node.add_image("00000000-0000-4000-8000-000000000000", &squashfs(1, 64), 0, true);
+    let agent = Agent::start(&node, "");
+    agent.wait_until_converged(1, 120);
+    let attribute = format!("/sys/kernel/config/target/iscsi/{IQN}/tpgt_1/attrib/prod_mode_write_protect");
+    std::fs::write(&attribute, "0").unwrap();
+    let seen = agent.passes();
+    agent.reload();
+    agent.wait_for_pass("a pass that says so", 60, seen, |pass| pass["result"] == "not_converged");
+    let told = agent.events_of("target_problem");
+    assert_eq!((told.len(), &told[0]["reason"]), (1, &"not_write_protected".into()));
+    assert_eq!(luns().len(), 1, "what nodes run from stays");
+    std::fs::write(&attribute, "1").unwrap();
+    let seen = agent.passes();
+    agent.reload();
+    agent.wait_for_pass("it is back", 60, seen, |pass| pass["result"] == "converged");
+}

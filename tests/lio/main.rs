@@ -2,9 +2,15 @@
 //! Run by `make test` and `make demo`; every test begins by resetting the VM's site, so they run one by one.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod acls;
+mod adapter;
 mod bad_input;
+mod busy;
 mod demo;
 mod foreign;
+mod half_made;
 mod mount;
+mod removals;
+mod saved;
 mod session;
 mod takeover;

@@ -28,6 +28,61 @@ fn lio_what_another_hand_removed_comes_back_under_its_number_although_the_daemon
 }
 
 #[test]
+fn lio_l1_a_backstore_that_plain_targetcli_makes_in_mid_pass_costs_no_image_its_lun() {
+    let node = node_with(8);
+    let agent = Agent::start(&node, "");
+    wait_for("the pass is under way", Duration::from_secs(120), || (!luns().is_empty()).then_some(()));
+    std::fs::write("/srv/scratch.img", vec![0; 1 << 20]).unwrap();
+    run("targetcli", &["/backstores/fileio", "create", "scratch", "/srv/scratch.img"]);
+    assert!(luns().len() < 8, "it came in mid-pass");
+    agent.wait_until_converged(8, 180);
+    assert_eq!(agent.passes(), 1, "in this very pass");
+    assert_eq!(agent.events_of("change_failed"), Vec::<serde_json::Value>::new());
+}
+
+#[test]
+fn lio_r9_h3_keys_with_targetclids_end_marker_hurt_nothing_else() {
+    let node = node_with(2);
+    let image = squashfs(2, 64);
+    for n in 0..3 {
+        node.add_pe(&format!("PE/-END@OF@DATA-{n}"), &image);
+    }
+    let agent = Agent::start(&node, "");
+    agent.wait_until_converged(2, 120);
+    let pending = agent.events_of("image_pending");
+    assert_eq!(pending.len(), 3);
+    assert!(pending.iter().all(|event| event["reason"] == "key_rejected"), "{pending:?}");
+}
+
+#[test]
+fn lio_h7_a_broken_ca_bundle_is_refused_at_reload_and_a_rotated_one_is_read() {
+    let node = node_with(1);
+    let bundle = "/etc/sbps-marshal/ca.pem";
+    std::fs::create_dir_all("/etc/sbps-marshal").unwrap();
+    let system = std::fs::read("/etc/ssl/certs/ca-certificates.crt").unwrap();
+    std::fs::write(bundle, &system).unwrap();
+    let settings = format!("ims.ca_bundle = \"{bundle}\"");
+    let agent = Agent::start(&node, &settings);
+    agent.wait_until_converged(1, 120);
+    let pid = agent.property("MainPID");
+    std::fs::write(bundle, "-----BEGIN CERTIFICATE-----\nhalf written").unwrap();
+    agent.reload();
+    let refused = wait_for("the bundle is refused", Duration::from_secs(30), || {
+        agent.events_of("reload_refused").pop()
+    });
+    assert!(refused["detail"].as_str().unwrap().contains(bundle), "{refused}");
+    assert_eq!(Agent::command(&["check-config"]).status.code(), Some(1));
+    node.add_pe("PE/a.squashfs", &squashfs(2, 64));
+    agent.reload();
+    agent.wait_until_converged(2, 60);
+    // Another content under the same name.
+    std::fs::write(bundle, [system.as_slice(), b"\n# rotated\n"].concat()).unwrap();
+    agent.reload();
+    wait_for("the bundle is read again", Duration::from_secs(30), || agent.events_of("reloaded").pop());
+    assert_eq!(agent.property("MainPID"), pid, "the same process");
+}
+
+#[test]
 fn lio_a_daemon_that_is_restarted_in_between_is_found_again() {
     let node = node_with(1);
     let agent = Agent::start(&node, "");

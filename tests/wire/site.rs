@@ -21,6 +21,7 @@ pub fn ims(url: impl Into<String>) -> config::Ims {
         connect_timeout: DEADLINE / 2,
         ca_bundle: None,
         token_file: None,
+        verify_md5: true,
     }
 }
 

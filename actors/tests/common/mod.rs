@@ -2,15 +2,24 @@
 
 #![allow(dead_code, reason = "each test program uses its part")]
 
+mod agent;
+
+#[allow(unused_imports, reason = "each test program uses its part")]
+pub use agent::Agent;
+
 use actors::cast::{Cast, Kept, Ports};
 use actors::guard::Limits;
-use actors::model::Step;
+use actors::model::{Actual, Backstore, LunEntry, Step};
 use actors::pass::Rules;
 use actors::plan::{Plan, Policy};
+use actors::ports::{LioError, LioPort};
 use actors::reconciler::{Preview, Tick};
 use actors::sim::{BUCKET, MOUNT, Sim};
 use actors::status::Status;
+use actors::word::Word;
 use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// The second look may come at once: what counts is that there is one.
@@ -34,12 +43,44 @@ pub fn rules(confirm_after: Duration, max_removal_percent: u8) -> Rules {
             verify_md5: true,
         },
         patience: Duration::from_secs(60),
+        objects_within: Duration::from_secs(60),
     }
 }
 
 /// Whether a step takes something away.
 pub fn deletes(step: &&Step) -> bool {
     matches!(step, Step::DeleteLun { .. } | Step::DeleteBackstore { .. })
+}
+
+type Hook = Arc<Mutex<dyn FnMut(&Step) + Send>>;
+
+/// LIO, with somebody who does something before a step.
+#[derive(Clone)]
+struct Hooked {
+    sim: Sim,
+    hook: Hook,
+}
+
+impl LioPort for Hooked {
+    fn observe(&mut self) -> Result<Actual, LioError> {
+        self.sim.observe()
+    }
+
+    fn backstore(&mut self, name: &Word) -> Result<Option<Backstore>, LioError> {
+        self.sim.backstore(name)
+    }
+
+    fn lun(&mut self, number: u16) -> Result<Option<LunEntry>, LioError> {
+        self.sim.lun(number)
+    }
+
+    fn apply(&mut self, step: &Step) -> Result<String, LioError> {
+        let answer = self.sim.apply(step);
+        (self.hook.lock().unwrap())(step);
+        answer
+    }
+
+    fn end_session(&mut self) {}
 }
 
 /// A node; passes happen when they are asked for.
@@ -54,7 +95,22 @@ impl Node {
     }
 
     pub fn with_limits(sim: Sim, confirm_after: Duration, max_removal_percent: u8) -> Self {
-        let lio = sim.clone();
+        Node::with_rules(sim, rules(confirm_after, max_removal_percent), |_| {})
+    }
+
+    pub fn with_numbers(sim: Sim, luns: RangeInclusive<u16>) -> Self {
+        let mut rules = rules(AT_ONCE, 10);
+        rules.policy.luns = luns;
+        Node::with_rules(sim, rules, |_| {})
+    }
+
+    /// After each step of targetclid this happens.
+    pub fn with_hook(sim: Sim, hook: impl FnMut(&Step) + Send + 'static) -> Self {
+        Node::with_rules(sim, rules(AT_ONCE, 10), hook)
+    }
+
+    fn with_rules(sim: Sim, rules: Rules, hook: impl FnMut(&Step) + Send + 'static) -> Self {
+        let lio = Hooked { sim: sim.clone(), hook: Arc::new(Mutex::new(hook)) };
         let ports = Ports {
             ims: sim.clone(),
             tokens: sim.clone(),
@@ -63,18 +119,39 @@ impl Node {
             history: sim.clone(),
             lio: move || lio.clone(),
         };
-        let cast = Cast::start(
-            ports,
-            rules(confirm_after, max_removal_percent),
-            String::new(),
-            None,
-            &Kept::default(),
-        );
-        Node { sim, cast }
+        Node { sim, cast: Cast::start(ports, rules, String::new(), None, &Kept::default()) }
     }
 
     pub async fn pass(&self) -> Status {
         self.pass_confirmed(None).await
+    }
+
+    /// So many passes; the status of the last one.
+    pub async fn passes(&self, count: usize) -> Status {
+        let mut status = Status::default();
+        for _ in 0..count {
+            status = self.pass().await;
+        }
+        status
+    }
+
+    /// The code by which an operator would confirm what is held.
+    pub async fn code(&self) -> Option<String> {
+        self.plan().await.tripped.map(|tripped| tripped.code)
+    }
+
+    /// Whether an initiator finds a LUN whose file is this key.
+    pub fn is_live(&self, key: &str) -> bool {
+        let site = self.sim.site();
+        let file = format!("{MOUNT}/{key}");
+        let names: Vec<&str> =
+            site.actual.backstores.iter().filter(|b| b.file == file).map(|b| b.name.as_str()).collect();
+        site.actual.luns.iter().any(|lun| names.contains(&lun.name.as_str()))
+    }
+
+    /// The events and subjects of what is wrong with the node.
+    pub async fn findings(&self) -> Vec<(&'static str, &'static str)> {
+        self.plan().await.findings.iter().map(|finding| (finding.event, finding.kind)).collect()
     }
 
     pub async fn pass_confirmed(&self, confirmed: Option<String>) -> Status {

@@ -30,6 +30,26 @@ pub enum Event {
     TwinInOtherPlugin(u8),
     TearSave,
     SaveByHand,
+    /// s3fs still shows the old size of a replaced object, ...
+    Stale(u8),
+    /// ... refuses one object, ...
+    Refuse(u8),
+    /// ... or shows a symlink in its place.
+    Symlink(u8),
+    /// A well-formed listing leaves one object out.
+    Unlist(u8),
+    /// IMS says `[]`.
+    LoseImages,
+    /// Another process makes a backstore behind targetclid's back.
+    AnotherHand(u8),
+    /// A command is answered too late, and carried out.
+    Late,
+    /// s3fs dies and is mounted again.
+    Remount,
+    /// The node boots, and nothing is restored.
+    Reboot,
+    /// A LUN or a backstore was made half.
+    HalfMade(u8),
 }
 
 pub fn event() -> impl Strategy<Value = Event> {
@@ -58,6 +78,16 @@ pub fn event() -> impl Strategy<Value = Event> {
         1 => n().prop_map(Event::TwinInOtherPlugin),
         1 => Just(Event::TearSave),
         1 => Just(Event::SaveByHand),
+        2 => n().prop_map(Event::Stale),
+        1 => n().prop_map(Event::Refuse),
+        1 => n().prop_map(Event::Symlink),
+        1 => n().prop_map(Event::Unlist),
+        1 => Just(Event::LoseImages),
+        1 => n().prop_map(Event::AnotherHand),
+        1 => Just(Event::Late),
+        1 => Just(Event::Remount),
+        1 => Just(Event::Reboot),
+        1 => n().prop_map(Event::HalfMade),
     ]
 }
 
@@ -155,10 +185,53 @@ pub fn happen(sim: &Sim, event: &Event) {
             sim.site().actual.saved =
                 Saved::Unreadable { why: "EOF".into(), torn: true, backup: Default::default() }
         }
+        Event::Stale(n) => {
+            let Some(key) = some_object(sim, *n) else { return };
+            sim.site().faults.stale.insert(key, 512);
+        }
+        Event::Refuse(n) => drop(some_object(sim, *n).map(|key| sim.site().faults.refused.insert(key))),
+        Event::Symlink(n) => drop(some_object(sim, *n).map(|key| sim.site().faults.symlinks.insert(key))),
+        Event::Unlist(n) => drop(some_object(sim, *n).map(|key| sim.site().faults.unlisted.insert(key))),
+        Event::LoseImages => sim.site().images.clear(),
+        Event::AnotherHand(n) => sim.another_hand(|actual| {
+            let theirs = foreign(&format!("theirs{n}"));
+            if !actual.backstores.contains(&theirs) {
+                actual.backstores.push(Backstore { file: format!("/srv/{n}.img"), ..theirs });
+            }
+        }),
+        Event::Late => sim.site().faults.late += 1,
+        Event::Remount => sim.remount(),
+        Event::Reboot => sim.reboot(),
+        Event::HalfMade(n) => half_made(sim, *n),
         Event::SaveByHand => {
             let mut site = sim.site();
+            // targetcli cannot save while something is half made.
+            if !site.actual.bare_luns.is_empty() || site.actual.backstores.iter().any(|b| !b.enabled) {
+                return;
+            }
             site.actual.saved = Saved::Readable(site.actual.inventory());
         }
+    }
+}
+
+fn some_object(sim: &Sim, n: u8) -> Option<ObjectKey> {
+    let keys: Vec<ObjectKey> = sim.site().objects.keys().cloned().collect();
+    some(&keys, n.wrapping_mul(7))
+}
+
+/// Of ours: the last LUN loses its link, or the last backstore its serial. What targetclid leaves when it is killed.
+fn half_made(sim: &Sim, n: u8) {
+    let mut site = sim.site();
+    let Some(lun) = site.actual.luns.iter().rev().find(|lun| lun.tpg == TPG && lun.name.len() == 15).cloned()
+    else {
+        return;
+    };
+    site.actual.luns.retain(|live| *live != lun);
+    if n.is_multiple_of(2) {
+        site.actual.bare_luns.insert((TPG.into(), lun.lun));
+    } else if site.actual.luns_of("fileio", &lun.name).next().is_none() {
+        let half = site.actual.backstores.iter_mut().filter(|b| b.plugin == "fileio" && b.name == lun.name);
+        half.for_each(|b| (b.enabled, b.serial, b.size) = (false, String::new(), 0));
     }
 }
 

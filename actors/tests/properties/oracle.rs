@@ -1,43 +1,152 @@
-//! What is true of a simulated site, found out the long way round: from its objects and records, not from the agent.
+//! What the rules say of a simulated site, found out the long way round: from the words of R1 to R14, from the site's
+//! objects and records and from what its parties show; not from the agent.
 
-use actors::guard::{Ours, recognise_live};
+use actors::guard::{Ours, recognise_live, saved_ours};
 use actors::identity::Identity;
 use actors::manifest;
-use actors::model::{Actual, Backstore, LunEntry, ObjectKey, Saved};
+use actors::model::{Actual, Backstore, Etag, LunEntry, ObjectKey, Saved};
 use actors::ports::FileFacts;
 use actors::sim::{BUCKET, MOUNT, Site, TPG};
 use actors::squashfs;
 use std::collections::{BTreeMap, BTreeSet};
 
+/// The evidence that R2 knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Evidence {
+    /// S3 says that this very key is gone.
+    ObjectGone,
+    /// IMS answered: the image is not tagged.
+    Untagged,
+    /// IMS answered: there is no such image.
+    NotListed,
+    /// Its image names another root file system, which can be projected now.
+    Successor,
+    /// No rule chooses the object.
+    NotSelected,
+    /// What is exported is another file: only with an operator's word.
+    Escaped,
+}
+
 /// What each tagged image names; `None`: its manifest cannot be understood.
 pub fn named(site: &Site) -> BTreeMap<String, Option<(Identity, ObjectKey, String)>> {
     let tagged = site.images.iter().filter(|image| image["metadata"]["sbps-project"] == "true");
     let read = |id: &str| {
-        let (_, bytes) = site.objects.get(&ObjectKey::new(format!("{id}/manifest.json")))?;
+        let key = ObjectKey::new(format!("{id}/manifest.json"));
+        let (_, bytes) = site.objects.get(&key)?;
         let rootfs = manifest::read(bytes, BUCKET).ok()?;
         Some((rootfs.identity, rootfs.key, rootfs.etag))
     };
     tagged.filter_map(|image| image["id"].as_str()).map(|id| (id.to_owned(), read(id))).collect()
 }
 
-/// What the agent may know of manifests that cannot be read now: what they named in earlier passes.
-pub type Memory = BTreeMap<String, Identity>;
+/// What a witness of all passes knows of the images.
+#[derive(Clone, Debug, Default)]
+pub struct Memory {
+    /// All that each tagged image has named since it was tagged.
+    pub named: BTreeMap<String, BTreeSet<Identity>>,
+    /// Tagged images that were unreadable when the agent first saw the site, and still are.
+    pub never_read: BTreeSet<String>,
+    /// Whether it has seen the site.
+    pub begun: bool,
+    /// The manifests that this agent has read, by image: it need not read them again.
+    pub read: BTreeMap<String, Etag>,
+}
 
-/// Whether nothing can mean this projection of ours: then, and only then, it may go.
-pub fn is_gone(site: &Site, ours: &Ours, memory: &Memory) -> bool {
+impl Memory {
+    /// What a pass learns, that saw every source or only the images and their manifests.
+    pub fn learn(&mut self, site: &Site, sees_all: bool) {
+        let tagged = named(site);
+        self.named.retain(|image, _| !sees_all || tagged.contains_key(image));
+        self.read.retain(|image, etag| {
+            tagged.contains_key(image) && manifest_etag(site, image).as_ref() == Some(etag)
+        });
+        let readable = tagged.keys().filter(|id| !site.faults.unreadable.contains(&manifest_key(id)));
+        let read: Vec<_> = readable.filter_map(|id| Some((id.clone(), manifest_etag(site, id)?))).collect();
+        self.read.extend(read);
+        let read = self.read.clone();
+        let unreadable = |id: &String| !read.contains_key(id);
+        for (image, named) in &tagged {
+            if let (Some((identity, ..)), false) = (named, unreadable(image)) {
+                self.named.entry(image.clone()).or_default().insert(identity.clone());
+                self.never_read.remove(image);
+            } else if sees_all && !self.begun && !self.named.contains_key(image) {
+                self.never_read.insert(image.clone());
+            }
+        }
+        self.never_read.retain(|image| tagged.contains_key(image));
+        self.begun |= sees_all;
+    }
+}
+
+fn manifest_key(image: &str) -> ObjectKey {
+    ObjectKey::new(format!("{image}/manifest.json"))
+}
+
+fn manifest_etag(site: &Site, image: &str) -> Option<Etag> {
+    site.objects.get(&manifest_key(image)).map(|(etag, _)| etag.clone())
+}
+
+/// R2: on what evidence this projection of ours may go, if on any.
+pub fn evidence(site: &Site, ours: &Ours, is_live: bool, memory: &Memory) -> Option<Evidence> {
+    let escaped = (is_live && site.faults.symlinks.contains(&ours.key)).then_some(Evidence::Escaped);
     if !site.objects.contains_key(&ours.key) {
-        return true;
+        return Some(Evidence::ObjectGone);
     }
     if Identity::of_pe(BUCKET, ours.key.as_str()) == ours.identity {
-        return !ours.key.as_str().starts_with("PE/");
+        let selected = ours.key.as_str().starts_with("PE/");
+        return if selected { escaped } else { Some(Evidence::NotSelected) };
     }
-    let listed = site.images.iter().any(|image| image["id"] == ours.key.folder());
-    named(site).into_iter().all(|(id, named)| match (named, memory.get(&id)) {
-        (Some((identity, ..)), _) => identity != ours.identity,
-        (None, _) if id == ours.key.folder() => false,
-        (None, Some(before)) => *before != ours.identity,
-        (None, None) => listed,
+    let folder = ours.key.folder();
+    let listed = site.images.iter().any(|image| image["id"] == folder);
+    let mut successor = false;
+    for (image, names) in named(site) {
+        let is_its =
+            image == folder || memory.named.get(&image).is_some_and(|all| all.contains(&ours.identity));
+        let unreadable = !memory.read.contains_key(&image);
+        match names.filter(|_| !unreadable) {
+            // It is wanted, or will be as soon as its file is there.
+            Some((identity, ..)) if identity == ours.identity => return escaped,
+            Some((identity, key, etag)) if is_its => {
+                match is_up(site, &identity) || projectable(site, &key, &etag) {
+                    true => successor = true,
+                    false => return escaped,
+                }
+            }
+            Some(_) => {}
+            // One failed manifest: nothing is removed that it may have named.
+            None if is_its || memory.never_read.contains(&image) => return escaped,
+            None if !listed && !memory.named.contains_key(&image) => return escaped,
+            None => {}
+        }
+    }
+    Some(match (successor, listed) {
+        (true, _) => Evidence::Successor,
+        (false, true) => Evidence::Untagged,
+        (false, false) => Evidence::NotListed,
     })
+}
+
+/// Whether it has a LUN already.
+fn is_up(site: &Site, identity: &Identity) -> bool {
+    numbers(&site.actual).contains_key(identity.name().as_str())
+}
+
+/// R7 to R9: whether the object of a key can be projected under this ETag.
+pub fn projectable(site: &Site, key: &ObjectKey, etag: &str) -> bool {
+    let listed = site.objects.get(key).is_some_and(|(now, _)| now.as_str() == etag);
+    listed && is_plain(key) && is_complete(site, key)
+}
+
+/// The projections of ours, live or saved: name, and whether it is live.
+pub fn ours_all(actual: &Actual) -> BTreeMap<String, (Ours, bool)> {
+    let saved = match &actual.saved {
+        Saved::Readable(saved) => {
+            saved_ours(saved, MOUNT).map(|(_, o)| (o.identity.name().to_string(), (o, false))).collect()
+        }
+        _ => BTreeMap::new(),
+    };
+    let live = ours(actual).into_iter().map(|(name, (ours, _))| (name, (ours, true)));
+    saved.into_iter().chain(live).collect()
 }
 
 /// The backstores of ours by name.
@@ -53,7 +162,10 @@ pub fn is_our_lun(actual: &Actual, lun: &LunEntry) -> bool {
 
 /// Everything that is not ours.
 pub fn foreign(actual: &Actual) -> (Vec<Backstore>, Vec<LunEntry>) {
-    let backstores = actual.backstores.iter().filter(|b| recognise_live(b, MOUNT).is_none());
+    // What was cut short while it was made has no serial yet.
+    let half_made = |b: &&Backstore| b.enabled || !b.file.starts_with(MOUNT);
+    let backstores =
+        actual.backstores.iter().filter(|b| recognise_live(b, MOUNT).is_none()).filter(half_made);
     let luns = actual.luns.iter().filter(|lun| !is_our_lun(actual, lun));
     (backstores.cloned().collect(), luns.cloned().collect())
 }
@@ -64,18 +176,20 @@ pub fn numbers(actual: &Actual) -> BTreeMap<String, u16> {
     luns.map(|lun| (lun.name.clone(), lun.lun)).collect()
 }
 
-/// R7: whether the object of a key is a complete image.
+/// R7: whether the object of a key is a complete image, and the mount shows all of it.
 pub fn is_complete(site: &Site, key: &ObjectKey) -> bool {
-    site.objects.get(key).is_some_and(|(_, bytes)| {
-        let facts = FileFacts {
-            size: bytes.len() as u64,
-            head: bytes.iter().take(96).copied().collect(),
-            mode: 0o640,
-        };
-        squashfs::check(&facts, bytes.len() as u64).is_ok()
-    })
+    let hidden = site.faults.refused.contains(key)
+        || site.faults.denied.contains(key)
+        || site.faults.symlinks.contains(key);
+    !hidden
+        && site.objects.get(key).is_some_and(|(_, bytes)| {
+            let size = site.faults.stale.get(key).copied().unwrap_or(bytes.len() as u64);
+            let facts = FileFacts { size, head: bytes.iter().take(96).copied().collect(), mode: 0o640 };
+            squashfs::check(&facts, bytes.len() as u64).is_ok()
+        })
 }
 
+/// R8, R9: whether a key can be projected at all.
 fn is_plain(key: &ObjectKey) -> bool {
     let plain = |b: u8| b.is_ascii_alphanumeric() || b"_./:+@~-".contains(&b);
     let segments = || key.as_str().split('/');
@@ -93,7 +207,7 @@ pub fn valid(site: &Site) -> BTreeSet<String> {
     rootfs.chain(pe.map(|key| Identity::of_pe(BUCKET, key.as_str()).name().to_string())).collect()
 }
 
-/// Saved entries that are neither live nor saved any more: forgotten by a save.
+/// Saved LUNs, and names of saved fileio backstores, that are neither live nor saved any more: forgotten by a save.
 pub fn forgotten(before: &Site, after: &Site) -> (Vec<LunEntry>, Vec<String>) {
     let (Saved::Readable(old), Saved::Readable(new)) = (&before.actual.saved, &after.actual.saved) else {
         return Default::default();
@@ -101,5 +215,6 @@ pub fn forgotten(before: &Site, after: &Site) -> (Vec<LunEntry>, Vec<String>) {
     let live = after.actual.inventory();
     let kept = |lun: &&LunEntry| !new.luns.contains(lun) && !live.luns.contains(lun);
     let stores = old.backstores.difference(&new.backstores).filter(|b| !live.backstores.contains(b));
+    let stores = stores.filter(|(plugin, ..)| plugin == "fileio");
     (old.luns.iter().filter(kept).cloned().collect(), stores.map(|(_, name, ..)| name.clone()).collect())
 }

@@ -1,16 +1,19 @@
 //! Worlds for the decisions alone: few images, few numbers and few names, so that everything collides.
 
-use actors::desired::{self, Candidate, Desired, FileChecks, ManifestAnswer};
-use actors::guard::{History, LookTime};
+use actors::desired::{self, Candidate, Desired, FileChecks, FileVerdict, ManifestAnswer};
+use actors::evidence::Withdrawal;
+use actors::guard::LookTime;
+use actors::history::{FirstLook, History};
 use actors::identity::Identity;
 use actors::ims::{ImageList, ImageRecord, Tag};
-use actors::manifest::{ManifestError, Rootfs};
+use actors::live::LiveFiles;
+use actors::manifest::{ManifestError, Proof, Rootfs};
 use actors::model::{
     Actual, Backstore, Cause, Etag, Inventory, LunEntry, ObjectIndex, ObjectKey, ObjectMeta, Saved, Snapshot,
     Source, Tpg,
 };
 use actors::pe::{PeRules, discover};
-use actors::plan::{Plan, Policy, plan};
+use actors::plan::{Plan, Policy, Seen, plan};
 use actors::reason::Reason;
 use actors::sim::{BUCKET, MOUNT, TPG};
 use proptest::prelude::*;
@@ -75,11 +78,27 @@ impl World {
 
     pub fn desired(&self) -> Desired {
         let mount = self.checks.cause.clone();
-        Desired::new(&self.images, self.objects.clone(), self.candidates(), mount)
+        let gone = self.objects.known().map(|objects| {
+            let keys = KEYS.iter().map(|key| ObjectKey::new(*key)).filter(|key| !objects.contains_key(key));
+            keys.collect()
+        });
+        Desired::new(
+            &self.images,
+            self.objects.clone(),
+            Snapshot::Known(gone.unwrap_or_default()),
+            self.candidates(),
+            mount,
+        )
     }
 
     pub fn plan(&self, confirmed: Option<&str>) -> Plan {
-        plan(&self.desired(), &self.actual, &self.history, &self.policy(), LOOK, confirmed)
+        self.plan_at(LOOK, confirmed)
+    }
+
+    pub fn plan_at(&self, time: LookTime, confirmed: Option<&str>) -> Plan {
+        let (desired, live) = (self.desired(), LiveFiles::default());
+        let seen = Seen { desired: &desired, actual: &self.actual, live: &live, time };
+        plan(seen, &self.history, &self.policy(), confirmed)
     }
 }
 
@@ -115,12 +134,12 @@ fn record() -> impl Strategy<Value = (ImageRecord, ManifestAnswer)> {
                 Identity::of_rootfs(&format!("s3://{BUCKET}/{}", KEYS[key]), etag),
                 ObjectKey::new(KEYS[key]),
             );
-            ManifestAnswer::Rootfs(Rootfs { identity, key, etag: etag.into() })
+            ManifestAnswer::Rootfs(Rootfs { identity, key, etag: etag.into(), md5: None, proof: Proof::None })
         }
     });
     (0_u8..3, tag, manifest).prop_map(|(n, tag, manifest)| {
         let link = Some(format!("s3://{BUCKET}/i{n}/manifest.json"));
-        (ImageRecord { id: format!("i{n}"), link, tag }, manifest)
+        (ImageRecord { id: format!("i{n}"), link, link_etag: None, tag }, manifest)
     })
 }
 
@@ -172,8 +191,8 @@ fn inventory() -> impl Strategy<Value = (Vec<Backstore>, Vec<LunEntry>)> {
 
 fn actual() -> impl Strategy<Value = Actual> {
     let tpg = prop_oneof![
-        8 => Just(Some(Tpg { enabled: true, write_protected: true, acls: BTreeMap::new() })),
-        1 => Just(Some(Tpg { enabled: true, write_protected: false, acls: BTreeMap::new() })),
+        8 => Just(Some(Tpg { enabled: true, write_protected: true, acls: BTreeMap::new(), writable: BTreeSet::new() })),
+        1 => Just(Some(Tpg { enabled: true, write_protected: false, acls: BTreeMap::new(), writable: BTreeSet::new() })),
         1 => Just(None),
     ];
     (inventory(), inventory(), tpg, 0_u8..4).prop_map(|((backstores, luns), other, tpg, saved)| {
@@ -204,15 +223,28 @@ fn actual() -> impl Strategy<Value = Actual> {
 }
 
 fn history() -> impl Strategy<Value = History> {
-    let missed = prop::collection::btree_map((select(&KEYS[..6]), etag()), 0_u64..100, 0..8);
+    let why = select(vec![
+        Withdrawal::ObjectGone,
+        Withdrawal::Untagged,
+        Withdrawal::ImageGone,
+        Withdrawal::Superseded,
+        Withdrawal::NotSelected,
+    ]);
+    let missed = prop::collection::btree_map((select(&KEYS[..6]), etag()), (0_u64..100, why), 0..8);
     let claims = prop::collection::btree_map(0_u8..3, (select(&KEYS[..6]), etag()), 0..3);
-    (missed, claims).prop_map(|(missed, claims)| History {
-        first_missed: missed
+    (missed, claims, any::<bool>()).prop_map(|(missed, claims, begun)| History {
+        looks: missed
             .into_iter()
-            .map(|((k, e), s)| (identity(k, e), Duration::from_secs(s)))
+            .map(|((k, e), (s, why))| {
+                (identity(k, e), FirstLook { why, key: k.into(), at: Duration::from_secs(s) })
+            })
             .collect(),
-        claims: claims.into_iter().map(|(n, (k, e))| (format!("i{n}"), identity(k, e))).collect(),
-        confirmed: None,
+        claims: claims
+            .into_iter()
+            .map(|(n, (k, e))| (format!("i{n}"), BTreeSet::from([identity(k, e)])))
+            .collect(),
+        begun,
+        ..History::default()
     })
 }
 
@@ -240,8 +272,8 @@ pub fn world() -> impl Strategy<Value = World> {
                 })
                 .collect();
             let verdict = |key: &&str| match bad.contains(key) {
-                true => Err(Reason::File { kind: "file_absent", detail: String::new() }),
-                false => Ok(()),
+                true => FileVerdict::Incomplete(Reason::File { kind: "file_absent", detail: String::new() }),
+                false => FileVerdict::Complete,
             };
             let files = KEYS.iter().map(|key| (ObjectKey::new(*key), verdict(key))).collect();
             let cause = (odd == 0).then(|| cause(Source::Mount));

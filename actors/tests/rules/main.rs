@@ -2,11 +2,24 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod breaker;
 #[path = "../common/mod.rs"]
 mod common;
+mod evidence;
+mod live;
+mod progress;
 mod projections;
 mod removals;
+mod saved;
+mod steps;
+mod target;
 
-/// Two images of the small site.
+/// Images of the small site.
 const UNTAGGED: &str = "00000000-0000-4000-8000-000000000004";
 const TAGGED: &str = "00000000-0000-4000-8000-000000000001";
+const OTHER: &str = "00000000-0000-4000-8000-000000000002";
+const PE: &str = "PE/CPE-amd.x86_64-26.11.squashfs";
+
+fn rootfs(id: &str) -> String {
+    format!("{id}/rootfs")
+}

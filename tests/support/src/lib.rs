@@ -5,4 +5,5 @@ pub mod configfs;
 pub mod node;
 pub mod s3;
 pub mod targetclid;
+pub mod targetclid_tree;
 pub mod tls;

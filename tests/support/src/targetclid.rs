@@ -14,8 +14,8 @@ use std::time::Duration;
 /// How a client takes its leave.
 const FAREWELL: &str = "-END@OF@DATA-";
 
-/// Longer than any deadline of a test: whoever waits so long waits for ever.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// Whoever waits so long waits for ever, however busy the machine is.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What a real targetclid was asked, and what it said.
 #[derive(Debug, Deserialize)]
@@ -33,6 +33,24 @@ impl Transcript {
     pub fn recorded() -> Self {
         serde_json::from_str(include_str!("../../../fixtures/targetclid-transcript.json"))
             .expect("the fixture is a transcript")
+    }
+
+    /// The same beside half-made objects: first a backstore, in the second session a LUN.
+    pub fn half_made() -> Self {
+        serde_json::from_str(include_str!("../../../fixtures/targetclid-half-made.json"))
+            .expect("the fixture is a transcript")
+    }
+
+    /// The same with two node ACLs.
+    pub fn acls() -> Self {
+        serde_json::from_str(include_str!("../../../fixtures/targetclid-acls.json"))
+            .expect("the fixture is a transcript")
+    }
+
+    /// The answers to this request, in their order.
+    pub fn replies(&self, request: &str) -> Vec<&str> {
+        let all = self.first.iter().chain(&self.second);
+        all.filter(|exchange| exchange.request == request).map(|exchange| exchange.reply.as_str()).collect()
     }
 }
 

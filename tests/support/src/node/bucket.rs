@@ -75,6 +75,14 @@ impl Bucket {
         })
     }
 
+    /// The ETag that the server lists.
+    pub fn etag(&self, key: &str) -> String {
+        self.runtime.block_on(async {
+            let head = self.client.head_object().bucket(BUCKET).key(key).send().await;
+            bare(head.unwrap_or_else(|error| panic!("head {key}: {error:?}")).e_tag())
+        })
+    }
+
     /// Deletes an object.
     pub fn delete(&self, key: &str) {
         self.runtime.block_on(async {

@@ -3,6 +3,7 @@
 
 mod agent;
 mod bucket;
+pub mod configfs;
 mod execs;
 mod follow;
 mod ims;
@@ -44,6 +45,8 @@ impl Node {
     /// Resets the VM's site and starts an empty IMS.
     pub fn fresh() -> Self {
         run("site", &["reset"]);
+        // What the agent of the test before remembers would be of another site.
+        let _ = std::fs::remove_dir_all("/var/lib/sbps-marshal");
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()

@@ -1,17 +1,17 @@
 //! The ports in memory: a whole site in one value. For `run --sim`, and for tests of the inside.
 //!
-//! The simulated kernel is as unforgiving as the real one: a backstore comes without its model alias, a LUN number
-//! is given once, and what is wrong stays wrong until someone says otherwise.
+//! The simulated parties are as unforgiving as the real ones: a backstore comes without its model alias, a LUN number is
+//! given once, targetclid stats every backstore's file before it makes another one, and knows nothing of what other
+//! processes made until it is told to look. What is wrong stays wrong until someone says otherwise.
+
+mod kernel;
 
 use crate::identity::Identity;
-use crate::model::{
-    Actual, Backstore, Etag, LunEntry, ObjectIndex, ObjectKey, ObjectMeta, Relevant, Saved, Step, Tpg,
-};
+use crate::model::{Actual, Etag, ObjectIndex, ObjectKey, ObjectMeta, Relevant, Saved, Step, Tpg};
 use crate::ports::{
-    Boot, Examined, FileFacts, HistoryError, HistoryPort, ImsError, ImsPort, LioError, LioPort, MountError,
-    MountFacts, MountPort, S3Error, S3Port, Token, TokenError, TokenPort,
+    Boot, Examined, FileFacts, HistoryError, HistoryPort, ImsError, ImsPort, MountError, MountFacts,
+    MountPort, S3Error, S3Port, Token, TokenError, TokenPort,
 };
-use crate::word::Word;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -23,7 +23,6 @@ pub const BUCKET: &str = "boot-images";
 pub const MOUNT: &str = "/var/lib/cps-local/boot-images";
 /// Its TPG's folder below the configfs root.
 pub const TPG: &str = "iscsi/iqn.2023-06.csm.iscsi:sim/tpgt_1";
-const FILEIO: &str = "fileio";
 
 /// What can be made to fail.
 #[derive(Clone, Debug, Default)]
@@ -44,6 +43,24 @@ pub struct Faults {
     pub targetclid: bool,
     /// targetclid cannot keep a copy of the old saveconfig.json, and so writes no new one.
     pub backups: bool,
+    /// s3fs still shows these with this size, for up to 900 s (its cache of stats).
+    pub stale: BTreeMap<ObjectKey, u64>,
+    /// s3fs answers EPERM for these: S3 denies it the object.
+    pub refused: BTreeSet<ObjectKey>,
+    /// s3fs shows these with size 0 and mode 0: it is denied them.
+    pub denied: BTreeSet<ObjectKey>,
+    /// s3fs shows a symlink here.
+    pub symlinks: BTreeSet<ObjectKey>,
+    /// A listing that is well-formed, says that it is complete, and leaves these out.
+    pub unlisted: BTreeSet<ObjectKey>,
+    /// Backstores whose creation hangs up the daemon.
+    pub hang_ups: BTreeSet<String>,
+    /// So many commands are answered too late, and carried out all the same before the next one.
+    pub late: usize,
+    /// Another client holds the daemon.
+    pub busy: bool,
+    /// The history cannot be stored.
+    pub history: bool,
 }
 
 /// A whole site.
@@ -59,10 +76,21 @@ pub struct Site {
     pub told: Vec<Step>,
     /// Keys that were read with GetObject, in order.
     pub got: Vec<ObjectKey>,
+    /// Keys that were read whole for their MD5, in order.
+    pub summed: Vec<ObjectKey>,
     /// What fails.
     pub faults: Faults,
     /// What was stored to be remembered over a restart.
     pub history: Option<Vec<u8>>,
+    /// When each object was written.
+    pub modified: BTreeMap<ObjectKey, Duration>,
+    /// `st_dev` of the mount.
+    pub device: u64,
+    /// Under which mount the file of each backstore was opened.
+    pub opened: BTreeMap<String, u64>,
+    /// Which boot this is.
+    pub boot: u32,
+    kernel: kernel::Kernel,
 }
 
 /// The site, shared by its ports and by whoever changes it.
@@ -72,7 +100,12 @@ pub struct Sim(Arc<Mutex<Site>>, Instant);
 impl Default for Sim {
     /// A provisioned target and nothing else.
     fn default() -> Self {
-        let tpg = Some(Tpg { enabled: true, write_protected: true, acls: BTreeMap::new() });
+        let tpg = Some(Tpg {
+            enabled: true,
+            write_protected: true,
+            acls: BTreeMap::new(),
+            writable: BTreeSet::new(),
+        });
         let (backstores, luns) = (Vec::new(), Vec::new());
         let actual = Actual {
             tpg_path: TPG.into(),
@@ -90,8 +123,14 @@ impl Default for Sim {
                 actual,
                 told: Vec::new(),
                 got: Vec::new(),
+                summed: Vec::new(),
                 faults: Faults::default(),
                 history: None,
+                modified: BTreeMap::new(),
+                device: 40,
+                opened: BTreeMap::new(),
+                boot: 1,
+                kernel: kernel::Kernel::default(),
             })),
             Instant::now(),
         )
@@ -128,8 +167,14 @@ impl Sim {
 
     /// Writes the manifest of an image.
     pub fn put_manifest(&self, id: &str, path: &str, etag: &str) {
+        self.put_manifest_with_md5(id, path, etag, "0");
+    }
+
+    /// The same with the MD5 of the root file system.
+    pub fn put_manifest_with_md5(&self, id: &str, path: &str, etag: &str, md5: &str) {
         let artifact = json!({
             "type": "application/vnd.cray.image.rootfs.squashfs",
+            "md5": md5,
             "link": {"path": path, "etag": etag, "type": "s3"},
         });
         let manifest = json!({"version": "1.0", "artifacts": [artifact]});
@@ -157,7 +202,10 @@ impl Sim {
     pub fn put(&self, key: &str, bytes: Vec<u8>) -> Etag {
         let name = format!("{key} {}", String::from_utf8_lossy(&bytes));
         let etag = Etag::new(Identity::of_pe("etag", &name).wwn().as_str());
-        self.site().objects.insert(ObjectKey::new(key), (etag.clone(), bytes));
+        let mut site = self.site();
+        let uploaded = Duration::from_secs(site.modified.len() as u64 + 1);
+        site.modified.entry(ObjectKey::new(key)).or_insert(uploaded);
+        site.objects.insert(ObjectKey::new(key), (etag.clone(), bytes));
         etag
     }
 }
@@ -185,11 +233,10 @@ impl S3Port for Sim {
             return Err(S3Error::Timeout { what: "sim listing".into() });
         }
         let relevant = site.objects.iter().filter(|(key, _)| relevant.wants(key.as_str()));
+        let relevant = relevant.filter(|(key, _)| !site.faults.unlisted.contains(*key));
         let listed = relevant.map(|(key, (etag, bytes))| {
-            (
-                key.clone(),
-                ObjectMeta { size: bytes.len() as u64, etag: etag.clone(), modified: Duration::ZERO },
-            )
+            let modified = site.modified.get(key).copied().unwrap_or_default();
+            (key.clone(), ObjectMeta { size: bytes.len() as u64, etag: etag.clone(), modified })
         });
         Ok(listed.collect())
     }
@@ -211,13 +258,15 @@ impl S3Port for Sim {
     }
 
     async fn is_there(&self, key: &ObjectKey) -> Result<bool, S3Error> {
-        match self.site().faults.listing {
+        let site = self.site();
+        match site.faults.listing {
             true => Err(S3Error::Timeout { what: format!("sim head {key}") }),
-            false => Ok(self.object(key).is_some()),
+            false => Ok(site.objects.contains_key(key)),
         }
     }
 
     async fn md5(&self, key: &ObjectKey, etag: &Etag) -> Result<String, S3Error> {
+        self.site().summed.push(key.clone());
         match self.object(key) {
             Some((now, bytes)) if now == *etag => Ok(md5_of(&bytes)),
             _ => Err(S3Error::Gone { what: key.to_string() }),
@@ -227,11 +276,11 @@ impl S3Port for Sim {
 
 /// Stands for the MD5 of these bytes.
 pub fn md5_of(bytes: &[u8]) -> String {
-    Identity::of_pe("md5", &String::from_utf8_lossy(bytes)).wwn().to_string()
+    format!("{}0", Identity::of_pe("md5", &String::from_utf8_lossy(bytes)).wwn())
 }
 
-/// What is there, as S3 itself says.
 impl Sim {
+    /// What is there, as S3 itself says.
     fn object(&self, key: &ObjectKey) -> Option<(Etag, Vec<u8>)> {
         self.site().objects.get(key).cloned()
     }
@@ -239,27 +288,48 @@ impl Sim {
 
 impl MountPort for Sim {
     async fn check(&self) -> Result<MountFacts, MountError> {
-        match self.site().faults.mount {
+        let site = self.site();
+        match site.faults.mount {
             true => Err(MountError::Hung { what: "sim mount".into() }),
-            false => Ok(MountFacts::default()),
+            false => Ok(MountFacts { device: site.device, since: None }),
         }
     }
 
     async fn examine(&self, keys: Vec<ObjectKey>) -> Result<Examined, MountError> {
         self.check().await?;
         let site = self.site();
-        let size = |key: &ObjectKey| match site.objects.get(key) {
-            Some((_, bytes)) => Ok(bytes.len() as u64),
-            None => Err(MountError::Absent { key: key.to_string() }),
-        };
-        Ok(keys.into_iter().map(|key| (key.clone(), size(&key))).collect())
+        Ok(keys.into_iter().map(|key| (key.clone(), site.shown(&key))).collect())
     }
 
     async fn inspect(&self, key: &ObjectKey) -> Result<FileFacts, MountError> {
         let site = self.site();
-        let (_, bytes) = site.objects.get(key).ok_or_else(|| MountError::Absent { key: key.to_string() })?;
+        let size = site.shown(key)?;
+        if site.faults.denied.contains(key) {
+            return Ok(FileFacts { size: 0, head: Vec::new(), mode: 0 });
+        }
+        let bytes = site.objects.get(key).map(|(_, bytes)| bytes.as_slice()).unwrap_or_default();
         let head = bytes.iter().take(crate::squashfs::SUPERBLOCK_BYTES).copied().collect();
-        Ok(FileFacts { size: bytes.len() as u64, head, mode: 0o640 })
+        Ok(FileFacts { size, head, mode: 0o640 })
+    }
+}
+
+impl Site {
+    /// What s3fs shows of an object: its size, or why not.
+    fn shown(&self, key: &ObjectKey) -> Result<u64, MountError> {
+        let shown = key.to_string();
+        if self.faults.mount {
+            return Err(MountError::Hung { what: shown });
+        }
+        if self.faults.refused.contains(key) {
+            let source = std::io::ErrorKind::PermissionDenied.into();
+            return Err(MountError::Refused { key: shown, source });
+        }
+        if self.faults.symlinks.contains(key) {
+            return Err(MountError::Escape { key: shown });
+        }
+        let size = self.objects.get(key).map(|(_, bytes)| bytes.len() as u64);
+        let size = size.ok_or(MountError::Absent { key: shown })?;
+        Ok(self.faults.stale.get(key).copied().unwrap_or(size))
     }
 }
 
@@ -269,108 +339,16 @@ impl HistoryPort for Sim {
     }
 
     async fn store(&self, bytes: Vec<u8>) -> Result<(), HistoryError> {
-        self.site().history = Some(bytes);
+        let mut site = self.site();
+        if site.faults.history {
+            let source = std::io::ErrorKind::ReadOnlyFilesystem.into();
+            return Err(HistoryError::Io { path: "sim".into(), done: "written", source });
+        }
+        site.history = Some(bytes);
         Ok(())
     }
 
     fn boot(&self) -> Boot {
-        Boot { id: "sim".into(), since: self.1.elapsed() }
-    }
-}
-
-impl LioPort for Sim {
-    fn observe(&mut self) -> Result<Actual, LioError> {
-        let site = self.site();
-        match site.faults.configfs {
-            true => Err(LioError::Configfs { path: "sim".into(), source: std::io::ErrorKind::Other.into() }),
-            false => Ok(site.actual.clone()),
-        }
-    }
-
-    fn backstore(&mut self, name: &Word) -> Result<Option<Backstore>, LioError> {
-        Ok(self.site().actual.backstores.iter().find(|live| is_fileio(live, name)).cloned())
-    }
-
-    fn lun(&mut self, number: u16) -> Result<Option<LunEntry>, LioError> {
-        Ok(self.site().actual.luns.iter().find(|lun| lun.tpg == TPG && lun.lun == number).cloned())
-    }
-
-    fn apply(&mut self, step: &Step) -> Result<String, LioError> {
-        let mut site = self.site();
-        if site.faults.targetclid {
-            return Err(LioError::Timeout { command: step.to_string(), seconds: 1 });
-        }
-        site.told.push(step.clone());
-        Ok(site.obey(step))
-    }
-
-    fn end_session(&mut self) {}
-}
-
-/// Each plugin names its backstores as it likes: only those of fileio are meant.
-fn is_fileio(live: &Backstore, name: &Word) -> bool {
-    live.plugin == FILEIO && live.name == name.as_str()
-}
-
-impl Site {
-    /// What targetclid and the kernel would do; the answer is as little worth as the real one.
-    fn obey(&mut self, step: &Step) -> String {
-        match step {
-            Step::Refresh | Step::DiscardBackstore { .. } | Step::DiscardLun { .. } | Step::SetAside => {}
-            Step::SaveConfig if self.faults.backups => return "int() argument must be a string".into(),
-            Step::SaveConfig | Step::SaveConfigAlone => {
-                self.actual.saved = Saved::Readable(self.actual.inventory())
-            }
-            Step::DeleteLun { lun, .. } => {
-                self.actual.luns.retain(|live| !(live.tpg == TPG && live.lun == *lun));
-            }
-            // The real one takes the LUNs along, of any target.
-            Step::DeleteBackstore { name, .. } => {
-                self.actual.luns.retain(|live| !(live.plugin == FILEIO && live.name == name.as_str()));
-                self.actual.backstores.retain(|live| !is_fileio(live, name));
-            }
-            Step::CreateBackstore { name, file, wwn } => return self.create_backstore(name, file, wwn),
-            Step::AliasModel { name } => {
-                let luns = self.actual.luns_of(FILEIO, name.as_str()).next().is_some();
-                let mut live = self.actual.backstores.iter_mut().filter(|live| is_fileio(live, name));
-                if let (false, Some(live)) = (luns, live.next()) {
-                    live.model_alias = true;
-                }
-            }
-            Step::CreateLun { lun, name, .. } => {
-                if self.actual.luns.iter().any(|live| live.tpg == TPG && live.lun == *lun) {
-                    return "LUN already exists".into();
-                }
-                if !self.actual.backstores.iter().any(|live| is_fileio(live, name)) {
-                    return "storage object does not exist".into();
-                }
-                let (tpg, plugin, name) = (TPG.into(), FILEIO.into(), name.to_string());
-                self.actual.luns.push(LunEntry { tpg, lun: *lun, plugin, name });
-            }
-        }
-        "done".into()
-    }
-
-    fn create_backstore(&mut self, name: &Word, file: &Word, wwn: &Word) -> String {
-        let key = file.as_str().strip_prefix(MOUNT).and_then(|key| key.strip_prefix('/')).unwrap_or_default();
-        let size = self.objects.get(&ObjectKey::new(key)).map(|(_, bytes)| bytes.len() as u64);
-        let (Some(size), false) = (size, self.faults.ignored.contains(name.as_str())) else {
-            return "Attempting to create file for new fileio backstore, need a size".into();
-        };
-        if self.actual.backstores.iter().any(|live| is_fileio(live, name) || live.file == file.as_str()) {
-            return "storage object already exists".into();
-        }
-        self.actual.backstores.push(Backstore {
-            plugin: FILEIO.into(),
-            name: name.to_string(),
-            file: file.to_string(),
-            serial: wwn.to_string(),
-            size,
-            model_alias: false,
-            enabled: true,
-            inode: 0,
-            opened: None,
-        });
-        "Created".into()
+        Boot { id: format!("sim {}", self.site().boot), since: self.1.elapsed() }
     }
 }

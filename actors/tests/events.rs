@@ -1,0 +1,277 @@
+//! What is logged: the events of whole passes, as a subscriber gets them.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod common;
+
+use actors::model::{ObjectKey, Saved};
+use actors::sim::Sim;
+use common::Node;
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use tracing::field::{Field, Visit};
+use tracing::{Event, Level, Metadata, Subscriber, span};
+
+const TAGGED: &str = "00000000-0000-4000-8000-000000000001";
+const UNTAGGED: &str = "00000000-0000-4000-8000-000000000004";
+const PE: &str = "PE/CPE-amd.x86_64-26.11.squashfs";
+
+/// An event: its level, and its fields as text.
+type Line = (Level, BTreeMap<String, String>);
+
+static LOG: Mutex<Vec<Line>> = Mutex::new(Vec::new());
+static ONE_BY_ONE: Mutex<()> = Mutex::new(());
+
+struct Recorder;
+
+struct Fields<'a>(&'a mut BTreeMap<String, String>);
+
+impl Visit for Fields<'_> {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.0.insert(field.name().to_owned(), value.to_owned());
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
+        self.0.insert(field.name().to_owned(), format!("{value:?}"));
+    }
+}
+
+impl Subscriber for Recorder {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.target().starts_with("actors") && *metadata.level() <= Level::INFO
+    }
+
+    fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
+        span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
+
+    fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
+
+    fn event(&self, event: &Event<'_>) {
+        let mut fields = BTreeMap::new();
+        event.record(&mut Fields(&mut fields));
+        log().push((*event.metadata().level(), fields));
+    }
+
+    fn enter(&self, _: &span::Id) {}
+
+    fn exit(&self, _: &span::Id) {}
+}
+
+fn log() -> MutexGuard<'static, Vec<Line>> {
+    LOG.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The log is everybody's: one test after the other.
+fn alone() -> MutexGuard<'static, ()> {
+    let turn = ONE_BY_ONE.lock().unwrap_or_else(PoisonError::into_inner);
+    // Whoever is first sets it for all.
+    let _ = tracing::subscriber::set_global_default(Recorder);
+    log().clear();
+    turn
+}
+
+fn take() -> Vec<Line> {
+    std::mem::take(&mut *log())
+}
+
+fn named<'a>(lines: &'a [Line], event: &str) -> Vec<&'a Line> {
+    lines.iter().filter(|(_, fields)| fields.get("event").is_some_and(|name| name == event)).collect()
+}
+
+fn field<'a>(line: &'a Line, name: &str) -> &'a str {
+    line.1.get(name).map_or("", String::as_str)
+}
+
+fn run(story: impl Future<Output = ()>) {
+    let _turn = alone();
+    actix::System::new().block_on(story);
+}
+
+fn id(n: usize) -> String {
+    format!("11111111-0000-4000-8000-{n:012}")
+}
+
+#[test]
+fn an_added_and_a_removed_lun_are_told_under_the_same_image_id() {
+    run(async {
+        let node = Node::new(Sim::small_site());
+        node.pass().await;
+        let lines = take();
+        let added: Vec<&str> =
+            named(&lines, "lun_added").iter().map(|line| field(line, "image_id")).collect();
+        assert!(added.contains(&TAGGED) && added.contains(&PE), "{added:?}");
+        node.sim.tag(TAGGED, false);
+        node.passes(2).await;
+        let lines = take();
+        let removed = named(&lines, "lun_removed");
+        assert_eq!((field(removed[0], "image_id"), field(removed[0], "reason")), (TAGGED, "untagged"));
+        let held = named(&lines, "removal_held");
+        assert_eq!((field(held[0], "image_id"), field(held[0], "reason")), (TAGGED, "second_look"));
+        let resolved = named(&lines, "resolved");
+        assert_eq!(field(resolved[0], "image_id"), TAGGED);
+    });
+}
+
+#[test]
+fn an_outage_over_a_thousand_images_is_a_handful_of_lines_and_none_says_what_nobody_saw() {
+    run(async {
+        let sim = Sim::default();
+        (0..1000).for_each(|n| drop(sim.add_image(&id(n), true)));
+        let node = Node::new(sim);
+        node.pass().await;
+        take();
+        for fail in [
+            |sim: &Sim| sim.site().faults.ims = true,
+            |sim: &Sim| sim.site().faults.listing = true,
+            |sim: &Sim| sim.site().faults.mount = true,
+        ] {
+            fail(&node.sim);
+            let status = node.passes(5).await;
+            assert_eq!(status.summary.live, 1000);
+            node.sim.site().faults = Default::default();
+            node.pass().await;
+            let lines = take();
+            let other: Vec<&Line> = lines
+                .iter()
+                .filter(|(_, fields)| fields.get("event").is_some_and(|e| e != "pass_summary"))
+                .collect();
+            assert!(other.len() <= 4, "{} lines: {:?}", other.len(), other.first());
+            for (_, fields) in &lines {
+                let text = format!("{fields:?}");
+                assert!(!text.contains("untagged") && !text.contains("gone\""), "{text}");
+            }
+        }
+        // All of them really gone, in one listing: one line for all, with the code.
+        node.sim.site().images.clear();
+        node.passes(2).await;
+        let lines = take();
+        let held = named(&lines, "removals_held");
+        assert_eq!((held.len(), held[0].0), (1, Level::ERROR));
+        assert!(field(held[0], "detail").contains(&format!("confirm-removal {}", field(held[0], "subject"))));
+        assert!(lines.len() < 10, "{}", lines.len());
+    });
+}
+
+#[test]
+fn a_breaker_whose_set_has_changed_is_told_anew_with_its_new_code() {
+    run(async {
+        let sim = Sim::default();
+        (0..12).for_each(|n| drop(sim.add_image(&id(n), true)));
+        let node = Node::new(sim);
+        node.pass().await;
+        (0..5).for_each(|n| node.sim.tag(&id(n), false));
+        node.passes(2).await;
+        node.sim.tag(&id(0), true);
+        node.passes(2).await;
+        let lines = take();
+        let codes: Vec<&str> =
+            named(&lines, "removals_held").iter().map(|line| field(line, "subject")).collect();
+        assert_eq!(codes.len(), 2);
+        assert_ne!(codes[0], codes[1]);
+        let wrong = node.pass_confirmed(Some("00000000".into())).await;
+        assert_eq!(wrong.summary.removed, 0);
+        let lines = take();
+        assert_eq!(field(named(&lines, "confirmation_unmatched")[0], "held"), codes[1]);
+    });
+}
+
+#[test]
+fn a_save_that_goes_from_failed_to_refused_is_told_as_that() {
+    run(async {
+        let node = Node::new(Sim::small_site());
+        node.pass().await;
+        node.sim.another_hand(|actual| {
+            let mut half = actual.backstores[0].clone();
+            (half.name, half.file, half.serial, half.enabled) =
+                ("half".into(), "/srv/half.img".into(), String::new(), false);
+            actual.backstores.push(half);
+        });
+        node.sim.tag(UNTAGGED, true);
+        node.pass().await;
+        let lines = take();
+        assert_eq!(field(named(&lines, "save_problem")[0], "reason"), "failed");
+        assert_eq!(named(&lines, "half_made")[0].0, Level::ERROR);
+        if let Saved::Readable(saved) = &mut node.sim.site().actual.saved {
+            saved.others.insert("iscsi/iqn.2023-06.csm.iscsi:sim/tpgt_1/np/10.0.0.1:3260".into());
+        }
+        node.pass().await;
+        let lines = take();
+        let problem = named(&lines, "save_problem");
+        assert_eq!((field(problem[0], "reason"), problem[0].0), ("refused", Level::ERROR));
+    });
+}
+
+#[test]
+fn what_looks_wrong_and_is_not_touched_is_told_once_and_when_it_is_right_again() {
+    run(async {
+        let node = Node::new(Sim::small_site());
+        node.pass().await;
+        take();
+        node.sim.put_squashfs(PE, 512);
+        node.passes(3).await;
+        let lines = take();
+        let odd = named(&lines, "projection_odd");
+        assert_eq!(odd.len(), 1);
+        assert_eq!((field(odd[0], "image_id"), field(odd[0], "reason")), (PE, "content_changed"));
+        node.sim.put_squashfs(PE, 16384);
+        node.pass().await;
+        assert_eq!(named(&take(), "resolved").len(), 1);
+    });
+}
+
+#[test]
+fn a_thousand_objects_that_are_no_images_are_twenty_lines_and_their_number() {
+    run(async {
+        let sim = Sim::default();
+        (0..1000).for_each(|n| drop(sim.put(&format!("PE/{n}.txt"), vec![b'x'; 512])));
+        let node = Node::new(sim);
+        node.passes(2).await;
+        let lines = take();
+        assert_eq!(named(&lines, "image_pending").len(), 20);
+        assert_eq!(field(named(&lines, "more")[0], "count"), "1000");
+        node.sim.site().objects.clear();
+        node.pass().await;
+        assert_eq!(named(&take(), "resolved").len(), 20);
+    });
+}
+
+#[test]
+fn a_lun_that_is_not_at_its_own_number_is_told_once() {
+    run(async {
+        let node = Node::with_numbers(Sim::small_site(), 1..=6);
+        node.passes(2).await;
+        let lines = take();
+        let added = named(&lines, "lun_added");
+        let displaced = named(&lines, "number_displaced");
+        assert_eq!(added.len(), 6);
+        let different = displaced.iter().all(|line| field(line, "lun") != field(line, "own_lun"));
+        assert!((1..6).contains(&displaced.len()) && different, "{displaced:?}");
+    });
+}
+
+#[test]
+fn luns_that_were_made_anew_and_a_held_daemon_are_told_with_their_names() {
+    run(async {
+        let node = Node::new(Sim::small_site());
+        node.pass().await;
+        take();
+        node.sim.remount();
+        node.sim.site().faults.busy = true;
+        node.pass().await;
+        let lines = take();
+        let busy = named(&lines, "lio_busy");
+        assert!(field(busy[0], "detail").contains("pid 4711"), "{busy:?}");
+        node.sim.site().faults.busy = false;
+        node.pass().await;
+        let lines = take();
+        assert_eq!(named(&lines, "lun_remade").len(), 6);
+        assert!(named(&lines, "resolved").iter().any(|line| field(line, "was") == "lio_busy"));
+        node.sim.site().faults.symlinks.insert(ObjectKey::new(PE));
+        node.pass().await;
+        let lines = take();
+        assert_eq!(named(&lines, "export_escapes")[0].0, Level::ERROR);
+    });
+}

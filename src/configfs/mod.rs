@@ -1,0 +1,266 @@
+//! LIO's state as the kernel shows it: every backstore, every LUN, our TPG.
+//!
+//! Other tools change the tree while it is read, so an entry may vanish between its listing and its reading: then it
+//! is gone. Anything else that cannot be read is an error, never a shorter list (R2).
+
+mod backstore;
+mod opened;
+mod read;
+
+use actors::model::{Backstore, LunEntry, Tpg};
+use actors::ports::LioError;
+use backstore::backstore;
+use opened::Clock;
+use read::{at, flag, list, present, text};
+use std::collections::BTreeSet;
+use std::fs::{self, FileType};
+use std::path::{Path, PathBuf};
+
+/// Folder of the backstores; its neighbours are the fabrics.
+const CORE: &str = "core";
+
+/// The greatest LUN number that rtslib maps to a node ACL.
+const LAST_MAPPED: u16 = 255;
+
+/// The target's configfs tree.
+#[derive(Clone, Debug)]
+pub struct Configfs {
+    root: PathBuf,
+}
+
+/// What all fabrics have, by their folders below the root.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Fabrics {
+    /// Every LUN, sorted.
+    pub luns: Vec<LunEntry>,
+    /// LUN folders without a link: of TPGs, and of node ACLs (`.../tpgt_1/acls/<initiator>`).
+    pub bare_luns: BTreeSet<(String, u16)>,
+    /// Every portal and node ACL.
+    pub others: BTreeSet<String>,
+}
+
+/// What a LUN folder leads to.
+enum Link {
+    /// A backstore, or of a node ACL's a LUN.
+    To(PathBuf),
+    /// Nothing: it is half made.
+    Bare,
+}
+
+/// The LUN folders of a TPG or of a node ACL: number, and where it leads.
+type Links = Vec<(u16, Link)>;
+
+impl Link {
+    /// The number of the LUN that it leads to.
+    fn lun(&self) -> Option<u16> {
+        match self {
+            Link::To(target) => number(&target.file_name()?.to_string_lossy()),
+            Link::Bare => None,
+        }
+    }
+}
+
+impl Configfs {
+    /// `/sys/kernel/config/target`, or a copy of it.
+    pub fn new(root: impl Into<PathBuf>) -> Self {
+        Configfs { root: root.into() }
+    }
+
+    /// The folder of saveconfig.json: the distribution's choice, which rtslib tells the kernel (FACTS 1.4).
+    pub fn dbroot(&self) -> Result<PathBuf, LioError> {
+        text(&self.dbroot_file()).map(PathBuf::from)
+    }
+
+    /// The file that names it.
+    pub fn dbroot_file(&self) -> PathBuf {
+        self.root.join("dbroot")
+    }
+
+    /// Every backstore, sorted.
+    pub fn backstores(&self) -> Result<Vec<Backstore>, LioError> {
+        let clock = Clock::now();
+        let mut found = Vec::new();
+        for (plugin, hba) in self.hbas()? {
+            for name in present(list(&hba, FileType::is_dir))?.unwrap_or_default() {
+                found.extend(backstore(&plugin, &hba, &name, clock.as_ref())?);
+            }
+        }
+        found.sort_by(|a, b| (&a.plugin, &a.name).cmp(&(&b.plugin, &b.name)));
+        Ok(found)
+    }
+
+    /// One fileio backstore; `None` if there is none of this name.
+    pub fn fileio(&self, name: &str) -> Result<Option<Backstore>, LioError> {
+        for (plugin, hba) in self.hbas()? {
+            // Each of the others would answer every one of its files with "not found": it is asked once.
+            if plugin == "fileio"
+                && present(at(&hba.join(name), |folder| fs::metadata(folder)))?.is_some()
+                && let Some(found) = backstore(&plugin, &hba, name, Clock::now().as_ref())?
+            {
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
+    }
+
+    /// LUNs, portals and node ACLs of every fabric. What a fabric has beside targets and TPGs has no such folders.
+    pub fn fabrics(&self) -> Result<Fabrics, LioError> {
+        let mut found = Fabrics::default();
+        for fabric in list(&self.root, FileType::is_dir)?.into_iter().filter(|name| name != CORE) {
+            for wwn in self.folders(&fabric)? {
+                let target = format!("{fabric}/{wwn}");
+                for tpg in self.folders(&target)?.into_iter().filter(|name| name.starts_with("tpgt_")) {
+                    self.look_into(&format!("{target}/{tpg}"), &mut found)?;
+                }
+            }
+        }
+        found.luns.sort();
+        Ok(found)
+    }
+
+    /// One LUN of the TPG whose folder this is; `None` if there is none of this number, or it leads nowhere yet.
+    pub fn lun(&self, tpg: &str, lun: u16) -> Result<Option<LunEntry>, LioError> {
+        Ok(match self.link(&format!("{tpg}/lun/lun_{lun}"))? {
+            Some(Link::To(target)) => entry(tpg, lun, &target),
+            Some(Link::Bare) | None => None,
+        })
+    }
+
+    /// The node ACLs of a TPG that have no mapping to this LUN, each with the number under which it can get one: the
+    /// same, or the lowest that is free, for rtslib maps none above 255. No ACL without a free number.
+    pub fn unmapped(&self, tpg: &str, lun: u16) -> Result<Vec<(String, u16)>, LioError> {
+        let mut found = Vec::new();
+        for (initiator, mapped) in self.acls(tpg)? {
+            if !mapped.iter().any(|(_, to)| to.lun() == Some(lun)) {
+                let taken: BTreeSet<u16> = mapped.into_iter().map(|(number, _)| number).collect();
+                let mut numbers = std::iter::once(lun).chain(0..=LAST_MAPPED);
+                let free = numbers.find(|number| *number <= LAST_MAPPED && !taken.contains(number));
+                found.extend(free.map(|number| (initiator, number)));
+            }
+        }
+        found.sort();
+        Ok(found)
+    }
+
+    /// The initiators that may write to LUNs of a TPG, with the TPG's numbers. targetcli makes such mappings unless it
+    /// is told otherwise, and `prod_mode_write_protect` does not protect them.
+    pub fn writable(&self, tpg: &str) -> Result<BTreeSet<(String, u16)>, LioError> {
+        let mut found = BTreeSet::new();
+        for (initiator, mapped) in self.acls(tpg)? {
+            for (number, to) in mapped {
+                let protected = format!("{tpg}/acls/{initiator}/lun_{number}/write_protect");
+                if flag(&self.root.join(protected))? == Some(false) {
+                    found.extend(to.lun().map(|lun| (initiator.clone(), lun)));
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// The TPG whose folder this is; `None` if it has not been provisioned.
+    pub fn tpg(&self, folder: &str) -> Result<Option<Tpg>, LioError> {
+        let tpg = self.root.join(folder);
+        let is_on = |attribute: &str| flag(&tpg.join(attribute));
+        let Some(enabled) = is_on("enable")? else { return Ok(None) };
+        let protected = |mode| is_on(mode).map(|on| on == Some(true));
+        let write_protected =
+            protected("attrib/demo_mode_write_protect")? && protected("attrib/prod_mode_write_protect")?;
+        let numbers = |mapped: Links| mapped.iter().filter_map(|(_, to)| to.lun()).collect();
+        let acls =
+            self.acls(folder)?.into_iter().map(|(initiator, mapped)| (initiator, numbers(mapped))).collect();
+        Ok(Some(Tpg { enabled, write_protected, acls, writable: self.writable(folder)? }))
+    }
+
+    /// Each backstore has a folder of its own, `fileio_3`, which says of which plugin it is.
+    fn hbas(&self) -> Result<Vec<(String, PathBuf)>, LioError> {
+        let core = self.root.join(CORE);
+        let hbas = list(&core, FileType::is_dir)?;
+        Ok(hbas.iter().filter_map(|hba| Some((plugin(hba)?, core.join(hba)))).collect())
+    }
+
+    fn look_into(&self, tpg: &str, found: &mut Fabrics) -> Result<(), LioError> {
+        for (lun, link) in self.links(&format!("{tpg}/lun"))? {
+            match link {
+                Link::To(target) => found.luns.extend(entry(tpg, lun, &target)),
+                Link::Bare => found.bare_luns.extend([(tpg.to_owned(), lun)]),
+            }
+        }
+        let portals = self.folders(&format!("{tpg}/np"))?;
+        found.others.extend(portals.into_iter().map(|portal| format!("{tpg}/np/{portal}")));
+        for (initiator, mapped) in self.acls(tpg)? {
+            let acl = format!("{tpg}/acls/{initiator}");
+            // Like a LUN without a backstore it fails every save, and every deletion of a LUN of its TPG.
+            let bare = mapped.into_iter().filter(|(_, to)| matches!(to, Link::Bare));
+            found.bare_luns.extend(bare.map(|(lun, _)| (acl.clone(), lun)));
+            found.others.insert(acl);
+        }
+        Ok(())
+    }
+
+    /// The node ACLs of a TPG, and what each maps: its own number, and where that leads.
+    fn acls(&self, tpg: &str) -> Result<Vec<(String, Links)>, LioError> {
+        let folder = format!("{tpg}/acls");
+        let mapped = |initiator: String| {
+            self.links(&format!("{folder}/{initiator}")).map(|mapped| (initiator, mapped))
+        };
+        self.folders(&folder)?.into_iter().map(mapped).collect()
+    }
+
+    /// The folders `lun_<n>` in this one. Nobody's tool makes a number above 65535.
+    fn links(&self, folder: &str) -> Result<Links, LioError> {
+        let mut found = Vec::new();
+        for name in self.folders(folder)? {
+            if let Some(number) = number(&name) {
+                found.extend(self.link(&format!("{folder}/{name}"))?.map(|link| (number, link)));
+            }
+        }
+        Ok(found)
+    }
+
+    /// Where the one link of a LUN folder leads; its attributes and groups are no links. `None` if it is gone.
+    fn link(&self, folder: &str) -> Result<Option<Link>, LioError> {
+        let folder = self.root.join(folder);
+        let Some(links) = present(list(&folder, FileType::is_symlink))? else { return Ok(None) };
+        let Some(link) = links.first() else { return Ok(Some(Link::Bare)) };
+        Ok(present(at(&folder.join(link), |link| fs::read_link(link)))?.map(Link::To))
+    }
+
+    /// The folders in this one, which may vanish.
+    fn folders(&self, folder: &str) -> Result<Vec<String>, LioError> {
+        present(list(&self.root.join(folder), FileType::is_dir)).map(Option::unwrap_or_default)
+    }
+}
+
+/// `fileio_3` -> `fileio`, by the name that targetcli and saveconfig.json use. `None` for what is no HBA (`alua`).
+fn plugin(hba: &str) -> Option<String> {
+    let (prefix, index) = hba.rsplit_once('_')?;
+    index.parse::<u32>().ok()?;
+    Some(match prefix {
+        "iblock" => "block".to_owned(),
+        "rd_mcp" => "ramdisk".to_owned(),
+        same => same.to_owned(),
+    })
+}
+
+/// `lun_300` -> 300.
+fn number(folder: &str) -> Option<u16> {
+    folder.strip_prefix("lun_")?.parse().ok()
+}
+
+/// The LUN that leads there.
+fn entry(tpg: &str, lun: u16, target: &Path) -> Option<LunEntry> {
+    named(target).map(|(plugin, name)| LunEntry { tpg: tpg.to_owned(), lun, plugin, name })
+}
+
+/// `../../../../../../target/core/fileio_2/NAME` -> (`fileio`, `NAME`).
+fn named(link: &Path) -> Option<(String, String)> {
+    let name = link.file_name()?.to_string_lossy().into_owned();
+    let hba = link.parent()?;
+    if !hba.parent()?.ends_with(CORE) {
+        return None;
+    }
+    Some((plugin(&hba.file_name()?.to_string_lossy())?, name))
+}
+
+#[cfg(test)]
+mod tests;

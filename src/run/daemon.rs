@@ -1,0 +1,192 @@
+//! The agent that stays: casts one after the other, signals and systemd.
+
+use super::prepared::{InForce, Prepared};
+use super::reload::Reloader;
+use super::rules::cadence;
+use super::signals::{Signals, Told};
+use super::{RunError, end};
+use crate::notify;
+use actors::cast::{Cast, Kept};
+use actors::reconciler::Resync;
+use actors::status::Status;
+use tokio::sync::watch;
+use tracing::info;
+
+/// What ends a cast.
+enum Next {
+    Stop,
+    Dead,
+    Restart(Restart),
+}
+
+/// The next cast, made already, and what an operator has confirmed for it.
+struct Restart {
+    prepared: Box<Prepared>,
+    confirmed: Option<String>,
+}
+
+/// What happened.
+#[derive(Debug, PartialEq, Eq)]
+enum Heard {
+    Told(Told),
+    Passed,
+    Dead,
+}
+
+/// Runs casts until the agent is told to stop.
+pub(super) async fn run(
+    prepared: Prepared,
+    reloader: &Reloader<'_>,
+    mut signals: Signals,
+) -> Result<(), RunError> {
+    let kept = Kept::default();
+    let mut next = Restart { prepared: Box::new(prepared), confirmed: None };
+    actix::spawn(keep_the_watchdog_quiet());
+    loop {
+        let cadence = cadence(&next.prepared.in_force.settings);
+        let (cast, in_force) = next.prepared.start(Some(cadence), &kept);
+        info!(
+            event = "started",
+            version = env!("CARGO_PKG_VERSION"),
+            iqn = in_force.settings.lio.iqn,
+            bucket = in_force.settings.s3.bucket,
+            simulated = in_force.is_simulated(),
+            "the agent runs"
+        );
+        if next.confirmed.is_some() {
+            cast.reconciler.do_send(Resync { reason: "sighup", confirmed: next.confirmed });
+        }
+        notify::ready();
+        let outcome = serve(&cast, &in_force, reloader, &mut signals).await;
+        if matches!(outcome, Next::Stop) {
+            notify::stopping();
+        }
+        let ended = end(cast, &in_force.settings).await;
+        match after(outcome, ended)? {
+            Some(restart) => next = restart,
+            None => return Ok(()),
+        }
+    }
+}
+
+/// Passes happen by themselves; this hears signals and tells systemd how things are.
+async fn serve(cast: &Cast, in_force: &InForce, reloader: &Reloader<'_>, signals: &mut Signals) -> Next {
+    let mut status = cast.status.clone();
+    loop {
+        match hear(signals, &mut status).await {
+            Heard::Told(Told::Stop) => return Next::Stop,
+            Heard::Dead => return Next::Dead,
+            Heard::Passed => notify::status(&status.borrow_and_update().to_string()),
+            Heard::Told(Told::Reload) => {
+                notify::reloading();
+                // What is read may hang; a stop is heard meanwhile.
+                let (prepared, confirmed) = tokio::select! {
+                    biased;
+                    () = signals.stop() => return Next::Stop,
+                    read = reloader.read(in_force) => read,
+                };
+                if let Some(prepared) = prepared {
+                    return Next::Restart(Restart { prepared, confirmed });
+                }
+                cast.reconciler.do_send(Resync { reason: "sighup", confirmed });
+                notify::ready();
+            }
+        }
+    }
+}
+
+/// A signal first: a stop may have come while the cast before this one ended.
+async fn hear(signals: &mut Signals, status: &mut watch::Receiver<Status>) -> Heard {
+    tokio::select! {
+        biased;
+        told = signals.next() => Heard::Told(told),
+        changed = status.changed() => if changed.is_ok() { Heard::Passed } else { Heard::Dead },
+    }
+}
+
+/// Nothing starts beside a cast that has not ended: two sessions would undo each other's work. Then the process ends,
+/// and systemd starts the next one.
+fn after(outcome: Next, ended: bool) -> Result<Option<Restart>, RunError> {
+    match outcome {
+        Next::Stop => Ok(None),
+        Next::Dead => Err(RunError::Dead),
+        Next::Restart(_) if !ended => Err(RunError::Stuck),
+        Next::Restart(restart) => Ok(Some(restart)),
+    }
+}
+
+/// As long as this thread gets to it, the agent is not stuck.
+async fn keep_the_watchdog_quiet() {
+    if let Some(period) = notify::watchdog_period() {
+        loop {
+            notify::alive();
+            tokio::time::sleep(period).await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Sources, load};
+    use crate::run::World;
+
+    fn restart() -> Next {
+        let settings = load(&Sources::default()).unwrap().settings;
+        let prepared = Box::new(Prepared::make(settings, World::Simulated, None).unwrap());
+        Next::Restart(Restart { prepared, confirmed: Some("1a2b3c4d".to_owned()) })
+    }
+
+    #[test]
+    fn m12_no_cast_starts_beside_one_that_has_not_ended() {
+        assert!(matches!(after(restart(), false), Err(RunError::Stuck)));
+        let next = after(restart(), true).unwrap().unwrap();
+        assert_eq!(next.confirmed.as_deref(), Some("1a2b3c4d"));
+    }
+
+    #[test]
+    fn a_stop_is_no_error_although_a_command_did_not_end_in_time() {
+        assert!(after(Next::Stop, false).unwrap().is_none());
+    }
+
+    /// Panics when it is told to.
+    struct Fragile(#[expect(dead_code, reason = "it lives as long as the actor does")] watch::Sender<Status>);
+
+    impl actix::Actor for Fragile {
+        type Context = actix::Context<Self>;
+    }
+
+    #[derive(actix::Message)]
+    #[rtype(result = "()")]
+    struct Break;
+
+    impl actix::Handler<Break> for Fragile {
+        type Result = ();
+        fn handle(&mut self, _: Break, _: &mut Self::Context) {
+            panic!("this is what the test wants to see");
+        }
+    }
+
+    #[test]
+    fn m2_an_actor_that_panics_takes_its_status_with_it_and_the_agent_hears_that() {
+        actix::System::new().block_on(async {
+            let (sender, mut status) = watch::channel(Status::default());
+            let fragile = actix::Actor::start(Fragile(sender));
+            let mut signals = Signals::catch().unwrap();
+            fragile.do_send(Break);
+            assert_eq!(hear(&mut signals, &mut status).await, Heard::Dead);
+        });
+    }
+
+    #[tokio::test]
+    async fn m2_an_agent_whose_reconciler_has_died_is_heard_and_ends_with_an_error() {
+        let mut signals = Signals::catch().unwrap();
+        let (sender, mut status) = watch::channel(Status::default());
+        sender.send_replace(Status::default());
+        assert_eq!(hear(&mut signals, &mut status).await, Heard::Passed);
+        status.mark_unchanged();
+        drop(sender);
+        assert_eq!(hear(&mut signals, &mut status).await, Heard::Dead);
+        assert!(matches!(after(Next::Dead, true), Err(RunError::Dead)));
+    }
+}

@@ -1,0 +1,170 @@
+//! The only wiring: settings to ports, ports to actors, signals and systemd to messages.
+
+mod daemon;
+mod prepared;
+mod reload;
+mod rules;
+mod signals;
+
+pub use prepared::PortsError;
+pub use rules::stop_limit;
+
+use crate::aside::Aside;
+use crate::causes;
+use crate::config::{Loaded, Settings, Sources};
+use crate::lock::{InstanceLock, LockError};
+use crate::telemetry::{self, LevelHandle, TelemetryError};
+use actix::{System, SystemRunner};
+use actors::cast::{Cast, Kept};
+use actors::model::{Actual, Cause};
+use actors::plan::Plan;
+use actors::reconciler::{Preview, Tick};
+use prepared::Prepared;
+use reload::Reloader;
+use signals::Signals;
+use std::io;
+use std::mem::ManuallyDrop;
+use tracing::{error, info, warn};
+
+/// Which outside the actors see.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum World {
+    /// IMS, S3, s3fs and LIO.
+    Real,
+    /// A small site in memory.
+    Simulated,
+}
+
+/// Why the agent cannot run at all, or not any longer. What else fails shows in the passes.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// Another instance runs.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// Events cannot be logged.
+    #[error(transparent)]
+    Telemetry(#[from] TelemetryError),
+    /// What is configured cannot be used.
+    #[error(transparent)]
+    Ports(#[from] PortsError),
+    /// Signals cannot be caught.
+    #[error("signals cannot be caught")]
+    Signals(#[source] io::Error),
+    /// Nothing could be seen.
+    #[error("nothing can be planned: {0}")]
+    Blind(Cause),
+    /// An actor has died.
+    #[error("the agent is broken: {0}")]
+    Actor(#[from] actix::MailboxError),
+    /// The reconciler has died: there will be no pass any more.
+    #[error("the agent is broken: the reconciler has died")]
+    Dead,
+    /// The actors have not ended in time, so no others may start.
+    #[error("the actors did not end in time for a reload: the process has to start anew")]
+    Stuck,
+}
+
+impl RunError {
+    /// Short, from a bounded set.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            RunError::Lock(_) => "lock",
+            RunError::Telemetry(_) => "telemetry",
+            RunError::Ports(error) => error.kind(),
+            RunError::Signals(_) => "signals",
+            RunError::Blind(_) => "blind",
+            RunError::Actor(_) => "actor",
+            RunError::Dead => "reconciler_dead",
+            RunError::Stuck => "actors_stuck",
+        }
+    }
+
+    /// Whether it has been logged: where events go is set up first.
+    pub fn is_logged(&self) -> bool {
+        !matches!(self, RunError::Telemetry(_))
+    }
+}
+
+/// Runs the agent until it is told to stop; with `once`, for one pass. Whether it has converged. Every error but that
+/// of the log itself is logged.
+pub fn run(sources: &Sources, loaded: Loaded, once: bool, world: World) -> Result<bool, RunError> {
+    let level = telemetry::init(&loaded.settings.log)?;
+    loaded.notes.iter().for_each(|note| warn!(event = "configuration_note", "{note}"));
+    let outcome = alone(sources, loaded.settings, once, world, &level);
+    match &outcome {
+        Ok(_) => info!(event = "stopped", "the agent has stopped"),
+        Err(error) => {
+            let (reason, detail) = (error.kind(), causes::detail(error));
+            error!(event = "agent_failed", reason, detail, "the agent ends: it cannot go on");
+        }
+    }
+    outcome
+}
+
+fn alone(
+    sources: &Sources,
+    settings: Settings,
+    once: bool,
+    world: World,
+    level: &LevelHandle,
+) -> Result<bool, RunError> {
+    let lock = match world {
+        World::Real => Some(InstanceLock::acquire(&settings.runtime_dir, once)?),
+        World::Simulated => None,
+    };
+    let prepared = Prepared::make(settings, world, None)?;
+    prepared.log_notes();
+    let outcome = runtime().block_on(async {
+        let signals = Signals::catch().map_err(RunError::Signals)?;
+        if once {
+            return one_pass(prepared, signals).await;
+        }
+        let reloader = Reloader { sources, world, level, aside: Aside::default() };
+        daemon::run(prepared, &reloader, signals).await.map(|()| true)
+    });
+    if let Some(lock) = lock {
+        lock.release();
+    }
+    outcome
+}
+
+/// What a pass would do now.
+pub fn preview(settings: Settings, world: World) -> Result<(Plan, Actual), RunError> {
+    let prepared = Prepared::make(settings, world, None)?;
+    runtime().block_on(async {
+        let (cast, _) = prepared.start(None, &Kept::default());
+        cast.reconciler.send(Preview).await?.map_err(RunError::Blind)
+    })
+}
+
+/// Whether a start would get as far as its first pass, and what should be said of it. Nothing is connected.
+pub fn check(settings: Settings) -> Result<Vec<String>, PortsError> {
+    Prepared::make(settings, World::Real, None).map(|prepared| prepared.notes().to_vec())
+}
+
+/// Never dropped: that would wait for every thread that still resolves a name or reads a file, and one may hang. The
+/// end of the process follows.
+fn runtime() -> ManuallyDrop<SystemRunner> {
+    ManuallyDrop::new(System::new())
+}
+
+/// Told to stop, it finishes its step and has not converged. SIGHUP means nothing to it.
+async fn one_pass(prepared: Prepared, mut signals: Signals) -> Result<bool, RunError> {
+    let (cast, in_force) = prepared.start(None, &Kept::default());
+    let status = tokio::select! {
+        biased;
+        () = signals.stop() => None,
+        status = cast.reconciler.send(Tick { confirmed: None }) => Some(status),
+    };
+    end(cast, &in_force.settings).await;
+    Ok(status.transpose()?.is_some_and(|status| status.converged))
+}
+
+/// Whether the session with targetclid, and the step before it, have ended.
+async fn end(cast: Cast, settings: &Settings) -> bool {
+    let ended = cast.stop(stop_limit(settings)).await;
+    if !ended {
+        warn!(event = "session_not_ended", "the session with targetclid could not be ended in time");
+    }
+    ended
+}

@@ -1,0 +1,157 @@
+//! Everything about a start that can fail: read, checked and made before an actor lives, and, at a reload, before the
+//! old ones end.
+
+use super::World;
+use super::rules::rules;
+use crate::config::Settings;
+use crate::exposure;
+use crate::history::HistoryFile;
+use crate::ims::ImsClient;
+use crate::lio::{LioAdapter, SettingError};
+use crate::mount::S3fsMount;
+use crate::s3::S3Client;
+use crate::tls::{self, Fingerprint, TlsError};
+use crate::token::FileToken;
+use actors::cast::{Cast, Kept, Ports};
+use actors::reconciler::Cadence;
+use actors::sim::{self, Sim};
+use std::io;
+use tracing::warn;
+
+/// Why the ports cannot be made.
+#[derive(Debug, thiserror::Error)]
+pub enum PortsError {
+    /// The IMS client.
+    #[error("the IMS client cannot be made")]
+    Ims(#[source] TlsError),
+    /// The S3 client.
+    #[error("the S3 client cannot be made")]
+    S3(#[source] TlsError),
+    /// The mount's probe thread.
+    #[error("the mount cannot be watched")]
+    Mount(#[source] io::Error),
+    /// The LIO adapter.
+    #[error("LIO cannot be addressed")]
+    Lio(#[source] SettingError),
+}
+
+impl PortsError {
+    /// Short, from a bounded set.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            PortsError::Ims(_) => "ims",
+            PortsError::S3(_) => "s3",
+            PortsError::Mount(_) => "mount",
+            PortsError::Lio(_) => "lio",
+        }
+    }
+}
+
+type MakeLio = Box<dyn Fn() -> LioAdapter + Send + Sync>;
+type RealPorts = Ports<ImsClient, FileToken, S3Client, S3fsMount, HistoryFile, MakeLio>;
+
+enum Outside {
+    Real(Box<RealPorts>),
+    Simulated(Sim),
+}
+
+/// By what a cast lives: what a reload is compared with, and what it goes on using.
+#[derive(Clone)]
+pub(super) struct InForce {
+    pub settings: Settings,
+    /// By their content: a bundle is renewed under its path.
+    trusted: Option<[Fingerprint; 2]>,
+    /// Its probe thread may hang, and there shall not be another one beside it.
+    mount: Option<S3fsMount>,
+}
+
+impl InForce {
+    /// Whether a cast made from these would be the same.
+    pub fn is_equal(&self, settings: &Settings, trusted: &Option<[Fingerprint; 2]>) -> bool {
+        self.settings == *settings && self.trusted == *trusted
+    }
+
+    /// Whether there is nothing real about it.
+    pub fn is_simulated(&self) -> bool {
+        self.trusted.is_none()
+    }
+}
+
+/// What is trusted now; nothing in the simulated world.
+pub(super) fn trusted(settings: &Settings, world: World) -> Result<Option<[Fingerprint; 2]>, PortsError> {
+    if world == World::Simulated {
+        return Ok(None);
+    }
+    let ims = tls::fingerprint(settings.ims.ca_bundle.as_deref()).map_err(PortsError::Ims)?;
+    let s3 = tls::fingerprint(settings.s3.ca_bundle.as_deref()).map_err(PortsError::S3)?;
+    Ok(Some([ims, s3]))
+}
+
+/// A cast that only has to be started.
+pub(super) struct Prepared {
+    pub in_force: InForce,
+    outside: Outside,
+    notes: Vec<String>,
+}
+
+impl Prepared {
+    /// Makes the ports; real or simulated is chosen here and nowhere else. Nothing is connected. Files are read: it may
+    /// block.
+    pub fn make(settings: Settings, world: World, before: Option<&InForce>) -> Result<Self, PortsError> {
+        let trusted = trusted(&settings, world)?;
+        if world == World::Simulated {
+            let in_force = InForce { settings, trusted, mount: None };
+            return Ok(Prepared {
+                in_force,
+                outside: Outside::Simulated(Sim::small_site()),
+                notes: Vec::new(),
+            });
+        }
+        let kept = before.filter(|before| before.settings.mount == settings.mount);
+        let mount = match kept.and_then(|before| before.mount.clone()) {
+            Some(mount) => mount,
+            None => S3fsMount::new(&settings.mount).map_err(PortsError::Mount)?,
+        };
+        let lio = LioAdapter::new(&settings.lio).map_err(PortsError::Lio)?;
+        let ports = Ports {
+            ims: ImsClient::new(&settings.ims).map_err(PortsError::Ims)?,
+            tokens: FileToken::new(settings.ims.token_file.clone(), settings.ims.timeout),
+            s3: S3Client::new(&settings.s3).map_err(PortsError::S3)?,
+            mount: mount.clone(),
+            history: HistoryFile::new(&settings.state_dir),
+            lio: Box::new(move || lio.clone()) as MakeLio,
+        };
+        let notes = exposure::of_secrets(&settings);
+        let in_force = InForce { settings, trusted, mount: Some(mount) };
+        Ok(Prepared { in_force, outside: Outside::Real(Box::new(ports)), notes })
+    }
+
+    /// What is not wrong but should be said once, one line each.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
+    }
+
+    /// Says it in the log.
+    pub fn log_notes(&self) {
+        self.notes.iter().for_each(|note| warn!(event = "configuration_note", "{note}"));
+    }
+
+    /// The actors, alive, and by what they live.
+    pub fn start(self, cadence: Option<Cadence>, kept: &Kept) -> (Cast, InForce) {
+        let settings = &self.in_force.settings;
+        let suffix = settings.pe.suffix.clone();
+        let cast = match self.outside {
+            Outside::Real(ports) => {
+                let rules = rules(settings, &settings.s3.bucket, &settings.mount.path.to_string_lossy());
+                Cast::start(*ports, rules, suffix, cadence, kept)
+            }
+            Outside::Simulated(site) => {
+                let (ims, tokens, s3) = (site.clone(), site.clone(), site.clone());
+                let (mount, history) = (site.clone(), site.clone());
+                let ports = Ports { ims, tokens, s3, mount, history, lio: move || site.clone() };
+                Cast::start(ports, rules(settings, sim::BUCKET, sim::MOUNT), suffix, cadence, kept)
+            }
+        };
+        (cast, self.in_force)
+    }
+}

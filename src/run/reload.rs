@@ -1,0 +1,113 @@
+//! What a SIGHUP comes to: nothing new, a cast ready to be started, or a refusal that changes nothing.
+
+use super::World;
+use super::prepared::{InForce, PortsError, Prepared, trusted};
+use crate::aside::{Aside, FILE_LIMIT};
+use crate::causes;
+use crate::config::{self, ConfigErrors, Settings, Sources};
+use crate::confirm::{self, DropError};
+use crate::telemetry::LevelHandle;
+use std::io;
+use std::path::PathBuf;
+use tracing::{error, info, warn};
+
+/// Why the old configuration stays in force.
+#[derive(Debug, thiserror::Error)]
+enum ReloadError {
+    #[error(transparent)]
+    Config(#[from] ConfigErrors),
+    /// The lock would stay in the old folder, and so would what is remembered.
+    #[error("{key} cannot change while the agent runs: systemctl restart sbps-marshal")]
+    NeedsRestart { key: &'static str },
+    #[error(transparent)]
+    Ports(#[from] PortsError),
+    #[error("the configuration could not be read")]
+    Unread(#[source] io::Error),
+}
+
+impl ReloadError {
+    /// Short, from a bounded set.
+    fn kind(&self) -> &'static str {
+        match self {
+            ReloadError::Config(_) => "config",
+            ReloadError::NeedsRestart { .. } => "needs_restart",
+            ReloadError::Ports(error) => error.kind(),
+            ReloadError::Unread(_) => "unread",
+        }
+    }
+}
+
+/// Reads files at a SIGHUP, beside the actors' thread, which goes on hearing signals.
+pub(super) struct Reloader<'a> {
+    pub sources: &'a Sources,
+    pub world: World,
+    pub level: &'a LevelHandle,
+    pub aside: Aside,
+}
+
+impl Reloader<'_> {
+    /// The cast to go on with, if anything is new, and what an operator has confirmed. That is taken in any case: it
+    /// shall not lie there until another day.
+    pub async fn read(&self, now: &InForce) -> (Option<Box<Prepared>>, Option<String>) {
+        let confirmed = self.confirmation(now.settings.runtime_dir.clone()).await;
+        let prepared = self.prepare(now).await.unwrap_or_else(|error| {
+            let (reason, detail) = (error.kind(), causes::detail(&error));
+            error!(event = "reload_refused", reason, detail, "the old configuration stays in force");
+            None
+        });
+        if let Some(prepared) = &prepared {
+            if let Err(error) = self.level.set(&prepared.in_force.settings.log) {
+                warn!(event = "level_not_set", detail = %error);
+            }
+            info!(event = "reloaded", "the configuration has changed: the actors start anew");
+            prepared.log_notes();
+        }
+        (prepared, confirmed)
+    }
+
+    async fn prepare(&self, now: &InForce) -> Result<Option<Box<Prepared>>, ReloadError> {
+        let (sources, world, now) = (self.sources.clone(), self.world, now.clone());
+        let prepared = self.aside.ask(FILE_LIMIT, move || prepare(&sources, world, &now)).await;
+        prepared.map_err(ReloadError::Unread).flatten()
+    }
+
+    async fn confirmation(&self, runtime_dir: PathBuf) -> Option<String> {
+        let path = runtime_dir.join(confirm::FILE);
+        let unread = |source| DropError::Io { path, done: "read", source };
+        let taken = self.aside.ask(FILE_LIMIT, move || confirm::take(&runtime_dir)).await;
+        match taken.map_err(unread).flatten() {
+            Ok(None) => None,
+            Ok(Some(code)) => {
+                info!(event = "confirmation", code, "an operator confirms removals");
+                Some(code)
+            }
+            Err(error) => {
+                let (reason, detail) = (error.kind(), causes::detail(&error));
+                warn!(event = "confirmation_dropped", reason, detail, "it does not count");
+                None
+            }
+        }
+    }
+}
+
+/// Reads everything again; `None`: it is what it was.
+fn prepare(sources: &Sources, world: World, now: &InForce) -> Result<Option<Box<Prepared>>, ReloadError> {
+    let settings = config::load(sources)?.settings;
+    stays_where_it_is(&now.settings, &settings)?;
+    if now.is_equal(&settings, &trusted(&settings, world)?) {
+        return Ok(None);
+    }
+    Ok(Some(Box::new(Prepared::make(settings, world, Some(now))?)))
+}
+
+fn stays_where_it_is(old: &Settings, new: &Settings) -> Result<(), ReloadError> {
+    let folders =
+        [("runtime_dir", &old.runtime_dir, &new.runtime_dir), ("state_dir", &old.state_dir, &new.state_dir)];
+    match folders.into_iter().find(|(_, old, new)| old != new) {
+        Some((key, ..)) => Err(ReloadError::NeedsRestart { key }),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

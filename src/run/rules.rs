@@ -1,0 +1,78 @@
+//! Settings as the actors want them.
+
+use crate::config::Settings;
+use actors::guard::Limits;
+use actors::pass::Rules;
+use actors::plan::Policy;
+use actors::reconciler::Cadence;
+use std::time::Duration;
+
+/// Added to the longest command, when the agent is told to stop and waits for the step under way.
+const STOP_MARGIN: Duration = Duration::from_secs(5);
+
+/// The longest that a stop takes. The unit's TimeoutStopSec= is longer, or systemd would kill what is being saved.
+pub fn stop_limit(settings: &Settings) -> Duration {
+    longest_command(settings) + STOP_MARGIN
+}
+
+fn longest_command(settings: &Settings) -> Duration {
+    settings.lio.command_timeout.max(settings.lio.tree_timeout)
+}
+
+pub(super) fn cadence(settings: &Settings) -> Cadence {
+    Cadence { scan: settings.scan.frequency, tags: settings.scan.tag_frequency }
+}
+
+/// For this bucket, mounted here.
+pub(super) fn rules(settings: &Settings, bucket: &str, mount: &str) -> Rules {
+    Rules {
+        tagging: settings.ims.tagging,
+        pe_prefix: settings.pe.prefix.clone(),
+        policy: Policy {
+            bucket: bucket.to_owned(),
+            mount: mount.to_owned(),
+            limits: Limits {
+                confirm_after: settings.guard.confirm_after,
+                max_removal_percent: settings.guard.max_removal_percent,
+                max_removals: settings.guard.max_removals,
+                window: settings.guard.window,
+            },
+            luns: settings.lio.first_lun..=settings.lio.last_lun,
+            verify_md5: settings.ims.verify_md5,
+        },
+        patience: longest_command(settings) + Duration::from_secs(60),
+        objects_within: settings.s3.timeout,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Sources, load};
+
+    #[test]
+    fn s3_systemd_waits_longer_for_a_stop_than_the_agent_does() {
+        let settings = load(&Sources::default()).unwrap().settings;
+        let unit = include_str!("../../systemd/sbps-marshal.service");
+        let seconds = |key| {
+            let line = unit.lines().find_map(|line| line.strip_prefix(key)).unwrap();
+            Duration::from_secs(line.parse().unwrap())
+        };
+        assert!(seconds("TimeoutStopSec=") >= stop_limit(&settings) + Duration::from_secs(10));
+    }
+
+    #[test]
+    fn what_is_configured_is_what_the_passes_go_by() {
+        let set = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let flags = vec![
+            set("guard.max_removals", "7"),
+            set("guard.window", "120"),
+            set("guard.max_removal_percent", "20"),
+            set("ims.verify_md5", "no"),
+        ];
+        let settings = load(&Sources { flags, ..Sources::default() }).unwrap().settings;
+        let policy = rules(&settings, "b", "/m").policy;
+        assert_eq!((policy.limits.max_removals, policy.limits.window), (7, Duration::from_secs(120)));
+        assert_eq!((policy.limits.max_removal_percent, policy.verify_md5), (20, false));
+    }
+}

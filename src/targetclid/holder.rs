@@ -1,0 +1,85 @@
+//! The name of whoever is in the way, for a person: `pid 4711 (/usr/bin/python3 /usr/bin/targetcli)`.
+
+use std::fs::{self, File};
+use std::path::Path;
+
+/// Where a name cannot be found out.
+pub(super) const SOMEBODY: &str = "another client";
+
+/// A command line is cut here: it has to fit a line of the log.
+const LONGEST: usize = 120;
+
+/// The process that has this socket open. A long look, as it goes through every open file of the node: only for a new
+/// holder. `None` if it is not to be seen (another PID namespace; no CAP_SYS_PTRACE).
+pub(super) fn of_socket(inode: u32) -> Option<String> {
+    let wanted = format!("socket:[{inode}]");
+    let is_it = |path: &Path| fs::read_link(path).is_ok_and(|target| target.as_os_str() == wanted.as_str());
+    let has_it = |process: &Path| {
+        let files = fs::read_dir(process.join("fd"));
+        files.is_ok_and(|files| files.flatten().any(|file| is_it(&file.path())))
+    };
+    let processes = fs::read_dir("/proc").ok()?.flatten();
+    let mut processes = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    processes.find(|pid| has_it(Path::new(&format!("/proc/{pid}")))).map(process)
+}
+
+/// The process that has locked this file with flock(2).
+pub(super) fn of_lock(file: &File) -> Option<String> {
+    let stat = rustix::fs::fstat(file).ok()?;
+    let (major, minor) = (rustix::fs::major(stat.st_dev), rustix::fs::minor(stat.st_dev));
+    let wanted = format!("{major:02x}:{minor:02x}:{}", stat.st_ino);
+    locker(&fs::read_to_string("/proc/locks").ok()?, &wanted).map(process)
+}
+
+/// `1: FLOCK  ADVISORY  WRITE 3875 fe:00:5611603 0 EOF`; whoever waits for a lock has `->` before its kind.
+fn locker(locks: &str, file: &str) -> Option<u32> {
+    locks.lines().find_map(|line| match line.split_whitespace().collect::<Vec<_>>()[..] {
+        [_, "FLOCK", _, _, pid, of, ..] if of == file => pid.parse().ok(),
+        _ => None,
+    })
+}
+
+fn process(pid: u32) -> String {
+    match command_line(pid) {
+        Some(line) => format!("pid {pid} ({line})"),
+        None => format!("pid {pid}"),
+    }
+}
+
+fn command_line(pid: u32) -> Option<String> {
+    let arguments = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+    let line = readable(&String::from_utf8_lossy(&arguments));
+    if !line.is_empty() {
+        return Some(line);
+    }
+    // A kernel thread, or a process that is ending.
+    fs::read_to_string(format!("/proc/{pid}/comm")).ok().map(|name| readable(&name))
+}
+
+/// One line, and nothing in it that a terminal would obey.
+fn readable(text: &str) -> String {
+    let line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(LONGEST).collect();
+    line.trim_end().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_locker_of_a_file_is_the_one_that_has_it_and_not_one_that_waits() {
+        let locks = "1: POSIX  ADVISORY  WRITE 11 00:1a:77 0 EOF\n\
+                     2: FLOCK  ADVISORY  WRITE 12 00:1a:78 0 EOF\n\
+                     3: FLOCK  ADVISORY  WRITE 13 00:1a:77 0 EOF\n\
+                     3: -> FLOCK  ADVISORY  WRITE 14 00:1a:77 0 EOF\n";
+        assert_eq!(locker(locks, "00:1a:77"), Some(13));
+        assert_eq!(locker(&locks.replace("WRITE 13", "WRITE -1"), "00:1a:77"), None);
+        assert_eq!(locker(locks, "00:1a:7"), None);
+    }
+
+    #[test]
+    fn a_command_line_is_one_short_line_that_no_terminal_obeys() {
+        assert_eq!(readable("targetcli\0\x1b[2J\0ls\0"), "targetcli  [2J ls");
+        assert_eq!(readable(&"é".repeat(200)).chars().count(), LONGEST);
+    }
+}

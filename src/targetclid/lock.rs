@@ -1,0 +1,144 @@
+//! The lock of plain `targetcli`: flock(2) on a file in /run, which it holds for its whole life (FACTS 2.11).
+//!
+//! targetclid takes no lock, so that whoever tells it to change something while a plain `targetcli` runs may take the
+//! HBA index that the other one is about to use. Each changing command is said under this lock, and no longer: an
+//! operator waits for one command at most.
+//!
+//! In every version (2.1.53 to 3.0.2) `targetcli` takes the lock before it looks whether it is to use the daemon. With
+//! `auto_use_daemon` it then holds the lock and waits for its turn at the daemon. So the lock is never waited for with
+//! a session open, nor a turn with the lock held: both could wait for each other.
+
+use super::holder;
+use actors::ports::LioError;
+use rustix::fs::{FlockOperation, flock};
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+/// Where every targetcli has it.
+const PATH: &str = "/var/run/targetcli.lock";
+
+/// For one pass: `targetcli` with a command needs a few seconds; whoever has it longer has a shell open.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// From one try to the next.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// The lock, which is not held.
+#[derive(Clone, Debug)]
+pub struct ShellLock {
+    path: PathBuf,
+    patience: Duration,
+    /// What is left of it in this pass.
+    left: Duration,
+}
+
+/// The lock, held until this is dropped.
+#[derive(Debug)]
+pub struct Held(#[expect(dead_code, reason = "closing it is what releases the lock")] Option<File>);
+
+impl Default for ShellLock {
+    fn default() -> Self {
+        ShellLock::new(PATH, PATIENCE)
+    }
+}
+
+impl ShellLock {
+    /// The lock of this file, and how long it is waited for in one pass. Only tests have another one.
+    pub fn new(path: impl Into<PathBuf>, patience: Duration) -> Self {
+        ShellLock { path: path.into(), patience, left: patience }
+    }
+
+    /// Another pass begins.
+    pub fn renew(&mut self) {
+        self.left = self.patience;
+    }
+
+    /// The lock, if nobody has it. Where its file cannot be made there is no other holder: targetcli would not start.
+    pub fn try_take(&self) -> Option<Held> {
+        match self.open() {
+            Ok(file) => lock(&file).then_some(Held(Some(file))),
+            Err(error) => {
+                tracing::debug!(path = %self.path.display(), %error, "targetcli's lock cannot be opened");
+                Some(Held(None))
+            }
+        }
+    }
+
+    /// Nobody has it now, or the patience of this pass is used up: then the error says who has it.
+    pub fn wait(&mut self, command: &str) -> Result<(), LioError> {
+        let Ok(file) = self.open() else { return Ok(()) };
+        loop {
+            if self.left.is_zero() {
+                return Err(self.busy(&file, command));
+            }
+            let begun = Instant::now();
+            std::thread::sleep(PAUSE.min(self.left));
+            self.left = self.left.saturating_sub(begun.elapsed());
+            if lock(&file) {
+                return Ok(());
+            }
+        }
+    }
+
+    fn busy(&self, file: &File, command: &str) -> LioError {
+        let who = holder::of_lock(file).unwrap_or_else(|| holder::SOMEBODY.to_owned());
+        LioError::Busy {
+            command: command.to_owned(),
+            holder: format!("{who}, which holds {}", self.path.display()),
+            seconds: self.patience.as_secs(),
+        }
+    }
+
+    /// As targetcli opens it, but nothing is cut off: it is empty anyway. Made anew each boot, /run being in memory.
+    fn open(&self) -> io::Result<File> {
+        OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&self.path)
+    }
+}
+
+/// Whether it could be locked at once. Where it cannot be locked at all, nobody else can lock it either.
+fn lock(file: &File) -> bool {
+    let taken = rustix::io::retry_on_intr(|| flock(file, FlockOperation::NonBlockingLockExclusive));
+    taken != Err(rustix::io::Errno::WOULDBLOCK)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scene() -> (tempfile::TempDir, ShellLock) {
+        let folder = tempfile::tempdir().unwrap();
+        let lock = ShellLock::new(folder.path().join("targetcli.lock"), Duration::from_millis(200));
+        (folder, lock)
+    }
+
+    #[test]
+    fn the_lock_is_held_until_it_is_dropped_and_its_file_is_made() {
+        let (_folder, lock) = scene();
+        let held = lock.try_take().unwrap();
+        assert!(lock.try_take().is_none());
+        drop(held);
+        assert!(lock.try_take().is_some());
+    }
+
+    #[test]
+    fn m17_the_holder_of_the_lock_is_named_when_the_patience_of_the_pass_is_used_up() {
+        let (_folder, mut lock) = scene();
+        let held = lock.try_take();
+        let Err(LioError::Busy { command, holder, .. }) = lock.wait("x") else { panic!("it is held") };
+        assert!(holder.starts_with(&format!("pid {} (", std::process::id())), "{holder}");
+        assert!(holder.ends_with("targetcli.lock"), "{holder}");
+        assert_eq!((command.as_str(), lock.left), ("x", Duration::ZERO));
+        lock.renew();
+        drop(held);
+        assert!(lock.wait("x").is_ok());
+    }
+
+    #[test]
+    fn where_no_lock_file_can_be_made_no_targetcli_runs_either() {
+        let mut lock = ShellLock::new("/nowhere/targetcli.lock", Duration::ZERO);
+        assert!(lock.try_take().is_some());
+        assert!(lock.wait("x").is_ok());
+    }
+}

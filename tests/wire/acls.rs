@@ -1,0 +1,82 @@
+//! What LIO's adapter says to targetclid, and what it does itself, where a node has ACLs or a torn saveconfig.json.
+
+use actors::model::{Saved, Step};
+use actors::ports::LioPort;
+use actors::word::Word;
+use sbps_marshal::config;
+use sbps_marshal::lio::LioAdapter;
+use std::path::Path;
+use support::configfs::Tree;
+use support::targetclid::Turn::{Answer, Farewell};
+use support::targetclid::{Exchange, Peer, Transcript, Turn};
+
+const TPG: &str = "iscsi/iqn.2023-06.csm.iscsi:vm1/tpgt_1";
+
+/// An adapter for what is in this folder.
+fn adapter(folder: &Path, tree: Tree) -> LioAdapter {
+    tree.with("dbroot", &format!("{}\n", folder.display())).grow(&folder.join("target"));
+    let flag = |key: &str, value: String| (key.to_owned(), value);
+    let flags = vec![
+        flag("lio.iqn", "iqn.2023-06.csm.iscsi:vm1".into()),
+        flag("lio.configfs", folder.join("target").display().to_string()),
+        flag("lio.socket", folder.join("targetclid.sock").display().to_string()),
+    ];
+    let sources = config::Sources { file: folder.join("config.toml"), flags, ..Default::default() };
+    LioAdapter::new(&config::load(&sources).unwrap().settings.lio).unwrap()
+}
+
+/// The answer that was recorded to the last request that starts so.
+fn recorded(start: &str) -> Turn {
+    let acls = Transcript::acls().first;
+    Answer(acls.into_iter().rfind(|exchange| exchange.request.starts_with(start)).unwrap())
+}
+
+#[test]
+fn m15_r10_a_new_lun_is_mapped_to_the_acls_that_have_not_got_it_and_never_by_targetcli_itself() {
+    let luns = "/iscsi/iqn.2023-06.csm.iscsi:vm1/tpg1/luns create storage_object=/backstores/fileio";
+    let acls = "/iscsi/iqn.2023-06.csm.iscsi:vm1/tpg1/acls";
+    let script = vec![
+        Answer(Exchange::greeting()),
+        recorded(&format!("{luns}/bbbb00000000002 lun=21 add_mapped_luns=false")),
+        recorded(&format!("{acls} refresh%{acls}/iqn.2001-01.com.other:b create mapped_lun=21 ")),
+        Farewell,
+    ];
+    let folder = tempfile::tempdir().unwrap();
+    let peer = Peer::start(&folder.path().join("targetclid.sock"), vec![script]);
+    // One of the two ACLs has it.
+    let tree = Tree::with_acls().without(&format!("{TPG}/acls/iqn.2001-01.com.other:b/lun_21/"));
+    let mut lio = adapter(folder.path(), tree);
+    let name = Word::try_from("bbbb00000000002").unwrap();
+    let reply = lio.apply(&Step::CreateLun { lun: 21, name, map_to_acls: true }).unwrap();
+    assert_eq!(reply, "Created LUN 21.\nCreated Mapped LUN 21.\n");
+    lio.end_session();
+    peer.finish();
+}
+
+#[test]
+fn m15_what_was_not_created_is_not_mapped() {
+    let luns = "/iscsi/iqn.2023-06.csm.iscsi:vm1/tpg1/luns create storage_object=/backstores/fileio";
+    let request = format!("{luns}/bbbb00000000002 lun=22 add_mapped_luns=false");
+    let broken = Exchange::new(&request, "Broken LUN in configFS, no storage object\n");
+    let folder = tempfile::tempdir().unwrap();
+    let script = vec![Answer(Exchange::greeting()), Answer(broken), Farewell];
+    let peer = Peer::start(&folder.path().join("targetclid.sock"), vec![script]);
+    let mut lio = adapter(folder.path(), Tree::with_acls());
+    let name = Word::try_from("bbbb00000000002").unwrap();
+    lio.apply(&Step::CreateLun { lun: 22, name, map_to_acls: true }).unwrap();
+    lio.end_session();
+    peer.finish();
+}
+
+#[test]
+fn m14_setting_a_torn_file_aside_is_nothing_that_targetclid_is_asked() {
+    let folder = tempfile::tempdir().unwrap();
+    let peer = Peer::start(&folder.path().join("targetclid.sock"), Vec::new());
+    let mut lio = adapter(folder.path(), Tree::with_acls());
+    assert_eq!(lio.apply(&Step::SetAside).unwrap_err().kind(), "configfs", "there is no file");
+    std::fs::write(folder.path().join("saveconfig.json"), "{\"fabric_modules\": [").unwrap();
+    let aside = lio.apply(&Step::SetAside).unwrap();
+    assert!(Path::new(&aside).is_file());
+    assert_eq!(lio.observe().unwrap().saved, Saved::Missing);
+    peer.finish();
+}
