@@ -10,7 +10,7 @@ UNITDIR ?= /usr/lib/systemd/system
 export CARGO_TERM_COLOR ?= auto
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 # The one binary of all lio_* tests, as cargo has just named it.
-LIO_TEST = $$(cargo test --no-run --test lio --message-format=json 2>/dev/null | sed -n 's/.*"executable":"\([^"]*\)".*/\1/p' | tail -n 1)
+LIO_TEST = $$(cargo test --no-run --test lio --message-format=json 2>/dev/null | sed -n 's|.*"executable":"\([^"]*/lio-[^"]*\)".*|\1|p' | tail -n 1)
 VM = tests/vm/run
 VM_FILES = --bin $(TARGET)/debug/sbps-marshal --file systemd/sbps-marshal.service
 

@@ -96,6 +96,13 @@ impl Bucket {
         let log = std::fs::read_to_string(ACCESS_LOG).unwrap_or_default();
         log.lines().skip(line).map(str::to_owned).collect()
     }
+
+    /// What s3fs has written to the bucket, as the server's access log has it. It should never be anything.
+    pub fn written_by_s3fs(&self) -> Vec<String> {
+        let reads = ["s3_Head", "s3_Get", "s3_List"];
+        let writes = |line: &String| line.contains("s3fs/") && !reads.iter().any(|read| line.contains(read));
+        self.access_log(0).into_iter().filter(writes).collect()
+    }
 }
 
 fn bare(etag: Option<&str>) -> String {
