@@ -104,6 +104,12 @@ impl Node {
         Node::with_rules(sim, rules, |_| {})
     }
 
+    /// A site whose IMS tags mean nothing.
+    pub fn without_tagging(sim: Sim) -> Self {
+        let rules = Rules { tagging: false, ..rules(AT_ONCE, 10) };
+        Node::with_rules(sim, rules, |_| {})
+    }
+
     /// After each step of targetclid this happens.
     pub fn with_hook(sim: Sim, hook: impl FnMut(&Step) + Send + 'static) -> Self {
         Node::with_rules(sim, rules(AT_ONCE, 10), hook)

@@ -221,3 +221,32 @@ async fn r7_an_object_whose_md5_is_not_the_manifests_is_never_projected_under_it
     assert_eq!(Node::reasons(&node.plan().await), [(TAGGED.to_owned(), "content_differs")]);
     assert!(!node.is_live(&key));
 }
+
+#[actix::test]
+async fn r2_a_tag_that_nobody_can_read_keeps_what_is_live_and_is_told_as_what_it_is() {
+    for (metadata, reason) in [
+        (json!({"sbps-project": true}), "tag_unclear"),
+        (json!({"key": "sbps-project", "value": "true"}), "tag_misplaced"),
+    ] {
+        let node = node().await;
+        for image in node.sim.site().images.iter_mut().filter(|image| image["id"] == TAGGED) {
+            image["metadata"] = metadata.clone();
+        }
+        node.passes(3).await;
+        assert!(node.is_live(&rootfs(TAGGED)), "{metadata}");
+        assert_eq!(Node::reasons(&node.plan().await), [(TAGGED.to_owned(), reason)]);
+    }
+}
+
+#[actix::test]
+async fn without_tagging_every_image_is_projected_whatever_its_tag_says() {
+    let sim = Sim::small_site();
+    for (image, metadata) in
+        sim.site().images.iter_mut().zip([json!({"sbps-project": 7}), json!({"key": "sbps-project"})])
+    {
+        image["metadata"] = metadata;
+    }
+    let node = Node::without_tagging(sim);
+    let status = node.pass().await;
+    assert_eq!((status.summary.added, status.summary.pending), (7, 0));
+}
