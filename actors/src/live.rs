@@ -37,8 +37,8 @@ pub struct LiveFiles {
     pub files: BTreeMap<ObjectKey, LiveFile>,
 }
 
-/// R7 for a file that LIO has open for another projection, so that it must not be opened: only its size can be
-/// compared. Its content is looked into before its LUN, when the other one is gone. What somebody else has open is not
+/// R7 for a file that LIO has open, so that it must not be opened beside it: only its size can be
+/// compared. Its content is looked into before its LUN, when another one is gone. What somebody else has open is not
 /// looked at: it is taken.
 pub fn while_open(live: &LiveFiles, key: &ObjectKey, listed: u64) -> FileVerdict {
     match live.files.get(key) {

@@ -342,12 +342,6 @@ impl Actual {
         self.luns.iter().filter(move |lun| lun.plugin == plugin && lun.name == name)
     }
 
-    /// Whether there is a fileio backstore of this identity's name.
-    pub fn has_backstore(&self, identity: &Identity) -> bool {
-        let name = identity.name();
-        self.backstores.iter().any(|b| b.plugin == "fileio" && b.name == name.as_str())
-    }
-
     /// Whether our TPG has a LUN folder of this number that leads to nothing.
     pub fn is_bare(&self, lun: u16) -> bool {
         self.bare_luns.contains(&(self.tpg_path.clone(), lun))

@@ -302,7 +302,7 @@ async fn examine(sources: &Sources, keys: Vec<ObjectKey>) -> LiveFiles {
 }
 
 /// Looks into the files of what is not live yet, and of what has to be made anew; what is live is not read again in
-/// every pass. What LIO has open for another projection is not opened at all: s3fs would take the new size over into
+/// every pass. What LIO has open is not opened at all: s3fs would take the new size over into
 /// the file that is open, and write old and new bytes back to S3 when LIO closes it (seen with s3fs 1.90).
 async fn check_files(
     sources: &Sources,
@@ -324,9 +324,8 @@ async fn check_files(
     for candidate in &new {
         if let Verdict::Project(p) = &candidate.verdict {
             let query = FileQuery { key: p.key.clone(), size: p.size, etag: p.etag.clone() };
-            let of_another =
-                is_open(p.file.as_str()) && !is_dead(&p.identity) && !actual.has_backstore(&p.identity);
-            if of_another { open.push(query) } else { free.push(query) }
+            let is_open = is_open(p.file.as_str()) && !is_dead(&p.identity);
+            if is_open { open.push(query) } else { free.push(query) }
         }
     }
     let mut checks = sources.check.send(CheckFiles(free)).await.map_err(gone(Source::Mount))?;

@@ -478,7 +478,11 @@ impl Reconciler {
         let now = self.clock.now();
         let saved = matches!(report.saved, SaveOutcome::Written);
         let forgotten = plan.forgotten.iter().filter(|_| saved);
-        for identity in report.removed.iter().chain(forgotten) {
+        // What failed may still come about: a command that was answered too late is carried out all the same.
+        let failed: BTreeSet<_> = report.failed.iter().map(|failure| &failure.identity).collect();
+        let withdrawn = plan.changes.iter().filter(|change| matches!(change.action, Action::Withdraw(_)));
+        let perhaps = withdrawn.map(|change| &change.identity).filter(|identity| failed.contains(identity));
+        for identity in report.removed.iter().chain(forgotten).chain(perhaps) {
             // What an operator has confirmed says nothing of what goes by itself.
             if !self.history.breaker.confirmed.contains(identity) {
                 self.history.breaker.removed.insert(identity.clone(), now);

@@ -25,7 +25,7 @@ struct Witness {
     went: BTreeSet<String>,
     /// Foreign LUNs and backstores that were live before a pass of this agent.
     seen: BTreeSet<String>,
-    /// What could be projected in the pass before.
+    /// What could be projected in some pass.
     was_valid: BTreeSet<String>,
 }
 
@@ -164,7 +164,7 @@ impl Witness {
         prop_assert_eq!(in_tpg.iter().collect::<BTreeSet<_>>().len(), in_tpg.len(), "R5: a number twice");
 
         for (name, (ours, live)) in ours_after.iter().filter(|(name, _)| !ours_before.contains_key(*name)) {
-            // A command that came too late in the pass before makes what was valid then.
+            // A command that came too late makes, before the next one, what was valid when it was given.
             let late = self.was_valid.contains(name);
             prop_assert!(late || oracle::valid(&before).contains(name), "R7..R9: {:?} came", live);
             prop_assert!(late || oracle::is_complete(&before, &ours.key), "R7: {:?} came", live);
@@ -174,7 +174,7 @@ impl Witness {
         prop_assert!(!adds || before.actual.tpg.as_ref().unwrap().write_protected, "R10: {:?}", told);
 
         let valid = oracle::valid(&before);
-        self.was_valid = valid.clone();
+        self.was_valid.extend(valid.iter().cloned());
         prop_assert!(!stores.iter().any(|name| valid.contains(name)), "R11: forgot {:?}", stores);
         for lun in luns {
             let replaced = new.contains_key(&lun.name) || in_tpg.contains(&lun.lun);

@@ -83,7 +83,9 @@ fn manifest_key(image: &str) -> ObjectKey {
 }
 
 fn manifest_etag(site: &Site, image: &str) -> Option<Etag> {
-    site.objects.get(&manifest_key(image)).map(|(etag, _)| etag.clone())
+    // What a listing leaves out cannot be read either.
+    let key = manifest_key(image);
+    site.objects.get(&key).filter(|_| !site.faults.unlisted.contains(&key)).map(|(etag, _)| etag.clone())
 }
 
 /// R2: on what evidence this projection of ours may go, if on any.
