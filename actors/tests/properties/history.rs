@@ -302,6 +302,7 @@ async fn settle(witness: &mut Witness) -> Result<(), TestCaseError> {
 }
 
 /// The same 400 histories each time, so that the gate is no lottery; PROPTEST_RNG_SEED and PROPTEST_CASES look further.
+#[allow(clippy::disallowed_methods, reason = "a test's own settings, not the agent's")]
 fn config() -> ProptestConfig {
     let default = ProptestConfig { failure_persistence: None, ..ProptestConfig::default() };
     match std::env::var_os("PROPTEST_CASES").or(std::env::var_os("PROPTEST_RNG_SEED")) {
