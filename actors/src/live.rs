@@ -12,7 +12,7 @@ use crate::identity::Identity;
 use crate::model::{Backstore, Cause, ObjectKey, Source};
 use crate::ports::MountFacts;
 use crate::reason::Reason;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// What the mount shows of a live file.
@@ -69,8 +69,8 @@ pub fn mounts(
     ours: &[(&Backstore, Ours)],
     live: &LiveFiles,
     history: &History,
-) -> (BTreeMap<Identity, Opened>, BTreeMap<Identity, Opened>) {
-    let Some(mount) = live.mount else { return (history.mounts.clone(), BTreeMap::new()) };
+) -> (BTreeMap<Identity, Opened>, BTreeSet<Identity>) {
+    let Some(mount) = live.mount else { return (history.mounts.clone(), BTreeSet::new()) };
     let mut opened = BTreeMap::new();
     for (backstore, ours) in ours {
         let known = history.mounts.get(&ours.identity).filter(|known| known.inode == backstore.inode);
@@ -85,7 +85,7 @@ pub fn mounts(
         opened.insert(ours.identity.clone(), of);
     }
     let dead = opened.iter().filter(|(_, of)| of.device != mount.device);
-    let dead = dead.map(|(identity, of)| (identity.clone(), *of)).collect();
+    let dead = dead.map(|(identity, _)| identity.clone()).collect();
     (opened, dead)
 }
 
@@ -119,7 +119,7 @@ mod tests {
         let ours = [(backstore, Ours { identity: identity.clone(), key: ObjectKey::new("PE/a") })];
         let mount = Some(MountFacts { device, since: since.map(Duration::from_secs) });
         let live = LiveFiles { mount, ..LiveFiles::default() };
-        mounts(&ours, &live, history).1.contains_key(&identity)
+        mounts(&ours, &live, history).1.contains(&identity)
     }
 
     fn seen(inode: u64, device: u64) -> History {

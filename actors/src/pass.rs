@@ -134,7 +134,7 @@ pub async fn look(
     }
     let (_, dead) = live::mounts(&ours, &live, history);
     let (candidates, mount_cause) =
-        check_files(sources, candidates, &actual, &live, |identity| dead.contains_key(identity)).await?;
+        check_files(sources, candidates, &actual, &live, |identity| dead.contains(identity)).await?;
     let counts = Counts {
         images_listed: list.records.len(),
         candidates: candidates.len(),

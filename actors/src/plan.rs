@@ -7,7 +7,7 @@ use crate::findings::{self, Finding};
 use crate::guard::{self, Hold, Limits, LookTime, Ours, Removal, Tripped};
 use crate::history::History;
 use crate::identity::Identity;
-use crate::live::{LiveFile, LiveFiles};
+use crate::live::{self, LiveFile, LiveFiles};
 use crate::model::{Actual, Backstore, Cause, Etag, Inventory, Kind, LunEntry, Saved, Step};
 use crate::reason::Reason;
 use std::collections::{BTreeMap, BTreeSet};
@@ -127,7 +127,7 @@ pub struct Seen<'a> {
 
 /// What to do, given what was seen, what was before, and the code that an operator has just confirmed.
 pub fn plan(seen: Seen<'_>, before: &History, policy: &Policy, confirmed: Option<&str>) -> Plan {
-    let Seen { desired, actual, live, time } = seen;
+    let Seen { desired, actual, live: files, time } = seen;
     let ours: Vec<(&Backstore, Ours)> = ours_live(actual, &policy.mount);
     let saved_only = saved_only(actual, &ours, policy);
     let all: BTreeSet<Identity> =
@@ -137,7 +137,7 @@ pub fn plan(seen: Seen<'_>, before: &History, policy: &Policy, confirmed: Option
     history.never_read = evidence::never_read(desired, before);
     history.begun |= desired.unknown.is_empty();
     history.failed.clear();
-    let (mounts, dead) = live_mounts(&ours, live, before);
+    let (mounts, dead) = live::mounts(&ours, files, before);
     history.mounts = mounts;
     history.contents = contents(desired, &ours, before);
 
@@ -217,15 +217,6 @@ fn saved_only(actual: &Actual, live: &[(&Backstore, Ours)], policy: &Policy) -> 
     let Saved::Readable(saved) = &actual.saved else { return Vec::new() };
     let is_live = |ours: &Ours| live.iter().any(|(_, live)| live.identity == ours.identity);
     guard::saved_ours(saved, &policy.mount).map(|(_, ours)| ours).filter(|ours| !is_live(ours)).collect()
-}
-
-fn live_mounts(
-    ours: &[(&Backstore, Ours)],
-    live: &LiveFiles,
-    before: &History,
-) -> (BTreeMap<Identity, crate::history::Opened>, BTreeSet<Identity>) {
-    let (mounts, dead) = crate::live::mounts(ours, live, before);
-    (mounts, dead.into_keys().collect())
 }
 
 /// R6: what each live projection held when it was first seen.

@@ -47,6 +47,21 @@ pub fn rules(confirm_after: Duration, max_removal_percent: u8) -> Rules {
     }
 }
 
+/// A fileio backstore that somebody else made.
+pub fn foreign(name: &str, file: &str) -> Backstore {
+    Backstore {
+        plugin: "fileio".into(),
+        name: name.into(),
+        file: file.into(),
+        serial: "11111111-2222-3333-4444-555555555555".into(),
+        size: 4096,
+        model_alias: true,
+        enabled: true,
+        inode: 0,
+        opened: None,
+    }
+}
+
 /// Whether a step takes something away.
 pub fn deletes(step: &&Step) -> bool {
     matches!(step, Step::DeleteLun { .. } | Step::DeleteBackstore { .. })

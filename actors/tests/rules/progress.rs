@@ -1,9 +1,9 @@
 //! R9 and R14: what fails hurts nothing else, and what is nearly there is soon looked at again.
 
-use crate::common::{AT_ONCE, Agent, Node};
+use crate::common::{AT_ONCE, Agent, Node, foreign};
 use crate::{TAGGED, UNTAGGED, rootfs};
 use actors::identity::Identity;
-use actors::model::{Backstore, ObjectKey, Step};
+use actors::model::{ObjectKey, Step};
 use actors::reconciler::Cadence;
 use actors::sim::{BUCKET, Sim};
 use std::collections::BTreeSet;
@@ -60,7 +60,7 @@ async fn a_create_that_another_process_has_spoiled_is_tried_again_after_a_refres
     let node = Node::with_hook(sim, move |step| {
         if matches!(step, Step::CreateBackstore { .. }) && !done {
             done = true;
-            meddler.another_hand(|actual| actual.backstores.push(scratch()));
+            meddler.another_hand(|actual| actual.backstores.push(foreign("scratch", "/srv/scratch.img")));
         }
     });
     let status = node.pass().await;
@@ -90,20 +90,6 @@ async fn a_command_that_takes_effect_late_is_seen_and_not_made_twice() {
     let site = node.sim.site();
     let names: BTreeSet<&str> = site.actual.backstores.iter().map(|b| b.name.as_str()).collect();
     assert_eq!(names.len(), site.actual.backstores.len());
-}
-
-fn scratch() -> Backstore {
-    Backstore {
-        plugin: "fileio".into(),
-        name: "scratch".into(),
-        file: "/srv/scratch.img".into(),
-        serial: "1-2".into(),
-        size: 4096,
-        model_alias: true,
-        enabled: true,
-        inode: 0,
-        opened: None,
-    }
 }
 
 #[actix::test]

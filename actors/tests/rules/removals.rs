@@ -1,25 +1,11 @@
 //! R1 to R3: what is removed, and what is not.
 
 use crate::TAGGED;
-use crate::common::Node;
+use crate::common::{Node, foreign};
 use actors::guard::Hold;
-use actors::model::{Backstore, LunEntry};
+use actors::model::LunEntry;
 use actors::sim::{BUCKET, MOUNT, Sim};
 use std::time::Duration;
-
-fn foreign(name: &str, file: &str) -> Backstore {
-    Backstore {
-        plugin: "fileio".into(),
-        name: name.into(),
-        file: file.into(),
-        serial: "11111111-2222-3333-4444-555555555555".into(),
-        size: 4096,
-        model_alias: true,
-        enabled: true,
-        inode: 0,
-        opened: None,
-    }
-}
 
 #[actix::test]
 async fn r1_foreign_backstores_and_luns_stay_untouched() {

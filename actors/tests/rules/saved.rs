@@ -1,6 +1,6 @@
 //! R11, and what a boot finds.
 
-use crate::common::Node;
+use crate::common::{Node, foreign};
 use crate::{PE, TAGGED, UNTAGGED};
 use actors::model::{Backstore, Inventory, LunEntry, Saved, Step};
 use actors::sim::Sim;
@@ -20,21 +20,10 @@ async fn numbered() -> (Node, BTreeSet<(u16, String)>) {
 }
 
 fn scratch(node: &Node) -> (Backstore, LunEntry) {
-    let (name, plugin) = ("scratch".to_owned(), "fileio".to_owned());
+    let backstore = foreign("scratch", "/srv/scratch.img");
     let tpg = node.sim.site().actual.tpg_path.clone();
-    let lun = LunEntry { tpg, lun: 77, plugin: plugin.clone(), name: name.clone() };
-    let backstore = Backstore {
-        plugin,
-        name,
-        file: "/srv/scratch.img".into(),
-        serial: "1-2".into(),
-        size: 4096,
-        model_alias: true,
-        enabled: true,
-        inode: 0,
-        opened: None,
-    };
-    (backstore, lun)
+    let (plugin, name) = (backstore.plugin.clone(), backstore.name.clone());
+    (backstore, LunEntry { tpg, lun: 77, plugin, name })
 }
 
 fn take_away(node: &Node, (backstore, lun): &(Backstore, LunEntry)) {
