@@ -121,7 +121,7 @@ impl Prepared {
             history: HistoryFile::new(&settings.state_dir),
             lio: Box::new(move || lio.clone()) as MakeLio,
         };
-        let notes = exposure::of_secrets(&settings);
+        let notes = exposure::of_token(&settings);
         let in_force = InForce { settings, trusted, mount: Some(mount) };
         Ok(Prepared { in_force, outside: Outside::Real(Box::new(ports)), notes })
     }

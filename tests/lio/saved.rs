@@ -2,9 +2,7 @@
 
 use crate::takeover::project_as_the_predecessor;
 use std::fs;
-use support::node::{Agent, Node, luns, run, squashfs};
-
-const FOLDER: &str = "/etc/rtslib-fb-target";
+use support::node::{Agent, Node, SAVE_FOLDER as FOLDER, luns, run, squashfs};
 
 #[test]
 fn lio_m14_a_torn_saveconfig_is_set_aside_and_its_numbers_come_back_from_the_backup() {

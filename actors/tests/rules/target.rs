@@ -24,6 +24,20 @@ async fn r10_write_protection_that_is_lost_under_live_luns_is_an_error_in_every_
 }
 
 #[actix::test]
+async fn r10_an_acl_through_which_an_initiator_can_write_to_an_image_of_ours_is_an_error() {
+    let node = node().await;
+    let ours = node.sim.site().actual.luns.iter().find(|lun| lun.tpg == TPG).unwrap().lun;
+    let writable = |lun: u16| BTreeSet::from([("iqn.2026-11.site:n1".to_owned(), lun)]);
+    node.sim.site().actual.tpg.as_mut().unwrap().writable = writable(ours);
+    assert!(!node.pass().await.converged);
+    assert_eq!(node.findings().await, [("target_problem", "acl_writable")]);
+    // What another hand exports there is its own.
+    let other = (0..).find(|lun| node.sim.site().actual.luns.iter().all(|l| l.lun != *lun)).unwrap();
+    node.sim.site().actual.tpg.as_mut().unwrap().writable = writable(other);
+    assert_eq!(node.findings().await, []);
+}
+
+#[actix::test]
 async fn r10_a_node_without_a_target_has_not_converged() {
     let sim = Sim::small_site();
     sim.site().actual.tpg = None;

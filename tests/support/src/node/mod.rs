@@ -32,6 +32,9 @@ pub const MOUNT: &str = "/var/lib/cps-local/boot-images";
 /// The target.
 pub const IQN: &str = "iqn.2023-06.csm.iscsi:vm1";
 
+/// Where Debian's targetcli saves.
+pub const SAVE_FOLDER: &str = "/etc/rtslib-fb-target";
+
 /// A fresh site: nothing in the bucket, nothing in LIO but the target, no image in IMS, no agent.
 pub struct Node {
     /// The bucket.
@@ -45,8 +48,13 @@ impl Node {
     /// Resets the VM's site and starts an empty IMS.
     pub fn fresh() -> Self {
         run("site", &["reset"]);
-        // What the agent of the test before remembers would be of another site.
+        // What the agent of the test before remembers, or has set aside, would be of another site.
         let _ = std::fs::remove_dir_all("/var/lib/sbps-marshal");
+        for entry in std::fs::read_dir(SAVE_FOLDER).expect("the folder of saveconfig.json").flatten() {
+            if entry.file_name().to_string_lossy().contains(".torn-") {
+                std::fs::remove_file(entry.path()).expect("a file set aside");
+            }
+        }
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
