@@ -5,7 +5,7 @@
 
 use crate::lock::{self, LockError};
 use crate::{boot, files, history};
-use actors::history::held_code;
+use actors::decide::history::held_code;
 use actors::ports::HistoryError;
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs;

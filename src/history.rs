@@ -2,7 +2,8 @@
 
 use crate::aside::{Aside, FILE_LIMIT};
 use crate::{boot, files};
-use actors::ports::{Boot, HistoryError, HistoryPort};
+use actors::model::Boot;
+use actors::ports::{HistoryError, HistoryPort};
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};

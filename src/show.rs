@@ -1,8 +1,9 @@
 //! A plan, for a person and for a program.
 
 use crate::causes::{SHOWN, one_line};
+use actors::decide::plan::Plan;
+use actors::decide::plan::change::{Action, Change, Held};
 use actors::model::Actual;
-use actors::plan::{Action, Change, Held, Plan};
 use serde_json::{Value, json};
 use std::fmt::Write;
 

@@ -1,10 +1,11 @@
 //! The S3 actor: owns the S3 client and the manifests it has read, each under the ETag it was read with.
 
-use crate::desired::ManifestAnswer;
-use crate::manifest::{self, LONGEST_MANIFEST, Rootfs};
+use crate::decide::desired::ManifestAnswer;
+use crate::decide::manifest;
+use crate::decide::manifest::{LONGEST_MANIFEST, Rootfs};
+use crate::decide::reason::Reason;
 use crate::model::{Cause, Etag, ObjectIndex, ObjectKey, Relevant, Snapshot, Source};
 use crate::ports::{S3Error, S3Port};
-use crate::reason::Reason;
 use actix::prelude::*;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};

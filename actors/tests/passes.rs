@@ -4,12 +4,13 @@
 
 mod common;
 
-use actors::cast::{Cast, Kept, Ports};
+use actors::agent::{Cast, Kept, Ports};
+use actors::decide::cadence::Cadence;
+use actors::model::Word;
 use actors::model::{Actual, Backstore, Etag, LunEntry, ObjectIndex, ObjectKey, Relevant, Step};
 use actors::ports::{ImsError, ImsPort, LioError, LioPort, S3Error, S3Port, Token};
-use actors::reconciler::{Cadence, Resync, Tick};
+use actors::reconciler::{Resync, Tick};
 use actors::sim::Sim;
-use actors::word::Word;
 use common::{AT_ONCE, rules};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};

@@ -6,7 +6,7 @@ use std::fmt;
 use std::path::{Component, PathBuf};
 use std::time::Duration;
 
-use actors::word::Word;
+use actors::model::Word;
 
 /// What a key may be set to.
 #[derive(Clone, Copy, Debug)]

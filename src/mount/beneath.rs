@@ -1,9 +1,10 @@
 //! Files beneath the root of the mount. The keys are untrusted: a symlink in the bucket may point to /etc/shadow, and the
 //! predecessor has exported it (FACTS 4.3). So the kernel resolves them, beneath the mount and nowhere else.
 
+use actors::decide::squashfs::SUPERBLOCK_BYTES;
+use actors::model::FileFacts;
 use actors::model::ObjectKey;
-use actors::ports::{FileFacts, MountError};
-use actors::squashfs::SUPERBLOCK_BYTES;
+use actors::ports::MountError;
 use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, Stat, fstat, openat2};
 use rustix::io::Errno;
 use std::os::fd::{AsFd, OwnedFd};

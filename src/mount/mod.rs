@@ -9,7 +9,8 @@ mod probe;
 
 use crate::config;
 use actors::model::ObjectKey;
-use actors::ports::{Examined, FileFacts, MountError, MountFacts, MountPort};
+use actors::model::{FileFacts, MountFacts};
+use actors::ports::{Examined, MountError, MountPort};
 use point::MountPoint;
 use probe::Probe;
 use std::path::PathBuf;

@@ -3,7 +3,8 @@
 use super::beneath::{self, dead, is_of_one_file};
 use super::{daemon, mountinfo};
 use actors::model::ObjectKey;
-use actors::ports::{Examined, FileFacts, MountError, MountFacts};
+use actors::model::{FileFacts, MountFacts};
+use actors::ports::{Examined, MountError};
 use rustix::fs::{Mode, OFlags, fstat, fstatfs};
 use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
@@ -106,7 +107,7 @@ impl MountPoint {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use actors::squashfs::SUPERBLOCK_BYTES;
+    use actors::decide::squashfs::SUPERBLOCK_BYTES;
     use rustix::fs::{CWD, FileType, inotify, major, minor, mknodat};
     use rustix::io::Errno;
     use std::fs::File;

@@ -6,9 +6,9 @@ use super::rules::cadence;
 use super::signals::{Signals, Told};
 use super::{RunError, end};
 use crate::notify;
-use actors::cast::{Cast, Kept};
+use actors::agent::{Cast, Kept};
+use actors::decide::status::Status;
 use actors::reconciler::Resync;
-use actors::status::Status;
 use tokio::sync::watch;
 use tracing::info;
 

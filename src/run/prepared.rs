@@ -12,9 +12,10 @@ use crate::mount::S3fsMount;
 use crate::s3::S3Client;
 use crate::tls::{self, Fingerprint, TlsError};
 use crate::token::FileToken;
-use actors::cast::{Cast, Kept, Ports};
-use actors::reconciler::Cadence;
-use actors::sim::{self, Sim};
+use actors::agent::{Cast, Kept, Ports};
+use actors::decide::cadence::Cadence;
+use actors::sim;
+use actors::sim::Sim;
 use std::io;
 use tracing::warn;
 

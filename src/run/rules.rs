@@ -1,10 +1,10 @@
 //! Settings as the actors want them.
 
 use crate::config::Settings;
-use actors::guard::Limits;
-use actors::pass::Rules;
-use actors::plan::Policy;
-use actors::reconciler::Cadence;
+use actors::decide::cadence::Cadence;
+use actors::decide::policy::Policy;
+use actors::decide::policy::Rules;
+use actors::decide::removals::Limits;
 use std::time::Duration;
 
 /// Added to the longest command, when the agent is told to stop and waits for the step under way.

@@ -4,8 +4,8 @@
 //! anything but words and numbers (R9).
 
 use actors::model::Step;
+use actors::model::{Word, WordError};
 use actors::ports::LioError;
-use actors::word::{Word, WordError};
 
 /// A request is what one `recv` of the daemon returns, so it has to arrive in one piece (FACTS 2.1).
 pub const LONGEST_COMMAND: usize = 4095;

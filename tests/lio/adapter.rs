@@ -1,8 +1,8 @@
 //! The adapter of LIO by itself, on the real kernel and the real targetclid: what it shows, and what its steps do.
 
+use actors::model::Word;
 use actors::model::{Actual, Saved, Step};
 use actors::ports::LioPort;
-use actors::word::Word;
 use sbps_marshal::config;
 use sbps_marshal::lio::LioAdapter;
 use std::fs;

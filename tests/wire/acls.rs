@@ -1,8 +1,8 @@
 //! What LIO's adapter says to targetclid, and what it does itself, where a node has ACLs or a torn saveconfig.json.
 
+use actors::model::Word;
 use actors::model::{Saved, Step};
 use actors::ports::LioPort;
-use actors::word::Word;
 use sbps_marshal::config;
 use sbps_marshal::lio::LioAdapter;
 use std::path::Path;

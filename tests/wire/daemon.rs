@@ -1,8 +1,8 @@
 //! The targetclid that behaves has the traps of the real one, and LIO behind its port survives them.
 
+use actors::model::Word;
 use actors::model::{Saved, Step};
 use actors::ports::{LioError, LioPort};
-use actors::word::Word;
 use sbps_marshal::config;
 use sbps_marshal::lio::LioAdapter;
 use sbps_marshal::targetclid::{Command, Patience, Session, ShellLock};

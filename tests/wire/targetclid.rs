@@ -1,8 +1,8 @@
 //! The session with targetclid, and LIO behind its port, against a scripted daemon on a real socket.
 
+use actors::model::Word;
 use actors::model::{Saved, Step};
 use actors::ports::{LioError, LioPort};
-use actors::word::Word;
 use sbps_marshal::config;
 use sbps_marshal::lio::{LioAdapter, SettingError};
 use sbps_marshal::targetclid::{Command, Patience, Session, ShellLock};

@@ -1,9 +1,8 @@
 //! The simulated LIO: targetclid and the kernel behind it.
 
 use super::{MOUNT, Sim, Site, TPG};
-use crate::model::{Actual, Backstore, LunEntry, ObjectKey, Saved, Step};
+use crate::model::{Actual, Backstore, LunEntry, ObjectKey, Saved, Step, Word};
 use crate::ports::{LioError, LioPort};
-use crate::word::Word;
 
 const FILEIO: &str = "fileio";
 

@@ -4,14 +4,18 @@
 //! given once, targetclid stats every backstore's file before it makes another one, and knows nothing of what other
 //! processes made until it is told to look. What is wrong stays wrong until someone says otherwise.
 
+use crate::decide::squashfs::SUPERBLOCK_BYTES;
+use crate::model::{
+    Actual, Boot, Etag, FileFacts, Identity, MountFacts, ObjectIndex, ObjectKey, ObjectMeta, Relevant, Saved,
+    Step, Tpg,
+};
+use crate::ports::{
+    Examined, HistoryError, HistoryPort, ImsError, ImsPort, MountError, MountPort, S3Error, S3Port, Token,
+    TokenError, TokenPort,
+};
+
 mod kernel;
 
-use crate::identity::Identity;
-use crate::model::{Actual, Etag, ObjectIndex, ObjectKey, ObjectMeta, Relevant, Saved, Step, Tpg};
-use crate::ports::{
-    Boot, Examined, FileFacts, HistoryError, HistoryPort, ImsError, ImsPort, MountError, MountFacts,
-    MountPort, S3Error, S3Port, Token, TokenError, TokenPort,
-};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -308,7 +312,7 @@ impl MountPort for Sim {
             return Ok(FileFacts { size: 0, head: Vec::new(), mode: 0 });
         }
         let bytes = site.objects.get(key).map(|(_, bytes)| bytes.as_slice()).unwrap_or_default();
-        let head = bytes.iter().take(crate::squashfs::SUPERBLOCK_BYTES).copied().collect();
+        let head = bytes.iter().take(SUPERBLOCK_BYTES).copied().collect();
         Ok(FileFacts { size, head, mode: 0o640 })
     }
 }

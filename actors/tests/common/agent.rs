@@ -1,17 +1,18 @@
 //! An agent whose parties count what they are asked, and answer as a test says.
 
 use super::{deletes, rules};
-use actors::cast::{Cast, Kept, Ports};
+use actors::agent::{Cast, Kept, Ports};
+use actors::decide::cadence::Cadence;
+use actors::decide::policy::Rules;
+use actors::decide::status::Status;
+use actors::model::Word;
 use actors::model::{Actual, Backstore, Etag, LunEntry, ObjectIndex, ObjectKey, Relevant, Step};
-use actors::pass::Rules;
+use actors::model::{FileFacts, MountFacts};
 use actors::ports::{
-    Examined, FileFacts, ImsError, ImsPort, LioError, LioPort, MountError, MountFacts, MountPort, S3Error,
-    S3Port, Token,
+    Examined, ImsError, ImsPort, LioError, LioPort, MountError, MountPort, S3Error, S3Port, Token,
 };
-use actors::reconciler::{Cadence, Tick};
+use actors::reconciler::Tick;
 use actors::sim::Sim;
-use actors::status::Status;
-use actors::word::Word;
 use serde_json::Value;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard};

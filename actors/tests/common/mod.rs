@@ -7,16 +7,17 @@ mod agent;
 #[allow(unused_imports, reason = "each test program uses its part")]
 pub use agent::Agent;
 
-use actors::cast::{Cast, Kept, Ports};
-use actors::guard::Limits;
+use actors::agent::{Cast, Kept, Ports};
+use actors::decide::plan::Plan;
+use actors::decide::policy::Policy;
+use actors::decide::policy::Rules;
+use actors::decide::removals::Limits;
+use actors::decide::status::Status;
+use actors::model::Word;
 use actors::model::{Actual, Backstore, LunEntry, Step};
-use actors::pass::Rules;
-use actors::plan::{Plan, Policy};
 use actors::ports::{LioError, LioPort};
 use actors::reconciler::{Preview, Tick};
 use actors::sim::{BUCKET, MOUNT, Sim};
-use actors::status::Status;
-use actors::word::Word;
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 use std::sync::{Arc, Mutex};

@@ -3,10 +3,10 @@
 use crate::common::{AT_ONCE, Node};
 use crate::event::{Event, IMAGES, event, happen, id, mend, name_rootfs};
 use crate::oracle::{self, Evidence, Memory};
-use actors::guard::{Ours, saved_ours};
+use actors::decide::status::Status;
 use actors::model::{ObjectKey, Saved, Step};
+use actors::model::{Ours, saved_ours};
 use actors::sim::{MOUNT, Sim, Site, TPG};
-use actors::status::Status;
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 use std::collections::{BTreeMap, BTreeSet};

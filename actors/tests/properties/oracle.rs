@@ -1,13 +1,13 @@
 //! What the rules say of a simulated site, found out the long way round: from the words of R1 to R14, from the site's
 //! objects and records and from what its parties show; not from the agent.
 
-use actors::guard::{Ours, recognise_live, saved_ours};
-use actors::identity::Identity;
-use actors::manifest;
+use actors::decide::manifest;
+use actors::decide::squashfs;
+use actors::model::FileFacts;
+use actors::model::Identity;
 use actors::model::{Actual, Backstore, Etag, LunEntry, ObjectKey, Saved};
-use actors::ports::FileFacts;
+use actors::model::{Ours, recognise_live, saved_ours};
 use actors::sim::{BUCKET, MOUNT, Site, TPG};
-use actors::squashfs;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The evidence that R2 knows.

@@ -1,14 +1,17 @@
 //! What holds for every plan, whatever the world.
 
 use crate::world::{LOOK, SIZE, World, world};
-use actors::desired::{FileVerdict, Verdict};
-use actors::guard::{self, LookTime, Save};
-use actors::identity::{Identity, allocate};
+use actors::decide::desired::{FileVerdict, Verdict};
+use actors::decide::plan::Plan;
+use actors::decide::plan::change::{Action, Change};
+use actors::decide::removals::LookTime;
+use actors::decide::save;
+use actors::decide::save::Save;
+use actors::decide::squashfs;
+use actors::model::FileFacts;
 use actors::model::{Actual, Saved, Snapshot, Step};
-use actors::plan::{Action, Change, Plan};
-use actors::ports::FileFacts;
+use actors::model::{Identity, allocate, recognise, recognise_live};
 use actors::sim::{BUCKET, MOUNT, TPG};
-use actors::squashfs;
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -22,7 +25,7 @@ fn withdrawn(plan: &Plan) -> Vec<&Change> {
 }
 
 fn is_ours(actual: &Actual, name: &str) -> bool {
-    actual.backstores.iter().any(|b| b.name == name && guard::recognise_live(b, MOUNT).is_some())
+    actual.backstores.iter().any(|b| b.name == name && recognise_live(b, MOUNT).is_some())
 }
 
 /// All that may be seen in any order.
@@ -109,7 +112,7 @@ proptest! {
 
     #[test]
     fn r3_no_pass_removes_more_than_the_breaker_allows_without_the_code_of_that_set(world in world()) {
-        let ours = world.actual.backstores.iter().filter(|b| guard::recognise_live(b, MOUNT).is_some()).count();
+        let ours = world.actual.backstores.iter().filter(|b| recognise_live(b, MOUNT).is_some()).count();
         let saved = match &world.actual.saved { Saved::Readable(saved) => saved.backstores.len(), _ => 0 };
         let allowed = ((ours + saved) * usize::from(world.percent) / 100).max(3);
         for wrong in [None, Some("00000000"), Some("")] {
@@ -221,13 +224,13 @@ proptest! {
             _ => None,
         }).collect();
         for (plugin, name, file, serial) in &plan.may_drop.backstores {
-            prop_assert!(guard::recognise(plugin, name, file, serial, MOUNT).is_some());
+            prop_assert!(recognise(plugin, name, file, serial, MOUNT).is_some());
             prop_assert!(!wanted.contains(name));
             let identity = Identity::recognise(name, serial).unwrap();
             let withdrawn = withdrawn(&plan).iter().any(|change| change.identity == identity);
             prop_assert!(withdrawn || plan.forgotten.contains(&identity), "{} goes by no rule", name);
         }
-        if guard::save(&world.actual, &plan.may_drop, MOUNT) == Save::Due {
+        if save::save(&world.actual, &plan.may_drop, MOUNT) == Save::Due {
             let live = world.actual.inventory();
             for lun in saved.luns.difference(&live.luns) {
                 prop_assert!(lun.tpg == TPG && lun.plugin == "fileio");

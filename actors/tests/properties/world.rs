@@ -1,20 +1,23 @@
 //! Worlds for the decisions alone: few images, few numbers and few names, so that everything collides.
 
-use actors::desired::{self, Candidate, Desired, FileChecks, FileVerdict, ManifestAnswer};
-use actors::evidence::Withdrawal;
-use actors::guard::LookTime;
-use actors::history::{FirstLook, History};
-use actors::identity::Identity;
-use actors::ims::{ImageList, ImageRecord, Tag};
-use actors::live::LiveFiles;
-use actors::manifest::{ManifestError, Proof, Rootfs};
+use actors::decide::desired;
+use actors::decide::desired::{Candidate, Desired, FileChecks, FileVerdict, ManifestAnswer};
+use actors::decide::history::{FirstLook, History};
+use actors::decide::images::{ImageList, ImageRecord, Tag};
+use actors::decide::live::LiveFiles;
+use actors::decide::manifest::{ManifestError, Proof, Rootfs};
+use actors::decide::pe_rules::{PeRules, discover};
+use actors::decide::plan::change::Seen;
+use actors::decide::plan::{Plan, plan};
+use actors::decide::policy::Policy;
+use actors::decide::reason::Reason;
+use actors::decide::removals::LookTime;
+use actors::decide::withdrawal::Withdrawal;
+use actors::model::Identity;
 use actors::model::{
     Actual, Backstore, Cause, Etag, Inventory, LunEntry, ObjectIndex, ObjectKey, ObjectMeta, Saved, Snapshot,
     Source, Tpg,
 };
-use actors::pe::{PeRules, discover};
-use actors::plan::{Plan, Policy, Seen, plan};
-use actors::reason::Reason;
 use actors::sim::{BUCKET, MOUNT, TPG};
 use proptest::prelude::*;
 use proptest::sample::select;

@@ -2,8 +2,8 @@
 
 use crate::common::{AT_ONCE, Agent, Node};
 use crate::{OTHER, PE, TAGGED, UNTAGGED, rootfs};
+use actors::decide::cadence::Cadence;
 use actors::model::ObjectKey;
-use actors::reconciler::Cadence;
 use actors::sim::{BUCKET, Sim};
 use serde_json::json;
 use std::time::Duration;
@@ -203,7 +203,7 @@ async fn an_undeleted_image_whose_etag_changed_is_proven_by_its_md5_and_keeps_it
     assert_eq!((first.summary.added, first.summary.pending), (5, 1));
     let read = node.sim.site().summed.len();
     assert_eq!(node.pass().await.summary.added, 1);
-    let expected = actors::identity::Identity::of_rootfs(&format!("s3://{BUCKET}/{key}"), etag.as_str());
+    let expected = actors::model::Identity::of_rootfs(&format!("s3://{BUCKET}/{key}"), etag.as_str());
     assert!(node.luns().iter().any(|(_, name)| *name == expected.name().as_str()));
     // Remembered, over a restart too: it is read once.
     let restarted = Node::new(node.sim.clone());

@@ -2,9 +2,9 @@
 
 use crate::common::{AT_ONCE, Agent, Node, foreign};
 use crate::{TAGGED, UNTAGGED, rootfs};
-use actors::identity::Identity;
+use actors::decide::cadence::Cadence;
+use actors::model::Identity;
 use actors::model::{ObjectKey, Step};
-use actors::reconciler::Cadence;
 use actors::sim::{BUCKET, Sim};
 use std::collections::BTreeSet;
 use std::time::Duration;

@@ -2,7 +2,7 @@
 
 use crate::TAGGED;
 use crate::common::{Node, foreign};
-use actors::guard::Hold;
+use actors::decide::removals::Hold;
 use actors::model::LunEntry;
 use actors::sim::{BUCKET, MOUNT, Sim};
 use std::time::Duration;

@@ -2,8 +2,9 @@
 
 use crate::common::{AT_ONCE, Agent, Node};
 use crate::{PE, TAGGED, UNTAGGED, rootfs};
+use actors::decide::cadence::Cadence;
 use actors::model::{ObjectKey, Saved, Step};
-use actors::reconciler::{Cadence, Resync};
+use actors::reconciler::Resync;
 use actors::sim::{Sim, TPG};
 use std::time::Duration;
 

@@ -2,7 +2,7 @@
 
 use crate::common::Node;
 use crate::{PE, TAGGED, UNTAGGED, rootfs};
-use actors::identity::Identity;
+use actors::model::Identity;
 use actors::model::Step;
 use actors::sim::{BUCKET, Sim, TPG};
 use std::collections::{BTreeMap, BTreeSet};

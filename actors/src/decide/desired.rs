@@ -1,0 +1,232 @@
+//! From what the sources said to what should be projected. Pure.
+//!
+//! Every image gets one verdict: project it, leave it as it is for a reason, or unknown. And every backstore of ours
+//! gets a standing: wanted, claimed by an image that is pending, or gone, with the evidence.
+
+use crate::decide::images::{ImageList, ImageRecord, Tag};
+use crate::decide::manifest::{Proof, Rootfs};
+use crate::decide::reason::Reason;
+use crate::model::{
+    Cause, Identity, Kind, ObjectIndex, ObjectKey, Projection, S3Path, Snapshot, Source, Word,
+};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// What is to be done about one image.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Project it.
+    Project(Projection),
+    /// Not now; what is live stays live.
+    Pending {
+        /// Who it is, if that much is known.
+        claims: Option<Identity>,
+        /// Why.
+        reason: Reason,
+    },
+    /// It could not be found out; what is live stays live.
+    Unknown {
+        /// Who it is, if that much is known.
+        claims: Option<Identity>,
+        /// Who did not answer.
+        cause: Cause,
+    },
+}
+
+/// An image that someone wants to be projected.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Candidate {
+    /// Its kind.
+    pub kind: Kind,
+    /// IMS image id, or PE key.
+    pub label: String,
+    /// What is to be done about it.
+    pub verdict: Verdict,
+}
+
+/// What the manifest of a wanted image says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ManifestAnswer {
+    /// The root file system it names.
+    Rootfs(Rootfs),
+    /// Nothing usable: read, but wrong.
+    Bad(Reason),
+    /// It could not be read.
+    Unknown(Cause),
+}
+
+/// What is wrong with a wanted record's link, or where its manifest lies.
+pub fn manifest_key(record: &ImageRecord, bucket: &str) -> Result<ObjectKey, Reason> {
+    let link = record.link.as_deref().ok_or(Reason::NoLink)?;
+    let path = S3Path::parse(link).ok_or_else(|| Reason::LinkUnusable(link.to_owned()))?;
+    if path.bucket != bucket {
+        return Err(Reason::LinkElsewhere(link.to_owned()));
+    }
+    Ok(path.key)
+}
+
+/// The file of a key, if its path stays in the mount (R8) and can be said to targetclid (R9).
+pub fn file_of(mount: &str, key: &ObjectKey) -> Result<Word, Reason> {
+    if key.as_str().split('/').any(|segment| matches!(segment, "" | "." | "..")) {
+        return Err(Reason::KeyEscapes(key.clone()));
+    }
+    Word::try_from(format!("{mount}/{key}"))
+        .map_err(|problem| Reason::KeyRejected { key: key.clone(), problem })
+}
+
+/// The root file systems of the wanted images.
+pub fn rootfs_candidates(
+    images: &ImageList,
+    tagging: bool,
+    manifests: &BTreeMap<String, ManifestAnswer>,
+    objects: &ObjectIndex,
+    mount: &str,
+) -> Vec<Candidate> {
+    let candidate =
+        |record: &ImageRecord, verdict| Candidate { kind: Kind::Rootfs, label: record.id.clone(), verdict };
+    let pending = |reason| Verdict::Pending { claims: None, reason };
+    images
+        .records
+        .iter()
+        .filter_map(|record| match &record.tag {
+            Tag::Unclear(why) if tagging => Some(candidate(record, pending(Reason::TagUnclear(why.clone())))),
+            Tag::Misplaced if tagging => Some(candidate(record, pending(Reason::TagMisplaced))),
+            _ if !record.is_wanted(tagging) => None,
+            _ => Some(candidate(
+                record,
+                match manifests.get(&record.id) {
+                    // Nobody asked, so nobody answered: "no link" would be a licence to remove (R2).
+                    None => Verdict::Unknown { claims: None, cause: not_asked(Source::S3, "its manifest") },
+                    Some(ManifestAnswer::Bad(reason)) => pending(reason.clone()),
+                    Some(ManifestAnswer::Unknown(cause)) => {
+                        Verdict::Unknown { claims: None, cause: cause.clone() }
+                    }
+                    Some(ManifestAnswer::Rootfs(rootfs)) => rootfs_verdict(record, rootfs, objects, mount),
+                },
+            )),
+        })
+        .collect()
+}
+
+fn rootfs_verdict(record: &ImageRecord, rootfs: &Rootfs, objects: &ObjectIndex, mount: &str) -> Verdict {
+    let pending = |reason| Verdict::Pending { claims: Some(rootfs.identity.clone()), reason };
+    let file = match file_of(mount, &rootfs.key) {
+        Ok(file) => file,
+        Err(reason) => return pending(reason),
+    };
+    let Some(meta) = objects.get(&rootfs.key) else {
+        return pending(Reason::ObjectMissing(rootfs.key.clone()));
+    };
+    if meta.etag.as_str() != rootfs.etag {
+        let (listed, manifest) = (meta.etag.as_str().to_owned(), rootfs.etag.clone());
+        match &rootfs.proof {
+            Proof::Proven => {}
+            Proof::None => return pending(Reason::EtagDiffers { listed, manifest }),
+            Proof::Wanted => return pending(Reason::Verifying { listed, manifest }),
+            Proof::Refuted => return pending(Reason::ContentDiffers { listed, manifest }),
+        }
+    }
+    Verdict::Project(Projection {
+        kind: Kind::Rootfs,
+        label: record.id.clone(),
+        identity: rootfs.identity.clone(),
+        key: rootfs.key.clone(),
+        file,
+        size: meta.size,
+        etag: meta.etag.clone(),
+        modified: meta.modified,
+    })
+}
+
+fn not_asked(source_name: Source, what: &str) -> Cause {
+    Cause { source_name, kind: "not_asked", detail: format!("nobody was asked about {what}") }
+}
+
+/// What the mount said of the files it was asked about.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FileChecks {
+    /// Per file: complete, or why not, or that it could not be found out.
+    pub files: BTreeMap<ObjectKey, FileVerdict>,
+    /// Why the others are not known: the mount itself did not answer.
+    pub cause: Option<Cause>,
+}
+
+/// What is known of one file (R7).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FileVerdict {
+    /// It is a complete image.
+    Complete,
+    /// It is not (yet).
+    Incomplete(Reason),
+    /// The mount refuses this one file, or there was no time for it.
+    Unknown(Cause),
+}
+
+/// The verdict on a candidate that is not live yet, now that its file has been looked at (R7).
+pub fn with_file(candidate: Candidate, checks: &FileChecks) -> Candidate {
+    let Verdict::Project(projection) = candidate.verdict else {
+        return candidate;
+    };
+    let verdict = match (checks.files.get(&projection.key), &checks.cause) {
+        (Some(FileVerdict::Complete), _) => Verdict::Project(projection),
+        (Some(FileVerdict::Incomplete(reason)), _) => {
+            Verdict::Pending { claims: Some(projection.identity), reason: reason.clone() }
+        }
+        (Some(FileVerdict::Unknown(cause)), _) => {
+            Verdict::Unknown { claims: Some(projection.identity), cause: cause.clone() }
+        }
+        (None, cause) => Verdict::Unknown {
+            claims: Some(projection.identity),
+            cause: cause.clone().unwrap_or_else(|| not_asked(Source::Mount, "its file")),
+        },
+    };
+    Candidate { verdict, ..candidate }
+}
+
+/// Everything that should be, and what is not known.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Desired {
+    /// Every image that someone wants.
+    pub candidates: Vec<Candidate>,
+    /// The sources that did not answer in this pass: while there is one, there is no evidence (R2).
+    pub unknown: Vec<Cause>,
+    /// The listing, if there is one.
+    pub objects: Snapshot<Arc<ObjectIndex>>,
+    /// Keys that the listing does not have, and of which S3, asked about each, says the same.
+    pub gone: BTreeSet<ObjectKey>,
+    /// Ids of all images that IMS lists, wanted or not.
+    pub listed: BTreeSet<String>,
+    /// IMS answered with no image at all.
+    pub nothing_listed: bool,
+}
+
+impl Desired {
+    /// Puts the answers of the sources together.
+    pub fn new(
+        images: &Snapshot<ImageList>,
+        objects: Snapshot<Arc<ObjectIndex>>,
+        gone: Snapshot<BTreeSet<ObjectKey>>,
+        candidates: Vec<Candidate>,
+        mount: Option<Cause>,
+    ) -> Self {
+        let nameless = images.known().map_or(0, |list| list.nameless);
+        let nameless = (nameless > 0).then(|| Cause {
+            source_name: Source::Ims,
+            kind: "nameless_record",
+            detail: format!("{nameless} IMS records have no id of their own: any image could be behind them"),
+        });
+        let mut unknown: Vec<Cause> = Vec::new();
+        let causes = images.cause().into_iter().chain(objects.cause()).chain(gone.cause());
+        for cause in causes.chain(&nameless).chain(&mount) {
+            if !unknown.iter().any(|known| (known.source_name, known.kind) == (cause.source_name, cause.kind))
+            {
+                unknown.push(cause.clone());
+            }
+        }
+        let records = images.known().map(|list| &list.records);
+        let listed = records.into_iter().flatten().map(|record| record.id.clone()).collect();
+        let nothing_listed = records.is_some_and(Vec::is_empty) && nameless.is_none();
+        let gone = gone.known().cloned().unwrap_or_default();
+        Desired { candidates, unknown, objects, gone, listed, nothing_listed }
+    }
+}

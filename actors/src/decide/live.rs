@@ -1,0 +1,152 @@
+//! Live means readable: what each live file is now, and whether LIO still reads it through the mount that is there.
+//! Pure.
+//!
+//! LIO keeps its files open. After s3fs has died and was mounted again they belong to the mount that is gone, every read
+//! fails, and configfs shows nothing of it (HOLES L3). While LIO holds such a file its mount's `st_dev` stays in use, so
+//! the new mount has another one.
+
+use crate::decide::desired::FileVerdict;
+use crate::decide::history::{History, Opened};
+use crate::decide::reason::Reason;
+use crate::model::{Backstore, Cause, Identity, MountFacts, ObjectKey, Ours, Source};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+/// What the mount shows of a live file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LiveFile {
+    /// A regular file beneath the mount, of so many bytes.
+    Regular(u64),
+    /// Nothing (yet).
+    Absent,
+    /// Something else than a regular file beneath the mount: LIO exports what it leads to (R8).
+    Escapes(String),
+    /// The mount refuses it, or did not get to it in time.
+    Unclear(String),
+}
+
+/// What the mount shows of all live files; empty if the mount does not answer.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LiveFiles {
+    /// Which mount answered; `None`: none did.
+    pub mount: Option<MountFacts>,
+    /// By key.
+    pub files: BTreeMap<ObjectKey, LiveFile>,
+}
+
+/// R7 for a file that LIO has open, so that it must not be opened beside it: only its size can be
+/// compared. Its content is looked into before its LUN, when another one is gone. What somebody else has open is not
+/// looked at: it is taken.
+pub fn while_open(live: &LiveFiles, key: &ObjectKey, listed: u64) -> FileVerdict {
+    match live.files.get(key) {
+        Some(LiveFile::Regular(size)) if *size == listed => FileVerdict::Complete,
+        Some(LiveFile::Regular(size)) => FileVerdict::Incomplete(Reason::HeldOpen { listed, shown: *size }),
+        Some(LiveFile::Escapes(what)) => {
+            FileVerdict::Incomplete(Reason::File { kind: "file_escapes", detail: what.clone() })
+        }
+        Some(LiveFile::Absent) => {
+            FileVerdict::Incomplete(Reason::File { kind: "file_absent", detail: "it is not there".into() })
+        }
+        Some(LiveFile::Unclear(what)) => unknown(what),
+        None if live.mount.is_some() => FileVerdict::Complete,
+        None => unknown("the mount does not answer"),
+    }
+}
+
+fn unknown(what: &str) -> FileVerdict {
+    FileVerdict::Unknown(Cause { source_name: Source::Mount, kind: "unclear", detail: what.to_owned() })
+}
+
+/// The clock of backstores runs behind that of processes: by 0.2 s, as measured.
+const CLOCKS_DIFFER: Duration = Duration::from_secs(2);
+
+/// The mounts of the live files, to be remembered, and which of these files belong to one that is gone. Nothing changes
+/// while the mount does not answer.
+pub fn mounts(
+    ours: &[(&Backstore, Ours)],
+    live: &LiveFiles,
+    history: &History,
+) -> (BTreeMap<Identity, Opened>, BTreeSet<Identity>) {
+    let Some(mount) = live.mount else { return (history.mounts.clone(), BTreeSet::new()) };
+    let mut opened = BTreeMap::new();
+    for (backstore, ours) in ours {
+        let known = history.mounts.get(&ours.identity).filter(|known| known.inode == backstore.inode);
+        let now = Opened { inode: backstore.inode, device: mount.device };
+        let of = match known {
+            Some(known) => *known,
+            // Older than the daemon that serves the mount: it can only be of an earlier one. The number that stands
+            // for that one is no device's.
+            None if is_older(backstore, &mount) => Opened { device: u64::MAX, ..now },
+            None => now,
+        };
+        opened.insert(ours.identity.clone(), of);
+    }
+    let dead = opened.iter().filter(|(_, of)| of.device != mount.device);
+    let dead = dead.map(|(identity, _)| identity.clone()).collect();
+    (opened, dead)
+}
+
+fn is_older(backstore: &Backstore, mount: &MountFacts) -> bool {
+    match (backstore.opened, mount.since) {
+        (Some(opened), Some(since)) => opened + CLOCKS_DIFFER < since,
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn backstore(inode: u64, opened: Option<u64>) -> Backstore {
+        Backstore {
+            plugin: "fileio".into(),
+            name: String::new(),
+            file: String::new(),
+            serial: String::new(),
+            size: 4096,
+            model_alias: true,
+            enabled: true,
+            inode,
+            opened: opened.map(Duration::from_secs),
+        }
+    }
+
+    fn is_dead(history: &History, backstore: &Backstore, device: u64, since: Option<u64>) -> bool {
+        let identity = Identity::of_pe("boot-images", "PE/a");
+        let ours = [(backstore, Ours { identity: identity.clone(), key: ObjectKey::new("PE/a") })];
+        let mount = Some(MountFacts { device, since: since.map(Duration::from_secs) });
+        let live = LiveFiles { mount, ..LiveFiles::default() };
+        mounts(&ours, &live, history).1.contains(&identity)
+    }
+
+    fn seen(inode: u64, device: u64) -> History {
+        let identity = Identity::of_pe("boot-images", "PE/a");
+        History { mounts: BTreeMap::from([(identity, Opened { inode, device })]), ..History::default() }
+    }
+
+    #[test]
+    fn a_file_that_was_opened_under_another_mount_is_dead_and_stays_so_until_it_is_made_anew() {
+        assert!(!is_dead(&seen(1, 40), &backstore(1, None), 40, None));
+        assert!(is_dead(&seen(1, 40), &backstore(1, None), 41, None));
+        assert!(!is_dead(&seen(1, 40), &backstore(2, None), 41, None), "another hand has made it anew");
+    }
+
+    #[test]
+    fn a_file_that_was_opened_before_the_daemon_of_the_mount_was_there_is_dead() {
+        let unseen = History::default();
+        assert!(is_dead(&unseen, &backstore(1, Some(100)), 40, Some(103)));
+        assert!(!is_dead(&unseen, &backstore(1, Some(100)), 40, Some(102)), "clocks may differ");
+        assert!(!is_dead(&unseen, &backstore(1, Some(100)), 40, Some(60)));
+        assert!(!is_dead(&unseen, &backstore(1, None), 40, Some(60)), "what is not known is no evidence");
+        assert!(!is_dead(&unseen, &backstore(1, Some(100)), 40, None));
+    }
+
+    #[test]
+    fn r2_a_mount_that_does_not_answer_says_nothing_about_any_file() {
+        let backstore = backstore(1, Some(1));
+        let identity = Identity::of_pe("boot-images", "PE/a");
+        let ours = [(&backstore, Ours { identity, key: ObjectKey::new("PE/a") })];
+        let (kept, dead) = mounts(&ours, &LiveFiles::default(), &seen(1, 40));
+        assert_eq!((kept, dead.len()), (seen(1, 40).mounts, 0));
+    }
+}

@@ -1,0 +1,104 @@
+//! Which objects of a listing are PE images.
+
+use crate::decide::desired::{Candidate, Verdict, file_of};
+use crate::model::{Identity, Kind, ObjectIndex, ObjectKey, Projection};
+
+/// Which objects are PE images, and where they and all other images lie.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PeRules {
+    /// The boot bucket.
+    pub bucket: String,
+    /// Its mount point.
+    pub mount: String,
+    /// PE images' keys start so (`PE/`).
+    pub prefix: String,
+    /// ... and end so; empty: all.
+    pub suffix: String,
+}
+
+/// The PE images of a listing. Pure.
+pub fn discover(index: &ObjectIndex, rules: &PeRules) -> Vec<Candidate> {
+    let is_pe = |key: &ObjectKey| {
+        key.as_str().starts_with(&rules.prefix) && key.as_str().ends_with(&rules.suffix)
+            // S3 has no folders; what browsers and s3fs leave in their place is no image.
+            && !key.as_str().ends_with('/')
+    };
+    index
+        .iter()
+        .filter(|(key, _)| is_pe(key))
+        .map(|(key, meta)| {
+            let identity = Identity::of_pe(&rules.bucket, key.as_str());
+            let verdict = match file_of(&rules.mount, key) {
+                Ok(file) => Verdict::Project(Projection {
+                    kind: Kind::Pe,
+                    label: key.to_string(),
+                    identity,
+                    key: key.clone(),
+                    file,
+                    size: meta.size,
+                    etag: meta.etag.clone(),
+                    modified: meta.modified,
+                }),
+                Err(reason) => Verdict::Pending { claims: Some(identity), reason },
+            };
+            Candidate { kind: Kind::Pe, label: key.to_string(), verdict }
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Etag, ObjectMeta};
+
+    fn rules() -> PeRules {
+        PeRules {
+            bucket: "boot-images".into(),
+            mount: "/var/lib/cps-local/boot-images".into(),
+            prefix: "PE/".into(),
+            suffix: String::new(),
+        }
+    }
+
+    fn index(keys: &[&str]) -> ObjectIndex {
+        let meta = ObjectMeta { size: 4096, etag: Etag::new("e"), modified: std::time::Duration::ZERO };
+        keys.iter().map(|key| (ObjectKey::new(*key), meta.clone())).collect()
+    }
+
+    fn kind_of(key: &str) -> &'static str {
+        match &discover(&index(&[key]), &rules())[0].verdict {
+            Verdict::Project(_) => "project",
+            Verdict::Pending { reason, .. } => reason.kind(),
+            Verdict::Unknown { .. } => "unknown",
+        }
+    }
+
+    #[test]
+    fn every_key_under_the_prefix_is_a_pe_image_and_folder_markers_are_not() {
+        let found = discover(&index(&["PE/", "PE/a.squashfs", "PE/sub/", "PE/sub/b", "x/rootfs"]), &rules());
+        let labels: Vec<&str> = found.iter().map(|c| c.label.as_str()).collect();
+        assert_eq!(labels, ["PE/a.squashfs", "PE/sub/b"]);
+    }
+
+    #[test]
+    fn a_suffix_narrows_the_choice() {
+        let rules = PeRules { suffix: ".squashfs".into(), ..rules() };
+        assert_eq!(discover(&index(&["PE/a.squashfs", "PE/README"]), &rules).len(), 1);
+    }
+
+    #[test]
+    fn r8_keys_that_lead_out_of_the_mount_are_pending() {
+        for key in ["PE/../../etc/shadow", "PE/..", "PE/./a", "PE//a", "PE/a/../b"] {
+            assert_eq!(kind_of(key), "key_escapes", "{key}");
+        }
+        assert_eq!(kind_of("PE/a..b"), "project");
+    }
+
+    #[test]
+    fn r9_keys_that_cannot_be_said_to_targetclid_are_pending() {
+        for key in ["PE/a b", "PE/a%b", "PE/a\"b", "PE/é", "PE/a\u{1}b", &format!("PE/{}", "k".repeat(1021))]
+        {
+            assert_eq!(kind_of(key), "key_rejected", "{key}");
+        }
+    }
+}

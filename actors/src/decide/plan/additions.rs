@@ -1,0 +1,273 @@
+//! The half of a plan that adds: which projections, under which numbers, by which steps. Pure.
+
+use crate::decide::desired::Verdict;
+use crate::decide::history::History;
+use crate::decide::plan::change::{Action, Change, Pending, Seen};
+use crate::decide::policy::Policy;
+use crate::decide::reason::Reason;
+use crate::model::{
+    Actual, Backstore, Identity, Inventory, Kind, Projection, Saved, Step, allocate, saved_luns, saved_ours,
+};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What is to be added, and what cannot be.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Additions {
+    /// New projections, and dead ones made anew.
+    pub changes: Vec<Change>,
+    /// Images that wait.
+    pub pending: Vec<Pending>,
+    /// Live projections that look wrong but must not be touched: label and what is wrong.
+    pub odd: Vec<(String, &'static str)>,
+}
+
+/// How a wanted projection stands in configfs.
+enum Presence {
+    /// It is live.
+    Live,
+    /// These steps bring it to where its LUN can be created.
+    Missing(Vec<Step>),
+}
+
+/// Every wanted projection that is not live, once what stands in its way is gone; and what is live and `dead` made anew.
+/// What this very plan removes (`gone`) stands in nobody's way.
+pub fn additions(
+    seen: Seen<'_>,
+    gone: &BTreeSet<Identity>,
+    dead: &BTreeSet<Identity>,
+    history: &History,
+    policy: &Policy,
+) -> Additions {
+    let actual = seen.actual;
+    let going: BTreeSet<String> = gone.iter().map(|identity| identity.name().to_string()).collect();
+    let mut files: BTreeMap<&str, String> = actual
+        .backstores
+        .iter()
+        .filter(|b| !(b.plugin == "fileio" && going.contains(&b.name)))
+        .map(|b| (b.file.as_str(), format!("{}/{}", b.plugin, b.name)))
+        .collect();
+    let mut additions = Additions::default();
+    let mut pending = Vec::new();
+    let mut new: BTreeMap<Identity, (&Projection, Vec<Step>)> = BTreeMap::new();
+    let wait = |kind, label: &str, reason| Pending { kind, label: label.to_owned(), reason };
+    for candidate in &seen.desired.candidates {
+        match &candidate.verdict {
+            Verdict::Unknown { .. } => {}
+            Verdict::Pending { reason, .. } => {
+                pending.push(wait(candidate.kind, &candidate.label, reason.clone()));
+            }
+            Verdict::Project(projection) => match presence(projection, actual, dead, &mut files) {
+                Ok(Presence::Missing(steps)) => {
+                    new.insert(projection.identity.clone(), (projection, steps));
+                }
+                Ok(Presence::Live) => {
+                    additions.odd.extend(oddities(projection, actual, history));
+                    if dead.contains(&projection.identity) {
+                        additions.changes.extend(remake(projection, actual, history, policy));
+                    }
+                }
+                Err(reason) => pending.push(wait(projection.kind, &projection.label, reason)),
+            },
+        }
+    }
+    if let Err(reason) = may_add(actual) {
+        pending.extend(new.values().map(|(p, _)| wait(p.kind, &p.label, reason.clone())));
+        return Additions { changes: Vec::new(), pending, ..additions };
+    }
+    let bare: BTreeSet<u16> =
+        actual.bare_luns.iter().filter(|(tpg, _)| *tpg == actual.tpg_path).map(|(_, lun)| *lun).collect();
+    for (identity, number) in numbers(new.values().map(|(projection, _)| *projection), actual, policy) {
+        let Some((projection, mut steps)) = new.remove(&identity) else { continue };
+        let Some(lun) = number else {
+            pending.push(wait(projection.kind, &projection.label, Reason::NoFreeNumber));
+            continue;
+        };
+        if bare.contains(&lun) {
+            // Its creation was cut short. While it is there, nothing at all can be created.
+            steps.insert(0, Step::DiscardLun { lun });
+        }
+        steps.push(create_lun(lun, &identity, actual));
+        additions.changes.push(Change {
+            action: Action::Project(projection.kind, projection.size),
+            label: projection.label.clone(),
+            own_lun: Some(identity.own_lun(&policy.luns)),
+            identity,
+            lun: Some(lun),
+            file: projection.file.to_string(),
+            steps,
+        });
+    }
+    Additions { pending, ..additions }
+}
+
+fn create_lun(lun: u16, identity: &Identity, actual: &Actual) -> Step {
+    let map_to_acls = actual.tpg.as_ref().is_some_and(|tpg| !tpg.acls.is_empty());
+    Step::CreateLun { lun, name: identity.name(), map_to_acls }
+}
+
+/// R5: the numbers of new LUNs. One that is saved comes back under its saved number: the nodes that run from it know it
+/// by that (FACTS 3.6). No other takes a saved number. The others are numbered in the order in which S3 got them, so
+/// that a rebuilt worker, which sees all at once, repeats what the others did one after the other.
+fn numbers<'a>(
+    new: impl Iterator<Item = &'a Projection>,
+    actual: &Actual,
+    policy: &Policy,
+) -> BTreeMap<Identity, Option<u16>> {
+    let mut taken = actual.numbers();
+    let mut given: BTreeMap<Identity, Option<u16>> = BTreeMap::new();
+    let nothing = Inventory::default();
+    let saved = match &actual.saved {
+        Saved::Readable(saved) => saved,
+        Saved::Unreadable { backup, .. } => backup,
+        Saved::Missing => &nothing,
+    };
+    let mut known: BTreeMap<Identity, u16> = BTreeMap::new();
+    for (_, ours) in saved_ours(saved, &policy.mount) {
+        for lun in saved_luns(saved, &ours, &actual.tpg_path) {
+            known.entry(ours.identity.clone()).or_insert(lun.lun);
+        }
+    }
+    let mut without: Vec<&Projection> = Vec::new();
+    for projection in new {
+        match known.get(&projection.identity).filter(|number| taken.insert(**number)) {
+            Some(number) => {
+                given.insert(projection.identity.clone(), Some(*number));
+            }
+            None => without.push(projection),
+        }
+    }
+    without.sort_by_key(|projection| (projection.modified, &projection.identity));
+    taken.extend(saved.luns.iter().filter(|lun| lun.tpg == actual.tpg_path).map(|lun| lun.lun));
+    given.extend(allocate(without.into_iter().map(|p| &p.identity), &taken, policy.luns.clone()));
+    given
+}
+
+fn fileio<'a>(actual: &'a Actual, identity: &Identity) -> Option<&'a Backstore> {
+    let name = identity.name();
+    actual.backstores.iter().find(|b| b.plugin == "fileio" && b.name == name.as_str())
+}
+
+/// What has to be done before the LUN can be created.
+///
+/// `files` are those in use, with who uses them; a second backstore on one is refused. The file of a `dead` one belongs
+/// to a mount that is gone.
+fn presence<'a>(
+    projection: &'a Projection,
+    actual: &Actual,
+    dead: &BTreeSet<Identity>,
+    files: &mut BTreeMap<&'a str, String>,
+) -> Result<Presence, Reason> {
+    let name = projection.identity.name();
+    let file = projection.file.as_str();
+    let mut steps = Vec::new();
+    if let Some(b) = fileio(actual, &projection.identity) {
+        let unused = actual.luns_of("fileio", &b.name).next().is_none();
+        if b.file == file && b.serial == projection.identity.wwn().as_str() {
+            if actual.is_projected(&projection.identity) {
+                return Ok(Presence::Live);
+            }
+            if dead.contains(&projection.identity) {
+                if !unused {
+                    return Err(Reason::DeadInUse(b.name.clone()));
+                }
+                let wwn = projection.identity.wwn().clone();
+                let anew =
+                    [Step::DeleteBackstore { name, wwn }].into_iter().chain(create_backstore(projection));
+                return Ok(Presence::Missing(anew.collect()));
+            }
+            if b.size != projection.size {
+                let (backstore, has) = (b.name.clone(), b.size);
+                return Err(Reason::BackstoreStale { backstore, has, listed: projection.size });
+            }
+            // With its LUN gone, the product name can still be put right (FACTS 2.4).
+            return match (b.model_alias, unused) {
+                (true, _) => Ok(Presence::Missing(vec![])),
+                (false, true) => Ok(Presence::Missing(vec![Step::AliasModel { name }])),
+                (false, false) => Err(Reason::AliasLocked(b.name.clone())),
+            };
+        }
+        // targetclid was killed, or hung, before its file was open; perhaps before it was named.
+        let cut_short = !b.enabled && b.serial.is_empty() && (b.file == file || b.file.is_empty());
+        if !(cut_short && unused) {
+            return Err(Reason::NameTaken { backstore: b.name.clone(), file: b.file.clone() });
+        }
+        steps.push(Step::DiscardBackstore { name: name.clone(), file: projection.file.clone() });
+    }
+    let user = format!("fileio/{name}");
+    // Two images may name the same root file system.
+    if let Some(other) = files.get(file).filter(|other| **other != user) {
+        return Err(Reason::FileTaken(other.clone()));
+    }
+    files.insert(file, user);
+    steps.extend(create_backstore(projection));
+    Ok(Presence::Missing(steps))
+}
+
+fn create_backstore(projection: &Projection) -> [Step; 2] {
+    let (name, wwn) = (projection.identity.name(), projection.identity.wwn().clone());
+    [
+        Step::CreateBackstore { name: name.clone(), file: projection.file.clone(), wwn },
+        Step::AliasModel { name },
+    ]
+}
+
+/// The same LUN under the same number, on the mount that is there now. Only if nothing else uses it and it holds what it
+/// held: a replaced one is not ours to swap (R6).
+fn remake(projection: &Projection, actual: &Actual, history: &History, policy: &Policy) -> Option<Change> {
+    let identity = projection.identity.clone();
+    let live = fileio(actual, &identity).filter(|live| live.size == projection.size)?;
+    let luns: Vec<u16> = actual
+        .luns_of("fileio", &live.name)
+        .map(|lun| (lun.tpg == actual.tpg_path).then_some(lun.lun))
+        .collect::<Option<_>>()?;
+    let [lun] = luns[..] else { return None };
+    let held = history.contents.get(&identity).is_none_or(|held| *held == projection.etag);
+    if !(held || projection.kind == Kind::Rootfs) {
+        return None;
+    }
+    let name = identity.name();
+    let mut steps = vec![
+        Step::DeleteLun { lun, name: name.clone() },
+        Step::DeleteBackstore { name, wwn: identity.wwn().clone() },
+    ];
+    steps.extend(create_backstore(projection));
+    steps.push(create_lun(lun, &identity, actual));
+    Some(Change {
+        action: Action::Remake(projection.kind, projection.size),
+        label: projection.label.clone(),
+        lun: Some(lun),
+        own_lun: None,
+        file: format!("{}/{}", policy.mount, projection.key),
+        identity,
+        steps,
+    })
+}
+
+/// What is wrong with a live projection that can only be put right by taking it away from its nodes.
+fn oddities(projection: &Projection, actual: &Actual, history: &History) -> Vec<(String, &'static str)> {
+    let Some(live) = fileio(actual, &projection.identity) else { return Vec::new() };
+    let mut odd = Vec::new();
+    if !live.model_alias {
+        odd.push((projection.label.clone(), "model_alias_off"));
+    }
+    let other_content =
+        history.contents.get(&projection.identity).is_some_and(|held| *held != projection.etag);
+    if live.size != projection.size || (projection.kind == Kind::Pe && other_content) {
+        odd.push((projection.label.clone(), "content_changed"));
+    }
+    let tpg = actual.tpg.as_ref().filter(|_| actual.is_projected(&projection.identity));
+    let luns = || actual.luns_of("fileio", &live.name).filter(|lun| lun.tpg == actual.tpg_path);
+    if tpg.is_some_and(|tpg| tpg.acls.values().any(|mapped| luns().any(|lun| !mapped.contains(&lun.lun)))) {
+        odd.push((projection.label.clone(), "not_mapped_to_acl"));
+    }
+    odd
+}
+
+/// R10: whether LUNs may be added to our TPG.
+pub fn may_add(actual: &Actual) -> Result<(), Reason> {
+    match &actual.tpg {
+        None => Err(Reason::TargetMissing(actual.tpg_path.clone())),
+        Some(tpg) if !tpg.write_protected => Err(Reason::NotWriteProtected(actual.tpg_path.clone())),
+        Some(_) => Ok(()),
+    }
+}

@@ -1,0 +1,183 @@
+//! What is wrong with the node itself, or with what is live on it: each is told while it holds, and keeps the node from
+//! being converged. Pure.
+
+use crate::decide::live::LiveFile;
+use crate::decide::plan::change::{Action, Change, Seen};
+use crate::decide::policy::Policy;
+use crate::model::{Actual, Backstore, Identity, Ours, Step};
+use std::collections::BTreeSet;
+use std::fmt::Write;
+
+/// One thing that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Finding {
+    /// Name of its event.
+    pub event: &'static str,
+    /// An image, a folder of configfs, or the target.
+    pub subject: String,
+    /// Short, from a bounded set.
+    pub kind: &'static str,
+    /// What it means and what to do about it.
+    pub detail: String,
+}
+
+/// How many subjects a text names.
+const MOST_SHOWN: usize = 5;
+
+/// All that is wrong.
+pub fn all(
+    seen: Seen<'_>,
+    ours: &[(&Backstore, Ours)],
+    dead: &BTreeSet<Identity>,
+    changes: &[Change],
+    policy: &Policy,
+) -> Vec<Finding> {
+    let mut findings = of_target(seen.actual, ours);
+    findings.extend(of_half_made(seen.actual, changes));
+    findings.extend(of_live_files(seen, ours, changes));
+    findings.extend(of_dead(ours, dead, changes, policy));
+    findings
+}
+
+/// R10: checked in every pass, for what is live is as writable as what is new.
+fn of_target(actual: &Actual, ours: &[(&Backstore, Ours)]) -> Vec<Finding> {
+    let finding = |kind, detail: &str| Finding {
+        event: "target_problem",
+        subject: actual.tpg_path.clone(),
+        kind,
+        detail: detail.to_owned(),
+    };
+    let Some(tpg) = &actual.tpg else {
+        return vec![finding(
+            "target_missing",
+            "it does not exist: provision it; the agent never makes targets",
+        )];
+    };
+    let mut findings = Vec::new();
+    if !tpg.write_protected {
+        findings.push(finding(
+            "not_write_protected",
+            "demo_mode_write_protect or prod_mode_write_protect is not 1: initiators can write to every image",
+        ));
+    }
+    let of_ours = |lun: u16| {
+        let is_ours = |name: &str| ours.iter().any(|(backstore, _)| backstore.name == name);
+        actual
+            .luns
+            .iter()
+            .any(|l| l.tpg == actual.tpg_path && l.lun == lun && l.plugin == "fileio" && is_ours(&l.name))
+    };
+    let writers: BTreeSet<&str> = tpg
+        .writable
+        .iter()
+        .filter(|(_, lun)| of_ours(*lun))
+        .map(|(initiator, _)| initiator.as_str())
+        .collect();
+    if let Some(first) = writers.first() {
+        findings.push(Finding {
+            detail: format!(
+                "{} initiators have an ACL that lets them write to our images, first {first}: delete that mapping and \
+                 create it with write_protect=1",
+                writers.len()
+            ),
+            ..finding("acl_writable", "")
+        });
+    }
+    if !tpg.enabled && ours.iter().any(|(_, ours)| actual.is_projected(&ours.identity)) {
+        findings.push(finding("tpg_disabled", "it is disabled: no initiator can log in"));
+    }
+    findings
+}
+
+/// What was cut short while it was made, and is not finished by this plan: it stops others' work too.
+fn of_half_made(actual: &Actual, changes: &[Change]) -> Vec<Finding> {
+    use Step;
+    let steps = || changes.iter().flat_map(|change| &change.steps);
+    let finding = |subject, kind, detail: &str| {
+        let detail = detail.to_owned();
+        Finding { event: "half_made", subject, kind, detail }
+    };
+    let discarded = |number: u16| steps().any(|s| matches!(s, Step::DiscardLun { lun } if *lun == number));
+    let bare = actual.bare_luns.iter().filter(|(tpg, lun)| !(*tpg == actual.tpg_path && discarded(*lun)));
+    let luns = bare.map(|(tpg, lun)| {
+        let detail = "it leads to no backstore: targetcli cannot save, nor create a LUN beside it, until it is removed";
+        finding(format!("{tpg} lun_{lun}"), "lun", detail)
+    });
+    let is_discarded = |b: &Backstore| {
+        let of = |step: &Step| matches!(step, Step::DiscardBackstore { name, .. } if name.as_str() == b.name);
+        b.plugin == "fileio" && steps().any(of)
+    };
+    let disabled = actual.backstores.iter().filter(|b| !b.enabled && !is_discarded(b));
+    let stores = disabled.map(|b| {
+        let detail = "it is not enabled: its creation was cut short or hangs; targetcli cannot save until it is removed";
+        finding(format!("{}/{}", b.plugin, b.name), "backstore", detail)
+    });
+    luns.chain(stores).collect()
+}
+
+/// R8 for what is live, and the files that are gone: targetcli stats every backstore's file before it creates another
+/// one, and gives up at the first that is missing (FACTS 2.10).
+fn of_live_files(seen: Seen<'_>, ours: &[(&Backstore, Ours)], changes: &[Change]) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let mut missing: Vec<&str> = Vec::new();
+    let leaves = |ours: &Ours| {
+        changes.iter().any(|c| c.identity == ours.identity && matches!(c.action, Action::Withdraw(_)))
+    };
+    for (backstore, ours) in ours {
+        match seen.live.files.get(&ours.key) {
+            Some(LiveFile::Escapes(what)) => findings.push(Finding {
+                event: "export_escapes",
+                subject: ours.key.to_string(),
+                kind: "escapes",
+                detail: format!(
+                    "{what}: what is exported may be another file; confirm its removal, or restore it"
+                ),
+            }),
+            Some(LiveFile::Absent) if !leaves(ours) => missing.push(&backstore.file),
+            _ => {}
+        }
+    }
+    let adds = changes.iter().any(|change| !matches!(change.action, Action::Withdraw(_)));
+    if adds && !missing.is_empty() {
+        let mut detail = format!(
+            "targetcli creates no backstore while the file of another one is missing; missing: {}",
+            missing.iter().take(MOST_SHOWN).copied().collect::<Vec<_>>().join(", ")
+        );
+        if missing.len() > MOST_SHOWN {
+            // Writing to a String cannot fail.
+            let _ = write!(detail, " and {} more", missing.len() - MOST_SHOWN);
+        }
+        findings.push(Finding {
+            event: "creates_blocked",
+            subject: seen.actual.tpg_path.clone(),
+            kind: "file_missing",
+            detail,
+        });
+    }
+    findings
+}
+
+/// A LUN that every read fails on is none, whatever configfs shows.
+fn of_dead(
+    ours: &[(&Backstore, Ours)],
+    dead: &BTreeSet<Identity>,
+    changes: &[Change],
+    policy: &Policy,
+) -> Vec<Finding> {
+    let is_dead = |(_, ours): &&(&Backstore, Ours)| dead.contains(&ours.identity);
+    let touched = |ours: &Ours| changes.iter().any(|change| change.identity == ours.identity);
+    let left: Vec<String> = ours
+        .iter()
+        .filter(is_dead)
+        .filter(|(_, ours)| !touched(ours))
+        .map(|(_, ours)| ours.key.to_string())
+        .collect();
+    let Some(first) = left.first() else { return Vec::new() };
+    let detail = format!(
+        "the files of {} LUNs were opened under a mount of {} that is gone, every read fails, and they cannot be made \
+         anew yet (first: {first}); see what is pending",
+        left.len(),
+        policy.mount
+    );
+    vec![Finding { event: "lun_dead", subject: policy.mount.clone(), kind: "mount_gone", detail }]
+}

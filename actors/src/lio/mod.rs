@@ -1,0 +1,116 @@
+//! The Lio actor: owns the one session to targetclid and the view of configfs. It has a thread of its own, for the
+//! session is blocking and strictly serial.
+
+use crate::decide::plan::Plan;
+use crate::model::{Actual, Cause, Inventory, Report, Saved, Snapshot, Source, Step};
+use crate::mount::LookAgain;
+use crate::ports::{LioError, LioPort};
+
+mod apply;
+mod step;
+
+use actix::prelude::*;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use tokio::sync::watch;
+
+/// Owns the one session to targetclid and the view of configfs.
+pub struct Lio<P> {
+    port: P,
+    stop: watch::Receiver<bool>,
+    files: Recipient<LookAgain>,
+    progress: Arc<AtomicU64>,
+    mount: Arc<str>,
+    /// What we left behind: if configfs shows something else, another hand was there.
+    left: Option<Inventory>,
+    /// Everything that has been live since we run: what of it is gone now was removed on purpose.
+    seen: Inventory,
+    /// A save of this state did not help.
+    unsavable: Option<(Inventory, Saved)>,
+}
+
+impl<P: LioPort> Lio<P> {
+    /// An actor over this port, for backstores under this mount. Once `stop` says true, it finishes the step it is at
+    /// and begins no other. `files` looks at a file once more before its LUN; `progress` counts steps.
+    pub fn new(
+        port: P,
+        stop: watch::Receiver<bool>,
+        files: Recipient<LookAgain>,
+        progress: Arc<AtomicU64>,
+        mount: Arc<str>,
+    ) -> Self {
+        let seen = Inventory::default();
+        Lio { port, stop, files, progress, mount, left: None, seen, unsavable: None }
+    }
+}
+
+impl<P: LioPort + Unpin> Actor for Lio<P> {
+    type Context = SyncContext<Self>;
+
+    fn stopped(&mut self, _: &mut Self::Context) {
+        self.port.end_session();
+    }
+}
+
+/// Request: what configfs and saveconfig.json show.
+#[derive(Message)]
+#[rtype(result = "Snapshot<Actual>")]
+pub struct Observe;
+
+impl<P: LioPort + Unpin> Handler<Observe> for Lio<P> {
+    type Result = MessageResult<Observe>;
+
+    fn handle(&mut self, _: Observe, _: &mut Self::Context) -> Self::Result {
+        MessageResult(match self.port.observe() {
+            Ok(actual) => Snapshot::Known(actual),
+            Err(error) => Snapshot::Unknown(Cause::new(Source::Lio, error.kind(), &error)),
+        })
+    }
+}
+
+/// Request: make it so.
+#[derive(Message)]
+#[rtype(result = "Report")]
+pub struct Apply {
+    /// What to do.
+    pub plan: Arc<Plan>,
+    /// What was there when it was planned.
+    pub before: Arc<Actual>,
+    /// Number of the pass, for the log.
+    pub scan_id: u64,
+}
+
+impl<P: LioPort + Unpin> Handler<Apply> for Lio<P> {
+    type Result = MessageResult<Apply>;
+
+    fn handle(&mut self, msg: Apply, _: &mut Self::Context) -> Self::Result {
+        MessageResult(self.apply(&msg.plan, &msg.before, msg.scan_id))
+    }
+}
+
+/// Request: whether the daemon, which was held by another client, serves us now.
+#[derive(Message)]
+#[rtype(result = "bool")]
+pub struct Knock;
+
+impl<P: LioPort + Unpin> Handler<Knock> for Lio<P> {
+    type Result = bool;
+
+    fn handle(&mut self, _: Knock, _: &mut Self::Context) -> Self::Result {
+        // Its tree has to be read anew in any case: somebody was there.
+        !matches!(self.port.apply(&Step::Refresh), Err(LioError::Busy { .. }))
+    }
+}
+
+/// Request: end the session, so that other clients are served.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct EndSession;
+
+impl<P: LioPort + Unpin> Handler<EndSession> for Lio<P> {
+    type Result = ();
+
+    fn handle(&mut self, _: EndSession, _: &mut Self::Context) {
+        self.port.end_session();
+    }
+}

@@ -1,0 +1,132 @@
+//! One step, judged by configfs: what targetclid answers proves nothing.
+
+use crate::decide::plan::change::{Action, Change};
+use crate::model::{Backstore, LunEntry, Step, Word};
+use crate::ports::{LioError, LioPort};
+
+/// Why a change did not come about.
+#[derive(Debug, thiserror::Error)]
+pub enum StepError {
+    /// LIO could not be read or told.
+    #[error(transparent)]
+    Lio(#[from] LioError),
+    /// The command was answered, and configfs does not show its effect.
+    #[error("configfs does not show the effect of {step:?}; targetclid answered {answer:?}")]
+    NotShown {
+        /// What was tried.
+        step: String,
+        /// What targetclid said.
+        answer: String,
+    },
+    /// What would be removed is not what was planned to be removed (R1).
+    #[error("{step:?} was not tried: what configfs shows there is not ours")]
+    NotOurs {
+        /// What was planned.
+        step: String,
+    },
+    /// A backstore that should go has a LUN that was not there when it was planned (R1).
+    #[error("{step:?} was not tried: a LUN of {tpg} leads to it, and targetcli would remove that as well")]
+    StillUsed {
+        /// What was planned.
+        step: String,
+        /// Where the LUN is.
+        tpg: String,
+    },
+    /// The file is not any more what it was when it was planned to be projected (R7, R8).
+    #[error("its file has changed since it was looked at: {0}")]
+    FileChanged(String),
+    /// The agent was told to stop before this step.
+    #[error("told to stop")]
+    Stopped,
+}
+
+impl StepError {
+    /// Short, from a bounded set.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            StepError::Lio(error) => error.kind(),
+            StepError::NotShown { .. } => "not_shown",
+            StepError::NotOurs { .. } => "not_ours",
+            StepError::StillUsed { .. } => "still_used",
+            StepError::FileChanged(_) => "file_changed",
+            StepError::Stopped => "stopped",
+        }
+    }
+}
+
+/// Does one step, unless configfs shows its effect already; afterwards configfs must show it.
+pub fn perform(port: &mut impl LioPort, step: &Step, change: &Change) -> Result<(), StepError> {
+    if shows(port, step, change)? {
+        return Ok(());
+    }
+    if let Step::DeleteBackstore { name, .. } | Step::DiscardBackstore { name, .. } = step {
+        unused(port, step, name)?;
+    }
+    let answer = port.apply(step)?;
+    match shows(port, step, change) {
+        Ok(true) => return Ok(()),
+        Ok(false) => {}
+        // It was not there before: whatever came into being under our name is not what nodes should see.
+        Err(StepError::NotOurs { .. }) => discard(port, step)?,
+        Err(error) => return Err(error),
+    }
+    Err(StepError::NotShown { step: step.to_string(), answer })
+}
+
+/// R1: no LUN leads to this backstore, of whichever target.
+fn unused(port: &mut impl LioPort, step: &Step, name: &Word) -> Result<(), StepError> {
+    match port.observe()?.luns_of("fileio", name.as_str()).next() {
+        None => Ok(()),
+        Some(lun) => Err(StepError::StillUsed { step: step.to_string(), tpg: lun.tpg.clone() }),
+    }
+}
+
+/// Removes a backstore that came out wrong, as long as it can only be the one just made: a path that was cut.
+fn discard(port: &mut impl LioPort, step: &Step) -> Result<(), StepError> {
+    if let Step::CreateBackstore { name, file, wwn } = step
+        && port.backstore(name)?.is_some_and(|live| file.as_str().starts_with(&live.file))
+    {
+        port.apply(&Step::DeleteBackstore { name: name.clone(), wwn: wwn.clone() })?;
+    }
+    Ok(())
+}
+
+/// Whether configfs shows the effect of a step; an error if it shows something else in its place (R1).
+fn shows(port: &mut impl LioPort, step: &Step, change: &Change) -> Result<bool, StepError> {
+    let absent_or_ours = |found: Option<bool>| match found {
+        Some(false) => Err(StepError::NotOurs { step: step.to_string() }),
+        found => Ok(found.is_some()),
+    };
+    let leads_to = |live: LunEntry, name: &Word| live.plugin == "fileio" && live.name == name.as_str();
+    match step {
+        Step::Refresh | Step::SaveConfig | Step::SaveConfigAlone | Step::SetAside => Ok(false),
+        Step::DiscardLun { lun } => Ok(!port.observe()?.is_bare(*lun)),
+        Step::DiscardBackstore { name, file } => {
+            let cut_short = |live: Backstore| {
+                !live.enabled
+                    && live.serial.is_empty()
+                    && (live.file == file.as_str() || live.file.is_empty())
+            };
+            absent_or_ours(port.backstore(name)?.map(cut_short)).map(|there| !there)
+        }
+        Step::CreateBackstore { name, file, wwn } => {
+            absent_or_ours(port.backstore(name)?.map(|live| is_whole(&live, file, wwn, &change.action)))
+        }
+        Step::AliasModel { name } => Ok(port.backstore(name)?.is_some_and(|live| live.model_alias)),
+        Step::CreateLun { lun, name, .. } => absent_or_ours(port.lun(*lun)?.map(|live| leads_to(live, name))),
+        Step::DeleteLun { lun, name } => {
+            absent_or_ours(port.lun(*lun)?.map(|live| leads_to(live, name))).map(|there| !there)
+        }
+        Step::DeleteBackstore { name, wwn } => {
+            let planned = |live: Backstore| live.serial == wwn.as_str() && live.file == change.file;
+            absent_or_ours(port.backstore(name)?.map(planned)).map(|there| !there)
+        }
+    }
+}
+
+/// R7, as the kernel sees it: the file, the serial and the whole size.
+fn is_whole(live: &Backstore, file: &Word, wwn: &Word, action: &Action) -> bool {
+    let whole_size =
+        !matches!(action, Action::Project(_, size) | Action::Remake(_, size) if *size != live.size);
+    live.file == file.as_str() && live.serial == wwn.as_str() && whole_size
+}

@@ -1,0 +1,230 @@
+//! Names and serials, made and recognised, and the number a LUN starts looking from. Pure.
+//!
+//! Bit-exact with the predecessor (fixtures/identity-vectors.json): compute nodes recompute these hashes and wait for
+//! exactly this product name and WWID, so nothing here may ever change.
+
+use super::word::Word;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha224};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::ops::RangeInclusive;
+
+/// Length of a backstore name, and of the SCSI product that initiators look for (hex digits).
+pub const NAME_DIGITS: usize = 15;
+/// Length of the unit serial, "wwn" in saveconfig.json (hex digits).
+pub const WWN_DIGITS: usize = 31;
+/// How much of the serial the kernel keeps in the NAA identifier (hex digits, FACTS 3.7).
+const NAA_DIGITS: usize = 25;
+
+/// Who a projection is to an initiator: the first 31 hex digits of a SHA-224.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Identity(Word);
+
+impl From<Identity> for String {
+    fn from(identity: Identity) -> String {
+        identity.0.to_string()
+    }
+}
+
+/// As it is stored: the unit serial.
+impl TryFrom<String> for Identity {
+    type Error = String;
+
+    fn try_from(wwn: String) -> Result<Self, String> {
+        let name = wwn.get(..NAME_DIGITS).unwrap_or_default();
+        Identity::recognise(name, &wwn).ok_or_else(|| format!("{wwn:?} is no unit serial of ours"))
+    }
+}
+
+impl Identity {
+    /// Identity of a PE image: of its S3 path alone, so that its name can be computed without asking S3.
+    pub fn of_pe(bucket: &str, key: &str) -> Self {
+        Self::hash(&format!("s3://{bucket}/{key}"))
+    }
+
+    /// Identity of a root file system: of `link.path` and `link.etag`, both verbatim from the manifest.
+    pub fn of_rootfs(link_path: &str, link_etag: &str) -> Self {
+        Self::hash(&format!("{link_path}|{link_etag}"))
+    }
+
+    /// The identity a backstore carries, if its name and serial have our form: 15 and 31 lower hex digits, the one
+    /// beginning the other.
+    pub fn recognise(name: &str, serial: &str) -> Option<Self> {
+        let hex = |text: &str| text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+        if name.len() != NAME_DIGITS
+            || serial.len() != WWN_DIGITS
+            || !hex(serial)
+            || !serial.starts_with(name)
+        {
+            return None;
+        }
+        Word::try_from(serial).ok().map(Identity)
+    }
+
+    /// Backstore name and SCSI product: 15 hex digits.
+    pub fn name(&self) -> Word {
+        self.head(NAME_DIGITS)
+    }
+
+    /// Unit serial: 31 hex digits.
+    pub fn wwn(&self) -> &Word {
+        &self.0
+    }
+
+    /// The WWID by which an initiator's multipath knows the device.
+    pub fn initiator_wwid(&self) -> String {
+        format!("36001405{}", self.head(NAA_DIGITS))
+    }
+
+    /// Where in a range of `count` LUN numbers the search for a free number starts (R5): equal on every worker.
+    pub fn lun_start(&self, count: u16) -> u16 {
+        let head = u32::from_str_radix(self.head(8).as_str(), 16).unwrap_or_default();
+        // The remainder of a u16 fits a u16.
+        (head % u32::from(count.max(1))) as u16
+    }
+
+    /// The number in this range at which its search starts.
+    pub fn own_lun(&self, range: &RangeInclusive<u16>) -> u16 {
+        let count = range.end().saturating_sub(*range.start()).saturating_add(1);
+        range.start().saturating_add(self.lun_start(count))
+    }
+
+    fn hash(text: &str) -> Self {
+        let digest = Sha224::digest(text.as_bytes());
+        let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        Identity(word(&hex[..WWN_DIGITS]))
+    }
+
+    fn head(&self, digits: usize) -> Word {
+        word(&self.0.as_str()[..digits])
+    }
+}
+
+/// Numbers for new LUNs (R5): each searches from its own start, upwards and round, past the numbers `taken`; one after
+/// the other as they stand in `new`, which has to be the same order on every worker. `None` where all of `range` is in
+/// use.
+pub fn allocate<'a>(
+    new: impl IntoIterator<Item = &'a Identity>,
+    taken: &BTreeSet<u16>,
+    range: RangeInclusive<u16>,
+) -> BTreeMap<Identity, Option<u16>> {
+    let mut taken = taken.clone();
+    let (first, count) = (*range.start(), range.end().saturating_sub(*range.start()).saturating_add(1));
+    let numbered = new.into_iter().map(|identity| {
+        let start = identity.lun_start(count);
+        let number = (start..count).chain(0..start).map(|n| first + n).find(|n| taken.insert(*n));
+        (identity.clone(), number)
+    });
+    numbered.collect()
+}
+
+/// Hex digits are always a word.
+#[allow(clippy::expect_used)]
+fn word(hex: &str) -> Word {
+    Word::try_from(hex).expect("hex digits are a word")
+}
+
+impl fmt::Display for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl fmt::Debug for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Identity({})", self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn vectors() -> Vec<serde_json::Value> {
+        let file = include_str!("../../../fixtures/identity-vectors.json");
+        let parsed: serde_json::Value = serde_json::from_str(file).unwrap();
+        parsed["vectors"].as_array().unwrap().clone()
+    }
+
+    fn of_vector(vector: &serde_json::Value) -> Identity {
+        let input = vector["input"].as_str().unwrap();
+        match input.split_once('|') {
+            Some((path, etag)) => Identity::of_rootfs(path, etag),
+            None => Identity::of_pe("boot-images", input.strip_prefix("s3://boot-images/").unwrap()),
+        }
+    }
+
+    #[test]
+    fn every_recorded_identity_is_reproduced_digit_by_digit() {
+        assert_eq!(vectors().len(), 7);
+        for vector in vectors() {
+            let identity = of_vector(&vector);
+            assert_eq!(identity.name().as_str(), vector["name"]);
+            assert_eq!(identity.wwn().as_str(), vector["wwn"]);
+            assert_eq!(identity.initiator_wwid(), vector["initiator_wwid"].as_str().unwrap());
+        }
+    }
+
+    #[test]
+    fn what_we_made_is_recognised_again() {
+        for vector in vectors() {
+            let identity = of_vector(&vector);
+            assert_eq!(
+                Identity::recognise(identity.name().as_str(), identity.wwn().as_str()),
+                Some(identity)
+            );
+        }
+    }
+
+    #[test]
+    fn r1_a_backstore_with_another_form_of_name_is_not_recognised() {
+        let wwn = "de4cc04e7dacfb9ada0a6b4ccdae676";
+        for (name, serial) in [
+            ("backup", wwn),
+            ("de4cc04e7dacfb", wwn),
+            ("DE4CC04E7DACFB9", wwn),
+            ("de4cc04e7dacfb9", "de4cc04e7dacfb9ada0a6b4ccdae67"),
+            ("0331b9aaef49840", wwn),
+            ("de4cc04e7dacfb9", "de4cc04e-7dac-fb9a-da0a-6b4ccda"),
+        ] {
+            assert_eq!(Identity::recognise(name, serial), None, "{name} {serial}");
+        }
+    }
+
+    fn pe(n: usize) -> Identity {
+        Identity::of_pe("boot-images", &format!("PE/{n}"))
+    }
+
+    #[test]
+    fn r5_numbering_one_after_the_other_and_all_at_once_in_the_same_order_come_to_the_same() {
+        let images: Vec<Identity> = (0..300).map(pe).collect();
+        let at_once = allocate(&images, &BTreeSet::new(), 1..=16383);
+        let mut taken = BTreeSet::new();
+        for image in &images {
+            let number = allocate([image], &taken, 1..=16383)[image];
+            assert_eq!(number, at_once[image]);
+            taken.extend(number);
+        }
+        let numbers: BTreeSet<u16> = at_once.values().flatten().copied().collect();
+        assert_eq!(numbers.len(), 300);
+        assert!(numbers.iter().all(|n| (1..=16383).contains(n)));
+    }
+
+    #[test]
+    fn r5_a_number_in_use_is_never_given_again_and_a_full_range_gives_none() {
+        let images: Vec<Identity> = (0..4).map(pe).collect();
+        let given = allocate(&images, &BTreeSet::from([5, 6]), 5..=8);
+        let numbers: BTreeSet<Option<u16>> = given.values().copied().collect();
+        assert_eq!(numbers, BTreeSet::from([None, Some(7), Some(8)]));
+    }
+
+    #[test]
+    fn r5_the_start_of_the_number_search_depends_on_the_identity_alone() {
+        let identity = Identity::of_pe("boot-images", "PE/CPE-base.x86_64-24.11.squashfs");
+        assert_eq!(identity.lun_start(16383), (0xde4c_c04e_u32 % 16383) as u16);
+        assert!(identity.lun_start(7) < 7);
+        assert_eq!(identity.lun_start(0), 0);
+    }
+}

@@ -1,0 +1,102 @@
+//! Objects of the boot bucket.
+
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::time::Duration;
+
+/// Key of an S3 object. Untrusted: whoever may write to the bucket chooses it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ObjectKey(String);
+
+impl ObjectKey {
+    /// Takes any text.
+    pub fn new(key: impl Into<String>) -> Self {
+        ObjectKey(key.into())
+    }
+
+    /// The key as S3 has it.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// First path segment: of `<image id>/rootfs` the image id.
+    pub fn folder(&self) -> &str {
+        self.0.split('/').next().unwrap_or_default()
+    }
+}
+
+impl fmt::Display for ObjectKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// ETag of an S3 object, without its quotes; `...-131` when it was uploaded in 131 parts.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Etag(String);
+
+impl Etag {
+    /// Takes the header's or the listing's form, quotes or not.
+    pub fn new(raw: &str) -> Self {
+        Etag(raw.trim_matches('"').to_owned())
+    }
+
+    /// The bare tag.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// What a listing says of an object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ObjectMeta {
+    /// Bytes.
+    pub size: u64,
+    /// Changes whenever the content does.
+    pub etag: Etag,
+    /// When it was written, by S3, since 1970; zero if S3 does not say.
+    pub modified: Duration,
+}
+
+/// The relevant part of a complete listing of the boot bucket.
+pub type ObjectIndex = BTreeMap<ObjectKey, ObjectMeta>;
+
+/// Which keys of the bucket a pass needs: memory grows with this, not with the bucket.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Relevant {
+    /// Everything that starts so (`PE/`).
+    pub prefix: String,
+    /// Everything whose first path segment is one of these (ids of tagged images).
+    pub folders: BTreeSet<String>,
+    /// And these (files of live backstores, artifacts that manifests name).
+    pub keys: BTreeSet<ObjectKey>,
+}
+
+impl Relevant {
+    /// Whether a listing keeps this key.
+    pub fn wants(&self, key: &str) -> bool {
+        let folder = key.split('/').next().unwrap_or_default();
+        (!self.prefix.is_empty() && key.starts_with(&self.prefix))
+            || self.folders.contains(folder)
+            || self.keys.contains(&ObjectKey::new(key))
+    }
+}
+
+/// `s3://bucket/key`, taken apart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct S3Path {
+    /// The bucket.
+    pub bucket: String,
+    /// The key in it.
+    pub key: ObjectKey,
+}
+
+impl S3Path {
+    /// `None` unless it is `s3://`, a bucket, `/`, and a key.
+    pub fn parse(path: &str) -> Option<Self> {
+        let (bucket, key) = path.strip_prefix("s3://")?.split_once('/')?;
+        (!bucket.is_empty() && !key.is_empty())
+            .then(|| S3Path { bucket: bucket.to_owned(), key: ObjectKey::new(key) })
+    }
+}

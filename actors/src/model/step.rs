@@ -1,0 +1,85 @@
+//! What is said to LIO.
+
+use super::word::Word;
+use std::fmt;
+
+/// One command to LIO. Made of words only (R9).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// The daemon reads the tree anew: another hand has changed it (FACTS 2.9).
+    Refresh,
+    /// Takes a LUN out of our TPG.
+    DeleteLun {
+        /// Its number.
+        lun: u16,
+        /// The backstore it must still lead to.
+        name: Word,
+    },
+    /// Removes a fileio backstore that has no LUN any more.
+    DeleteBackstore {
+        /// Its name.
+        name: Word,
+        /// The unit serial it must still have.
+        wwn: Word,
+    },
+    /// Makes a fileio backstore. Never with a size: that would create a missing file (FACTS 2.5).
+    CreateBackstore {
+        /// Its name.
+        name: Word,
+        /// Its file.
+        file: Word,
+        /// Its unit serial.
+        wwn: Word,
+    },
+    /// Sets `emulate_model_alias=1`; only possible before the LUN (FACTS 2.4).
+    AliasModel {
+        /// The backstore's name.
+        name: Word,
+    },
+    /// Adds a LUN to our TPG.
+    CreateLun {
+        /// Its number.
+        lun: u16,
+        /// The backstore's name.
+        name: Word,
+        /// Whether the TPG's node ACLs get it as well, under the same number, as plain targetcli would do.
+        map_to_acls: bool,
+    },
+    /// Removes a fileio backstore whose creation was cut short: not enabled, no serial, no LUN.
+    DiscardBackstore {
+        /// Its name.
+        name: Word,
+        /// The file it must have, if it has one yet.
+        file: Word,
+    },
+    /// Removes a LUN folder of our TPG that leads to nothing.
+    DiscardLun {
+        /// Its number.
+        lun: u16,
+    },
+    /// Renames a torn saveconfig.json to `saveconfig.json.torn-<seconds since 1970>`; targetclid is not asked.
+    SetAside,
+    /// Writes saveconfig.json; targetcli first keeps a copy of the old one, 10 at most.
+    SaveConfig,
+    /// The same without the copy. Where no plain `targetcli` has ever run, targetclid has no `max_backup_files` and
+    /// the copying fails: every save but the very first.
+    SaveConfigAlone,
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Step::Refresh => f.write_str("refresh"),
+            Step::DeleteLun { lun, .. } => write!(f, "delete LUN {lun}"),
+            Step::DeleteBackstore { name, .. } => write!(f, "delete backstore {name}"),
+            Step::CreateBackstore { name, file, .. } => write!(f, "create backstore {name} on {file}"),
+            Step::AliasModel { name } => write!(f, "set emulate_model_alias of {name}"),
+            Step::CreateLun { lun, name, .. } => write!(f, "create LUN {lun} for {name}"),
+            Step::DiscardBackstore { name, .. } => write!(f, "discard half-made backstore {name}"),
+            Step::DiscardLun { lun } => write!(f, "discard half-made LUN {lun}"),
+            Step::SetAside => f.write_str("set the torn saveconfig.json aside"),
+            Step::SaveConfig => f.write_str("saveconfig"),
+            Step::SaveConfigAlone => f.write_str("saveconfig without a backup"),
+        }
+    }
+}

@@ -1,0 +1,246 @@
+//! The Mount actor: owns the mount, for all images, and tells which files may be projected.
+
+use crate::decide::desired::{Candidate, FileChecks, FileVerdict};
+use crate::decide::live::{LiveFile, LiveFiles};
+use crate::decide::pe_rules::{PeRules, discover};
+use crate::decide::reason::Reason;
+use crate::decide::squashfs;
+use crate::model::{Cause, Etag, FileFacts, ObjectIndex, ObjectKey, Source};
+use crate::ports::{MountError, MountPort};
+use actix::prelude::*;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// Owns the PE rules and the mount.
+pub struct Pe<P> {
+    rules: PeRules,
+    mount: Rc<P>,
+    memory: Rc<RefCell<Memory>>,
+}
+
+/// What is not looked at again, and what is looked at last.
+#[derive(Debug, Default)]
+struct Memory {
+    /// Objects that are no images, whatever happens: until they have another ETag.
+    never: BTreeMap<ObjectKey, (Etag, Reason)>,
+    /// Objects that the mount refused when it was last asked.
+    refused: BTreeSet<ObjectKey>,
+}
+
+impl<P: MountPort> Pe<P> {
+    /// An actor with these rules over this mount.
+    pub fn new(rules: PeRules, mount: P) -> Self {
+        Pe { rules, mount: Rc::new(mount), memory: Rc::default() }
+    }
+}
+
+impl<P: MountPort> Actor for Pe<P> {
+    type Context = Context<Self>;
+}
+
+/// Request: the PE images of this listing.
+#[derive(Message)]
+#[rtype(result = "Vec<Candidate>")]
+pub struct DiscoverPe(pub Arc<ObjectIndex>);
+
+impl<P: MountPort> Handler<DiscoverPe> for Pe<P> {
+    type Result = MessageResult<DiscoverPe>;
+
+    fn handle(&mut self, msg: DiscoverPe, _: &mut Self::Context) -> Self::Result {
+        MessageResult(discover(&msg.0, &self.rules))
+    }
+}
+
+/// A file that should be a complete image, and what S3 lists of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileQuery {
+    /// Which.
+    pub key: ObjectKey,
+    /// Bytes.
+    pub size: u64,
+    /// Its ETag.
+    pub etag: Etag,
+}
+
+/// Request: whether the mount works, and whether these files are complete images of the listed size.
+#[derive(Message)]
+#[rtype(result = "FileChecks")]
+pub struct CheckFiles(pub Vec<FileQuery>);
+
+impl<P: MountPort> Handler<CheckFiles> for Pe<P> {
+    type Result = ResponseFuture<FileChecks>;
+
+    fn handle(&mut self, msg: CheckFiles, _: &mut Self::Context) -> Self::Result {
+        let (mount, memory) = (self.mount.clone(), self.memory.clone());
+        Box::pin(async move { check_files(&*mount, &memory, msg.0).await })
+    }
+}
+
+/// Request: what these live files are now; none is opened or read.
+#[derive(Message)]
+#[rtype(result = "LiveFiles")]
+pub struct ExamineFiles(pub Vec<ObjectKey>);
+
+impl<P: MountPort> Handler<ExamineFiles> for Pe<P> {
+    type Result = ResponseFuture<LiveFiles>;
+
+    fn handle(&mut self, msg: ExamineFiles, _: &mut Self::Context) -> Self::Result {
+        let mount = self.mount.clone();
+        Box::pin(async move { examine_files(&*mount, msg.0).await })
+    }
+}
+
+/// Request, of the thread that is about to create a LUN: whether the file is still what it was. The answer goes into a
+/// channel, because that thread cannot await.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct LookAgain {
+    /// Which.
+    pub key: ObjectKey,
+    /// Bytes that it must have.
+    pub size: u64,
+    /// Where the answer goes: why not, if not.
+    pub answer: mpsc::Sender<Result<(), String>>,
+}
+
+impl<P: MountPort> Handler<LookAgain> for Pe<P> {
+    type Result = ResponseFuture<()>;
+
+    fn handle(&mut self, msg: LookAgain, _: &mut Self::Context) -> Self::Result {
+        let mount = self.mount.clone();
+        Box::pin(async move {
+            let LookAgain { key, size, answer } = msg;
+            let again = match mount.inspect(&key).await {
+                Ok(facts) => squashfs::check(&facts, size).map_err(|why| why.to_string()),
+                Err(error) => Err(Cause::new(Source::Mount, error.kind(), &error).detail),
+            };
+            // Whoever asked may have given up.
+            let _ = answer.send(again);
+        })
+    }
+}
+
+/// So long the files of one pass are looked at; what is left has its turn in the next one (R14).
+const LOOK_WITHIN: Duration = Duration::from_secs(60);
+
+/// So many files may be refused in one pass before the mount is left alone.
+const MOST_REFUSED: usize = 32;
+
+/// A file that the mount refuses is a matter of that file, as long as the mount itself still answers. The first failure
+/// of the mount as a whole ends the round: what hangs once is not asked again (R14).
+async fn check_files(
+    mount: &impl MountPort,
+    memory: &RefCell<Memory>,
+    mut files: Vec<FileQuery>,
+) -> FileChecks {
+    let mut checks = FileChecks::default();
+    if let Err(error) = mount.check().await {
+        checks.cause = Some(of_mount(&error));
+        return checks;
+    }
+    let until = Instant::now() + LOOK_WITHIN;
+    {
+        let mut memory = memory.borrow_mut();
+        let asked: BTreeSet<&ObjectKey> = files.iter().map(|file| &file.key).collect();
+        memory.never.retain(|key, _| asked.contains(key));
+        memory.refused.retain(|key| asked.contains(key));
+    }
+    // Whoever may write to the bucket chooses names: what was refused last time must not come first for ever.
+    files.sort_by_key(|file| memory.borrow().refused.contains(&file.key));
+    let (mut refused, mut denied) = (BTreeSet::new(), 0);
+    for file in files {
+        let known = memory.borrow().never.get(&file.key).filter(|(etag, _)| *etag == file.etag).cloned();
+        if let Some((_, reason)) = known {
+            checks.files.insert(file.key, FileVerdict::Incomplete(reason));
+            continue;
+        }
+        if Instant::now() >= until {
+            let detail = format!("{} was not reached within {} s", file.key, LOOK_WITHIN.as_secs());
+            let cause = Cause { source_name: Source::Mount, kind: "slow", detail };
+            checks.files.insert(file.key, FileVerdict::Unknown(cause));
+            continue;
+        }
+        let verdict = match mount.inspect(&file.key).await {
+            Ok(facts) if is_denied(&facts, file.size) => {
+                denied += 1;
+                let detail = "the mount shows it with size 0 and no permissions: s3fs is denied this object"
+                    .to_owned();
+                FileVerdict::Incomplete(Reason::File { kind: "file_denied", detail })
+            }
+            Ok(facts) => match squashfs::check(&facts, file.size) {
+                Ok(()) => FileVerdict::Complete,
+                Err(why) => {
+                    let reason = Reason::from(why);
+                    if !reason.will_pass() {
+                        memory.borrow_mut().never.insert(file.key.clone(), (file.etag, reason.clone()));
+                    }
+                    FileVerdict::Incomplete(reason)
+                }
+            },
+            Err(error) => match of_file(&error) {
+                Some(reason) => FileVerdict::Incomplete(reason),
+                None => {
+                    refused.insert(file.key.clone());
+                    let given_up = matches!(error, MountError::Hung { .. }) || refused.len() > MOST_REFUSED;
+                    let whole = if given_up { None } else { mount.check().await.err() };
+                    if given_up || whole.is_some() {
+                        checks.cause = Some(of_mount(whole.as_ref().unwrap_or(&error)));
+                        break;
+                    }
+                    FileVerdict::Unknown(of_mount(&error))
+                }
+            },
+        };
+        checks.files.insert(file.key, verdict);
+    }
+    memory.borrow_mut().refused.extend(refused);
+    if denied > 1 {
+        let detail = format!(
+            "the mount shows {denied} files with size 0 and no permissions: s3fs is denied them; give it the \
+             credentials of this bucket and mount it again"
+        );
+        checks.cause.get_or_insert(Cause { source_name: Source::Mount, kind: "denied", detail });
+    }
+    checks
+}
+
+/// How an s3fs shows an object that S3 denies it.
+fn is_denied(facts: &FileFacts, listed: u64) -> bool {
+    listed > 0 && facts.size == 0 && facts.mode & 0o777 == 0
+}
+
+async fn examine_files(mount: &impl MountPort, keys: Vec<ObjectKey>) -> LiveFiles {
+    let Ok(facts) = mount.check().await else { return LiveFiles::default() };
+    let asked = keys.clone();
+    let Ok(mut found) = mount.examine(keys).await else { return LiveFiles::default() };
+    let mut state = |key: &ObjectKey| match found.remove(key) {
+        Some(Ok(size)) => LiveFile::Regular(size),
+        Some(Err(MountError::Absent { .. })) => LiveFile::Absent,
+        Some(Err(error @ (MountError::Escape { .. } | MountError::NotRegular { .. }))) => {
+            LiveFile::Escapes(error.to_string())
+        }
+        Some(Err(error)) => LiveFile::Unclear(error.to_string()),
+        None => LiveFile::Unclear("it was not reached in time".into()),
+    };
+    let files = asked.into_iter().map(|key| (key.clone(), state(&key))).collect();
+    LiveFiles { mount: Some(facts), files }
+}
+
+/// Of one file's error: a reason, if it concerns this file alone for sure.
+fn of_file(error: &MountError) -> Option<Reason> {
+    let kind = match error {
+        MountError::Absent { .. } => "file_absent",
+        MountError::Escape { .. } => "file_escapes",
+        MountError::NotRegular { .. } => "file_not_regular",
+        _ => return None,
+    };
+    Some(Reason::File { kind, detail: error.to_string() })
+}
+
+fn of_mount(error: &MountError) -> Cause {
+    Cause::new(Source::Mount, error.kind(), error)
+}

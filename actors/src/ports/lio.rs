@@ -1,0 +1,92 @@
+//! Linux LIO.
+
+use crate::model::{Actual, Backstore, LunEntry, Step, Word};
+
+/// Linux LIO: configfs to read, targetclid to change. Called on a thread of its own, so it may block.
+pub trait LioPort: 'static {
+    /// Everything, read from configfs and saveconfig.json; targetclid is not asked.
+    fn observe(&mut self) -> Result<Actual, LioError>;
+
+    /// One fileio backstore, read from configfs; `None` if there is none of this name.
+    fn backstore(&mut self, name: &Word) -> Result<Option<Backstore>, LioError>;
+
+    /// One LUN of our TPG, read from configfs; `None` if there is none of this number.
+    fn lun(&mut self, number: u16) -> Result<Option<LunEntry>, LioError>;
+
+    /// The daemon has answered the command; its text comes back for the log. It proves nothing: look again.
+    fn apply(&mut self, step: &Step) -> Result<String, LioError>;
+
+    /// The session, if there is one, has been ended politely, and other clients are served.
+    fn end_session(&mut self);
+}
+
+/// Why LIO could not be read or told.
+#[derive(Debug, thiserror::Error)]
+pub enum LioError {
+    /// configfs cannot be read.
+    #[error("{path} cannot be read")]
+    Configfs {
+        /// The file or folder.
+        path: String,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The socket cannot be connected.
+    #[error("targetclid's socket {path} cannot be connected")]
+    Connect {
+        /// The socket.
+        path: String,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The daemon did not answer in time.
+    #[error("targetclid did not answer {command:?} within {seconds} s")]
+    Timeout {
+        /// The command.
+        command: String,
+        /// The deadline.
+        seconds: u64,
+    },
+    /// The daemon serves another client, or plain targetcli holds its lock.
+    #[error("{holder} is in the way: {command:?} was not possible within {seconds} s")]
+    Busy {
+        /// The command.
+        command: String,
+        /// Who holds it: `pid 4711 (targetcli ...)`, or `another client`.
+        holder: String,
+        /// The deadline.
+        seconds: u64,
+    },
+    /// The session broke, or is out of step: it has been dropped.
+    #[error("the session with targetclid broke at {command:?}: {problem}")]
+    Session {
+        /// The command.
+        command: String,
+        /// How it shows.
+        problem: String,
+    },
+    /// The command is longer than one request may be.
+    #[error("the command has {length} bytes, a request at most {limit}")]
+    TooLong {
+        /// Bytes.
+        length: usize,
+        /// Bytes.
+        limit: usize,
+    },
+}
+
+impl LioError {
+    /// Short, from a bounded set.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            LioError::Configfs { .. } => "configfs",
+            LioError::Connect { .. } => "connect",
+            LioError::Timeout { .. } => "timeout",
+            LioError::Busy { .. } => "busy",
+            LioError::Session { .. } => "session",
+            LioError::TooLong { .. } => "too_long",
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! The outside, as the inside sees it: one trait per party, at most five methods, comments state what holds
+//! afterwards. Every call ends: whoever implements a port gives each step a deadline (R14).
+
+mod history;
+mod ims;
+mod lio;
+mod mount;
+mod s3;
+
+pub use history::{HistoryError, HistoryPort};
+pub use ims::{ImsError, ImsPort, Token, TokenError, TokenPort};
+pub use lio::{LioError, LioPort};
+pub use mount::{Examined, MountError, MountPort};
+pub use s3::{S3Error, S3Port};
