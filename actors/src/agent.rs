@@ -1,21 +1,17 @@
 //! The five actors, started over whatever ports they are given: real or simulated is the caller's choice.
 
-use crate::decide::cadence::Cadence;
-use crate::decide::history::History;
-use crate::decide::pe_rules::PeRules;
-use crate::decide::policy::Rules;
+use crate::decide::cadence::{Cadence, Deadlines};
+use crate::decide::policy::Policy;
 use crate::decide::status::Status;
 use crate::ims::Ims;
 use crate::lio::{EndSession, Lio};
-use crate::mount::{LookAgain, Pe};
+use crate::mount::{InspectAgain, Mount};
 use crate::ports::{HistoryPort, ImsPort, LioPort, MountPort, S3Port, TokenPort};
-use crate::reconciler::gather::Sources;
+use crate::reconciler::gather::{PassContext, Peers};
 use crate::reconciler::store::Store;
-use crate::reconciler::{Outfit, Reconciler};
+use crate::reconciler::{Outfit, Reconciler, Remembered};
 use crate::s3::{Manifests, S3};
 use actix::prelude::*;
-use std::cell::{Cell, RefCell};
-use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
@@ -37,33 +33,31 @@ pub struct Ports<I, T, S, M, H, F> {
     pub lio: F,
 }
 
-/// What one cast hands to the next, so that a reload forgets nothing.
+/// What one agent hands to the next, so that a reload forgets nothing.
 #[derive(Clone, Debug, Default)]
 pub struct Kept {
-    /// Manifests that have been read.
-    pub(crate) manifests: Manifests,
-    /// What the reconciler remembers.
-    pub(crate) history: Rc<RefCell<Option<History>>>,
-    /// Number of the last pass.
-    pub(crate) scan_id: Rc<Cell<u64>>,
+    manifests: Manifests,
+    remembered: Remembered,
 }
 
 /// The actors, alive.
-pub struct Cast {
+pub struct Agent {
     /// To be asked for passes.
     pub reconciler: Addr<Reconciler>,
     /// How things are, after each pass.
     pub status: watch::Receiver<Status>,
+    /// Grows whenever something has come about: what the watchdog is fed by.
+    pub progress: Arc<AtomicU64>,
     end_session: Recipient<EndSession>,
     stop: watch::Sender<bool>,
 }
 
-impl Cast {
+impl Agent {
     /// Starts them. With a cadence the reconciler passes by itself, at once for the first time.
     pub fn start<I, T, S, M, H, L, F>(
         ports: Ports<I, T, S, M, H, F>,
-        rules: Rules,
-        pe_suffix: String,
+        policy: Policy,
+        deadlines: Deadlines,
         cadence: Option<Cadence>,
         kept: &Kept,
     ) -> Self
@@ -77,42 +71,36 @@ impl Cast {
         F: Fn() -> L + Send + Sync + 'static,
     {
         let (stop, stopped) = watch::channel(false);
-        let status = Status { scan_id: kept.scan_id.get(), ..Status::default() };
+        let status = Status { scan_id: kept.remembered.scan_id.get(), ..Status::default() };
         let (status_sender, status) = watch::channel(status);
-        let pe_rules = PeRules {
-            bucket: rules.policy.bucket.clone(),
-            mount: rules.policy.mount.clone(),
-            prefix: rules.pe_prefix.clone(),
-            suffix: pe_suffix,
-        };
+        let (site, progress) = (policy.site.clone(), Arc::new(AtomicU64::new(0)));
         let ims = Ims::new(ports.ims, ports.tokens).start();
-        let s3 = S3::new(ports.s3, &rules.policy.bucket, kept.manifests.clone()).start();
-        let pe = Pe::new(pe_rules, ports.mount).start();
-        let progress = Arc::new(AtomicU64::new(0));
+        let s3 = S3::new(ports.s3, &site.bucket, kept.manifests.clone()).start();
+        let mount = Mount::new(ports.mount, site.clone(), policy.pe.clone()).start();
         let (make_lio, lio_stopped, counted) = (ports.lio, stopped.clone(), progress.clone());
-        let (files, mount): (Recipient<LookAgain>, Arc<str>) =
-            (pe.clone().recipient(), rules.policy.mount.as_str().into());
+        let files: Recipient<InspectAgain> = mount.clone().recipient();
         // One thread: the session is strictly serial.
         let lio = SyncArbiter::start(1, move || {
-            Lio::new(make_lio(), lio_stopped.clone(), files.clone(), counted.clone(), mount.clone())
+            Lio::new(make_lio(), lio_stopped.clone(), files.clone(), counted.clone(), site.clone())
         });
-        let sources = Sources {
-            ims: ims.recipient(),
+        let peers = Peers {
+            images: ims.recipient(),
             list: s3.clone().recipient(),
             gone: s3.clone().recipient(),
             manifests: s3.clone().recipient(),
             md5: s3.recipient(),
-            discover: pe.clone().recipient(),
-            check: pe.clone().recipient(),
-            examine: pe.recipient(),
+            discover: mount.clone().recipient(),
+            check: mount.clone().recipient(),
+            examine: mount.recipient(),
             observe: lio.clone().recipient(),
             apply: lio.clone().recipient(),
-            knock: lio.clone().recipient(),
+            daemon: lio.clone().recipient(),
         };
-        let (store, kept) = (Store::new(ports.history), kept.clone());
-        let outfit = Outfit { cadence, stop: stopped, status: status_sender, store, kept, progress };
-        let reconciler = Reconciler::new(sources, rules, outfit).start();
-        Cast { reconciler, status, end_session: lio.recipient(), stop }
+        let (store, remembered) = (Store::new(ports.history), kept.remembered.clone());
+        let outfit = Outfit { cadence, stop: stopped, status: status_sender, store, remembered };
+        let context = PassContext { peers, policy, deadlines, progress: progress.clone() };
+        let reconciler = Reconciler::new(context, outfit).start();
+        Agent { reconciler, status, progress, end_session: lio.recipient(), stop }
     }
 
     /// Finishes the step under way, begins no other, and ends the session; gives up after `deadline`. Whether the

@@ -1,11 +1,11 @@
 //! The Mount actor: owns the mount, for all images, and tells which files may be projected.
 
 use crate::decide::desired::{Candidate, FileChecks, FileVerdict};
-use crate::decide::live::{LiveFile, LiveFiles};
+use crate::decide::live::{FileQuery, LiveFile, LiveFiles};
 use crate::decide::pe_rules::{PeRules, discover};
 use crate::decide::reason::Reason;
 use crate::decide::squashfs;
-use crate::model::{Cause, Etag, FileFacts, ObjectIndex, ObjectKey, Source};
+use crate::model::{Cause, Etag, ObjectIndex, ObjectKey, Site, Source};
 use crate::ports::{MountError, MountPort};
 use actix::prelude::*;
 use std::cell::RefCell;
@@ -15,10 +15,11 @@ use std::sync::{Arc, mpsc};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Owns the PE rules and the mount.
-pub struct Pe<P> {
-    rules: PeRules,
-    mount: Rc<P>,
+/// Owns the mount, and knows which of its files are PE images.
+pub struct Mount<P> {
+    site: Site,
+    pe: PeRules,
+    port: Rc<P>,
     memory: Rc<RefCell<Memory>>,
 }
 
@@ -31,14 +32,14 @@ struct Memory {
     refused: BTreeSet<ObjectKey>,
 }
 
-impl<P: MountPort> Pe<P> {
-    /// An actor with these rules over this mount.
-    pub fn new(rules: PeRules, mount: P) -> Self {
-        Pe { rules, mount: Rc::new(mount), memory: Rc::default() }
+impl<P: MountPort> Mount<P> {
+    /// An actor over this port.
+    pub fn new(port: P, site: Site, pe: PeRules) -> Self {
+        Mount { site, pe, port: Rc::new(port), memory: Rc::default() }
     }
 }
 
-impl<P: MountPort> Actor for Pe<P> {
+impl<P: MountPort> Actor for Mount<P> {
     type Context = Context<Self>;
 }
 
@@ -47,23 +48,12 @@ impl<P: MountPort> Actor for Pe<P> {
 #[rtype(result = "Vec<Candidate>")]
 pub struct DiscoverPe(pub Arc<ObjectIndex>);
 
-impl<P: MountPort> Handler<DiscoverPe> for Pe<P> {
+impl<P: MountPort> Handler<DiscoverPe> for Mount<P> {
     type Result = MessageResult<DiscoverPe>;
 
     fn handle(&mut self, msg: DiscoverPe, _: &mut Self::Context) -> Self::Result {
-        MessageResult(discover(&msg.0, &self.rules))
+        MessageResult(discover(&msg.0, &self.site, &self.pe))
     }
-}
-
-/// A file that should be a complete image, and what S3 lists of it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FileQuery {
-    /// Which.
-    pub key: ObjectKey,
-    /// Bytes.
-    pub size: u64,
-    /// Its ETag.
-    pub etag: Etag,
 }
 
 /// Request: whether the mount works, and whether these files are complete images of the listed size.
@@ -71,11 +61,11 @@ pub struct FileQuery {
 #[rtype(result = "FileChecks")]
 pub struct CheckFiles(pub Vec<FileQuery>);
 
-impl<P: MountPort> Handler<CheckFiles> for Pe<P> {
+impl<P: MountPort> Handler<CheckFiles> for Mount<P> {
     type Result = ResponseFuture<FileChecks>;
 
     fn handle(&mut self, msg: CheckFiles, _: &mut Self::Context) -> Self::Result {
-        let (mount, memory) = (self.mount.clone(), self.memory.clone());
+        let (mount, memory) = (self.port.clone(), self.memory.clone());
         Box::pin(async move { check_files(&*mount, &memory, msg.0).await })
     }
 }
@@ -85,11 +75,11 @@ impl<P: MountPort> Handler<CheckFiles> for Pe<P> {
 #[rtype(result = "LiveFiles")]
 pub struct ExamineFiles(pub Vec<ObjectKey>);
 
-impl<P: MountPort> Handler<ExamineFiles> for Pe<P> {
+impl<P: MountPort> Handler<ExamineFiles> for Mount<P> {
     type Result = ResponseFuture<LiveFiles>;
 
     fn handle(&mut self, msg: ExamineFiles, _: &mut Self::Context) -> Self::Result {
-        let mount = self.mount.clone();
+        let mount = self.port.clone();
         Box::pin(async move { examine_files(&*mount, msg.0).await })
     }
 }
@@ -98,7 +88,7 @@ impl<P: MountPort> Handler<ExamineFiles> for Pe<P> {
 /// channel, because that thread cannot await.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub struct LookAgain {
+pub struct InspectAgain {
     /// Which.
     pub key: ObjectKey,
     /// Bytes that it must have.
@@ -107,13 +97,13 @@ pub struct LookAgain {
     pub answer: mpsc::Sender<Result<(), String>>,
 }
 
-impl<P: MountPort> Handler<LookAgain> for Pe<P> {
+impl<P: MountPort> Handler<InspectAgain> for Mount<P> {
     type Result = ResponseFuture<()>;
 
-    fn handle(&mut self, msg: LookAgain, _: &mut Self::Context) -> Self::Result {
-        let mount = self.mount.clone();
+    fn handle(&mut self, msg: InspectAgain, _: &mut Self::Context) -> Self::Result {
+        let mount = self.port.clone();
         Box::pin(async move {
-            let LookAgain { key, size, answer } = msg;
+            let InspectAgain { key, size, answer } = msg;
             let again = match mount.inspect(&key).await {
                 Ok(facts) => squashfs::check(&facts, size).map_err(|why| why.to_string()),
                 Err(error) => Err(Cause::new(Source::Mount, error.kind(), &error).detail),
@@ -165,7 +155,7 @@ async fn check_files(
             continue;
         }
         let verdict = match mount.inspect(&file.key).await {
-            Ok(facts) if is_denied(&facts, file.size) => {
+            Ok(facts) if squashfs::is_denied(&facts, file.size) => {
                 denied += 1;
                 let detail = "the mount shows it with size 0 and no permissions: s3fs is denied this object"
                     .to_owned();
@@ -206,11 +196,6 @@ async fn check_files(
         checks.cause.get_or_insert(Cause { source_name: Source::Mount, kind: "denied", detail });
     }
     checks
-}
-
-/// How an s3fs shows an object that S3 denies it.
-fn is_denied(facts: &FileFacts, listed: u64) -> bool {
-    listed > 0 && facts.size == 0 && facts.mode & 0o777 == 0
 }
 
 async fn examine_files(mount: &impl MountPort, keys: Vec<ObjectKey>) -> LiveFiles {

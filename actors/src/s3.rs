@@ -1,10 +1,11 @@
 //! The S3 actor: owns the S3 client and the manifests it has read, each under the ETag it was read with.
 
 use crate::decide::desired::ManifestAnswer;
-use crate::decide::manifest;
+use crate::decide::listing::{ManifestAnswers, ManifestQuery};
 use crate::decide::manifest::{LONGEST_MANIFEST, Rootfs};
 use crate::decide::reason::Reason;
-use crate::model::{Cause, Etag, ObjectIndex, ObjectKey, Relevant, Snapshot, Source};
+use crate::decide::{listing, manifest};
+use crate::model::{Cause, Etag, ImageId, ObjectIndex, ObjectKey, ObjectVersion, Relevant, Snapshot, Source};
 use crate::ports::{S3Error, S3Port};
 use actix::prelude::*;
 use std::cell::RefCell;
@@ -37,8 +38,8 @@ pub struct S3<P> {
 /// Objects that are, or have been, read whole: one at a time.
 #[derive(Default)]
 struct Md5 {
-    reading: Option<(ObjectKey, Etag)>,
-    known: BTreeMap<(ObjectKey, Etag), String>,
+    reading: Option<ObjectVersion>,
+    known: BTreeMap<ObjectVersion, String>,
 }
 
 impl<P: S3Port> S3<P> {
@@ -91,40 +92,22 @@ impl<P: S3Port> Handler<ConfirmGone> for S3<P> {
             let asked: Vec<ObjectKey> = msg.keys.iter().cloned().collect();
             let answers = side_by_side(asked, msg.within, move |key| {
                 let port = port.clone();
-                async move { port.is_there(&key).await }
+                async move { port.is_there(&key).await.map_err(|error| unknown(&error)) }
             });
-            confirmed_gone(msg.keys, &answers.await)
+            match listing::confirmed_gone(msg.keys, &answers.await) {
+                Ok(gone) => Snapshot::Known(gone),
+                Err(cause) => Snapshot::Unknown(cause),
+            }
         })
     }
-}
-
-fn confirmed_gone(
-    keys: BTreeSet<ObjectKey>,
-    answers: &BTreeMap<ObjectKey, Result<bool, S3Error>>,
-) -> Snapshot<BTreeSet<ObjectKey>> {
-    for key in &keys {
-        match answers.get(key) {
-            Some(Ok(false)) => {}
-            Some(Ok(true)) => {
-                return Snapshot::Unknown(Cause {
-                    source_name: Source::S3,
-                    kind: "short_listing",
-                    detail: format!("the listing does not have {key}, and S3 says that it is there"),
-                });
-            }
-            Some(Err(error)) => return Snapshot::Unknown(unknown(error)),
-            None => return Snapshot::Unknown(late("whether a key is gone")),
-        }
-    }
-    Snapshot::Known(keys)
 }
 
 /// Request: what these manifests say, by image id. Only new and changed ones are read.
 #[derive(Message)]
 #[rtype(result = "Fetched")]
 pub struct FetchManifests {
-    /// Image id and key of its manifest.
-    pub wanted: Vec<(String, ObjectKey)>,
+    /// Which.
+    pub wanted: Vec<ManifestQuery>,
     /// The listing of this pass.
     pub index: Arc<ObjectIndex>,
     /// For all of them.
@@ -135,7 +118,7 @@ pub struct FetchManifests {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Fetched {
     /// By image id.
-    pub answers: BTreeMap<String, ManifestAnswer>,
+    pub answers: ManifestAnswers,
     /// How many had to be read.
     pub fetched: usize,
 }
@@ -157,8 +140,8 @@ async fn fetch_manifests<P: S3Port>(
 ) -> Fetched {
     let mut answers = BTreeMap::new();
     let mut kept = BTreeMap::new();
-    let mut unread: BTreeMap<ObjectKey, (Etag, Vec<String>)> = BTreeMap::new();
-    for (id, key) in request.wanted {
+    let mut unread: BTreeMap<ObjectKey, (Etag, Vec<ImageId>)> = BTreeMap::new();
+    for ManifestQuery { image: id, key } in request.wanted {
         match known(&key, &request.index, &manifests.borrow()) {
             Ok(Ok((etag, rootfs))) => {
                 kept.insert(key, (etag, rootfs.clone()));
@@ -168,23 +151,25 @@ async fn fetch_manifests<P: S3Port>(
             Err(reason) => drop(answers.insert(id, ManifestAnswer::Bad(reason))),
         }
     }
-    let keys: Vec<(ObjectKey, Etag)> =
-        unread.iter().map(|(key, (etag, _))| (key.clone(), etag.clone())).collect();
-    let fetched = keys.len();
-    let read = side_by_side(keys, request.within, move |(key, etag)| {
+    let objects: Vec<ObjectVersion> = unread
+        .iter()
+        .map(|(key, (etag, _))| ObjectVersion { key: key.clone(), etag: etag.clone() })
+        .collect();
+    let fetched = objects.len();
+    let read = side_by_side(objects, request.within, move |object| {
         let port = port.clone();
-        async move { port.get(&key, &etag, LONGEST_MANIFEST).await }
+        async move { port.get(&object.key, &object.etag, LONGEST_MANIFEST).await }
     });
     let mut read = read.await;
     for (key, (etag, ids)) in unread {
-        let answer = match read.remove(&(key.clone(), etag.clone())) {
+        let answer = match read.remove(&ObjectVersion { key: key.clone(), etag: etag.clone() }) {
             Some(Ok(bytes)) => {
                 let rootfs = manifest::read(&bytes, bucket).map_err(Reason::from);
                 kept.insert(key, (etag, rootfs.clone()));
                 of_read(rootfs)
             }
             Some(Err(error)) => ManifestAnswer::Unknown(unknown(&error)),
-            None => ManifestAnswer::Unknown(late("its manifest")),
+            None => ManifestAnswer::Unknown(listing::late("its manifest")),
         };
         answers.extend(ids.into_iter().map(|id| (id, answer.clone())));
     }
@@ -217,8 +202,8 @@ fn of_read(rootfs: Result<Rootfs, Reason>) -> ManifestAnswer {
 /// Request: the MD5 of each of these objects under its ETag, as far as it is known by now. What is not known is read in
 /// the background, one object after the other: ask again.
 #[derive(Message)]
-#[rtype(result = "BTreeMap<(ObjectKey, Etag), String>")]
-pub struct ComputeMd5(pub BTreeSet<(ObjectKey, Etag)>);
+#[rtype(result = "BTreeMap<ObjectVersion, String>")]
+pub struct ComputeMd5(pub BTreeSet<ObjectVersion>);
 
 impl<P: S3Port> Handler<ComputeMd5> for S3<P> {
     type Result = MessageResult<ComputeMd5>;
@@ -227,16 +212,16 @@ impl<P: S3Port> Handler<ComputeMd5> for S3<P> {
         let mut md5 = self.md5.borrow_mut();
         md5.known.retain(|object, _| msg.0.contains(object));
         let next = msg.0.iter().find(|object| !md5.known.contains_key(*object)).cloned();
-        if let (None, Some((key, etag))) = (&md5.reading, next) {
-            md5.reading = Some((key.clone(), etag.clone()));
+        if let (None, Some(object)) = (&md5.reading, next) {
+            md5.reading = Some(object.clone());
             let (port, md5) = (self.port.clone(), self.md5.clone());
             let read = async move {
-                let sum = port.md5(&key, &etag).await;
+                let sum = port.md5(&object.key, &object.etag).await;
                 let mut md5 = md5.borrow_mut();
                 md5.reading = None;
                 match sum {
-                    Ok(sum) => drop(md5.known.insert((key, etag), sum)),
-                    Err(error) => tracing::debug!(%key, %error, "its MD5 could not be computed"),
+                    Ok(sum) => drop(md5.known.insert(object, sum)),
+                    Err(error) => tracing::debug!(key = %object.key, %error, "its MD5 could not be computed"),
                 }
             };
             ctx.spawn(read.into_actor(self));
@@ -268,14 +253,6 @@ where
         answers.extend(answer.ok());
     }
     answers
-}
-
-fn late(what: &str) -> Cause {
-    Cause {
-        source_name: Source::S3,
-        kind: "timeout",
-        detail: format!("there was no time left in this pass to ask about {what}"),
-    }
 }
 
 fn unknown(error: &S3Error) -> Cause {

@@ -4,14 +4,15 @@
 
 mod common;
 
-use actors::agent::{Cast, Kept, Ports};
+use actors::agent::{Agent, Kept, Ports};
 use actors::decide::cadence::Cadence;
-use actors::model::Word;
-use actors::model::{Actual, Backstore, Etag, LunEntry, ObjectIndex, ObjectKey, Relevant, Step};
+use actors::model::{
+    Actual, Backstore, Etag, LunEntry, ObjectIndex, ObjectKey, Relevant, Step, TpgPath, Word,
+};
 use actors::ports::{ImsError, ImsPort, LioError, LioPort, S3Error, S3Port, Token};
 use actors::reconciler::{Resync, Tick};
 use actors::sim::Sim;
-use common::{AT_ONCE, rules};
+use common::{AT_ONCE, DEADLINES, policy};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -48,7 +49,7 @@ impl Gated {
         Gated { sim, gate: Arc::new(Semaphore::new(0)), log: Arc::default(), steps: None }
     }
 
-    fn start(&self, cadence: Option<Cadence>) -> Cast {
+    fn start(&self, cadence: Option<Cadence>) -> Agent {
         let (sim, lio) = (self.sim.clone(), self.clone());
         let ports = Ports {
             ims: self.clone(),
@@ -58,7 +59,7 @@ impl Gated {
             history: sim,
             lio: move || lio.clone(),
         };
-        Cast::start(ports, rules(AT_ONCE, 10), String::new(), cadence, &Kept::default())
+        Agent::start(ports, policy(AT_ONCE, 10), DEADLINES, cadence, &Kept::default())
     }
 
     fn note(&self, asked: Asked) {
@@ -140,8 +141,8 @@ impl LioPort for Gated {
 #[actix::test]
 async fn passes_never_overlap() {
     let port = Gated::new(Sim::small_site());
-    let cast = port.start(None);
-    let asked: Vec<_> = (0..3).map(|_| cast.reconciler.send(Tick { confirmed: None })).collect();
+    let agent = port.start(None);
+    let asked: Vec<_> = (0..3).map(|_| agent.reconciler.send(Tick { confirmed: None })).collect();
     let passes = actix::spawn(async move {
         let mut ended = Vec::new();
         for pass in asked {
@@ -161,31 +162,31 @@ async fn passes_never_overlap() {
 #[actix::test]
 async fn any_number_of_resyncs_during_a_pass_make_exactly_one_more() {
     let port = Gated::new(Sim::small_site());
-    let cast = port.start(None);
-    let first = cast.reconciler.send(Tick { confirmed: None });
+    let agent = port.start(None);
+    let first = agent.reconciler.send(Tick { confirmed: None });
     let first = actix::spawn(first);
     port.until(Asked::Ims, 1).await;
     for confirmed in [None, Some("0badc0de".to_owned()), None, Some("00000000".to_owned())] {
-        cast.reconciler.do_send(Resync { reason: "test", confirmed });
+        agent.reconciler.do_send(Resync { reason: "test", confirmed });
     }
     port.gate.add_permits(100);
     first.await.unwrap().unwrap();
     port.until(Asked::Listing, 2).await;
     tokio::time::sleep(A_WHILE).await;
-    assert_eq!((port.count(Asked::Ims), cast.status.borrow().scan_id), (2, 2));
+    assert_eq!((port.count(Asked::Ims), agent.status.borrow().scan_id), (2, 2));
 }
 
 #[actix::test]
 async fn looks_at_the_tags_do_not_pile_up_during_a_long_pass_or_a_long_look() {
     let port = Gated::new(Sim::small_site());
-    let cast = port.start(Some(Cadence { scan: NEVER, tags: Duration::from_millis(2) }));
+    let agent = port.start(Some(Cadence { scan: NEVER, tags: Duration::from_millis(2) }));
     port.until(Asked::Ims, 1).await;
     tokio::time::sleep(A_WHILE).await;
     port.gate.add_permits(1);
     // The first look, and it hangs.
     port.until(Asked::Ims, 2).await;
     tokio::time::sleep(A_WHILE).await;
-    cast.reconciler.do_send(Resync { reason: "test", confirmed: None });
+    agent.reconciler.do_send(Resync { reason: "test", confirmed: None });
     port.gate.add_permits(1);
     // What comes next is the pass that was asked for.
     port.until(Asked::Ims, 3).await;
@@ -198,7 +199,7 @@ async fn looks_at_the_tags_do_not_pile_up_during_a_long_pass_or_a_long_look() {
 async fn a_changed_tag_brings_one_pass_and_an_unchanged_one_none() {
     let port = Gated::new(Sim::small_site());
     port.gate.add_permits(Semaphore::MAX_PERMITS / 2);
-    let _cast = port.start(Some(Cadence { scan: NEVER, tags: Duration::from_millis(2) }));
+    let _agent = port.start(Some(Cadence { scan: NEVER, tags: Duration::from_millis(2) }));
     port.until(Asked::Ims, 4).await;
     assert_eq!(port.count(Asked::Listing), 1);
     port.sim.tag("00000000-0000-4000-8000-000000000004", true);
@@ -212,10 +213,10 @@ async fn a_changed_tag_brings_one_pass_and_an_unchanged_one_none() {
 async fn the_timer_starts_anew_after_a_pass_that_came_in_between() {
     let scan = Duration::from_millis(150);
     let port = Gated::new(Sim::small_site());
-    let cast = port.start(Some(Cadence { scan, tags: NEVER }));
+    let agent = port.start(Some(Cadence { scan, tags: NEVER }));
     port.gate.add_permits(1);
     port.until(Asked::SessionEnded, 1).await;
-    cast.reconciler.do_send(Resync { reason: "test", confirmed: None });
+    agent.reconciler.do_send(Resync { reason: "test", confirmed: None });
     port.until(Asked::Ims, 2).await;
     // It takes longer than the timer that was set before it.
     tokio::time::sleep(2 * scan).await;
@@ -232,16 +233,16 @@ async fn told_to_stop_it_finishes_the_step_and_begins_no_other() {
     let steps = Steps { announce: Mutex::new(announce), permit: Mutex::new(permitted) };
     let port = Gated { steps: Some(Arc::new(steps)), ..Gated::new(Sim::small_site()) };
     port.gate.add_permits(100);
-    let cast = port.start(None);
-    let pass = actix::spawn(cast.reconciler.send(Tick { confirmed: None }));
+    let agent = port.start(None);
+    let pass = actix::spawn(agent.reconciler.send(Tick { confirmed: None }));
     let announced = tokio::task::spawn_blocking(move || {
         let first = announced.recv().unwrap();
         permit.send(()).unwrap();
         (first, announced.recv().unwrap(), permit)
     });
     let (first, second, permit) = announced.await.unwrap();
-    let reconciler = cast.reconciler.clone();
-    let stop = actix::spawn(cast.stop(Duration::from_secs(20)));
+    let reconciler = agent.reconciler.clone();
+    let stop = actix::spawn(agent.stop(Duration::from_secs(20)));
     assert_eq!(pass.await.unwrap().unwrap().scan_id, 0, "the pass is given up");
     drop(permit);
     assert!(stop.await.unwrap(), "the session was ended");
@@ -255,9 +256,9 @@ async fn told_to_stop_it_finishes_the_step_and_begins_no_other() {
 async fn a_stopped_agent_asks_nobody_any_more() {
     let port = Gated::new(Sim::small_site());
     port.gate.add_permits(Semaphore::MAX_PERMITS / 2);
-    let cast = port.start(Some(Cadence { scan: NEVER, tags: Duration::from_millis(2) }));
+    let agent = port.start(Some(Cadence { scan: NEVER, tags: Duration::from_millis(2) }));
     port.until(Asked::Ims, 4).await;
-    assert!(cast.stop(Duration::from_secs(20)).await);
+    assert!(agent.stop(Duration::from_secs(20)).await);
     tokio::time::sleep(A_WHILE).await;
     let asked = port.count(Asked::Ims);
     tokio::time::sleep(A_WHILE).await;
@@ -275,14 +276,14 @@ async fn r1_a_backstore_that_another_target_has_begun_to_use_since_the_plan_is_k
     let steps = Steps { announce: Mutex::new(announce), permit: Mutex::new(permitted) };
     let port = Gated { steps: Some(Arc::new(steps)), ..Gated::new(sim.clone()) };
     port.gate.add_permits(100);
-    let cast = port.start(None);
-    cast.reconciler.send(Tick { confirmed: None }).await.unwrap();
-    let pass = actix::spawn(cast.reconciler.send(Tick { confirmed: None }));
+    let agent = port.start(None);
+    agent.reconciler.send(Tick { confirmed: None }).await.unwrap();
+    let pass = actix::spawn(agent.reconciler.send(Tick { confirmed: None }));
     let theirs = sim.clone();
     let meddler = tokio::task::spawn_blocking(move || {
         while let Ok(step) = announced.recv() {
             if let Step::DeleteLun { lun, name } = step {
-                let (tpg, plugin) = ("iscsi/iqn.other/tpgt_1".to_owned(), "fileio".to_owned());
+                let (tpg, plugin) = (TpgPath::new("iscsi/iqn.other/tpgt_1"), "fileio".to_owned());
                 let entry = LunEntry { tpg, lun, plugin, name: name.to_string() };
                 theirs.site().actual.luns.push(entry);
             }
@@ -291,7 +292,7 @@ async fn r1_a_backstore_that_another_target_has_begun_to_use_since_the_plan_is_k
     });
     let status = pass.await.unwrap().unwrap();
     assert_eq!((status.summary.removed, status.summary.failed), (0, 1));
-    assert!(sim.site().actual.luns.iter().any(|lun| lun.tpg.contains("iqn.other")));
-    drop((cast, port));
+    assert!(sim.site().actual.luns.iter().any(|lun| lun.tpg.target() == "iqn.other"));
+    drop((agent, port));
     meddler.await.unwrap();
 }

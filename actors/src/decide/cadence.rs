@@ -12,6 +12,15 @@ pub struct Cadence {
     pub tags: Duration,
 }
 
+/// How long a pass waits (R14).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Deadlines {
+    /// LIO has hung if it takes longer over one step.
+    pub step: Duration,
+    /// For all manifests of a pass, and again for all objects that are asked about one by one.
+    pub objects: Duration,
+}
+
 /// First retry after a pass in which something did not answer or did not come about; doubled up to the scan frequency.
 const FIRST_RETRY: Duration = Duration::from_secs(5);
 

@@ -5,9 +5,11 @@
 
 use crate::decide::images::{ImageList, ImageRecord, Tag};
 use crate::decide::manifest::{Proof, Rootfs};
+use crate::decide::policy::Policy;
 use crate::decide::reason::Reason;
 use crate::model::{
-    Cause, Identity, Kind, ObjectIndex, ObjectKey, Projection, S3Path, Snapshot, Source, Word,
+    Cause, Identity, ImageId, ImageRef, ObjectIndex, ObjectKey, Projection, S3Path, Site, Snapshot, Source,
+    Word,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -36,10 +38,8 @@ pub enum Verdict {
 /// An image that someone wants to be projected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Candidate {
-    /// Its kind.
-    pub kind: Kind,
-    /// IMS image id, or PE key.
-    pub label: String,
+    /// Which.
+    pub image: ImageRef,
     /// What is to be done about it.
     pub verdict: Verdict,
 }
@@ -65,25 +65,24 @@ pub fn manifest_key(record: &ImageRecord, bucket: &str) -> Result<ObjectKey, Rea
     Ok(path.key)
 }
 
-/// The file of a key, if its path stays in the mount (R8) and can be said to targetclid (R9).
-pub fn file_of(mount: &str, key: &ObjectKey) -> Result<Word, Reason> {
-    if key.as_str().split('/').any(|segment| matches!(segment, "" | "." | "..")) {
+/// The file of a key, if its path stays in the mount (R8) and is one targetcli token (R9).
+pub fn file_of(site: &Site, key: &ObjectKey) -> Result<Word, Reason> {
+    if !key.is_plain() {
         return Err(Reason::KeyEscapes(key.clone()));
     }
-    Word::try_from(format!("{mount}/{key}"))
-        .map_err(|problem| Reason::KeyRejected { key: key.clone(), problem })
+    Word::try_from(site.path_of(key)).map_err(|problem| Reason::KeyRejected { key: key.clone(), problem })
 }
 
 /// The root file systems of the wanted images.
 pub fn rootfs_candidates(
     images: &ImageList,
-    tagging: bool,
-    manifests: &BTreeMap<String, ManifestAnswer>,
+    manifests: &BTreeMap<ImageId, ManifestAnswer>,
     objects: &ObjectIndex,
-    mount: &str,
+    policy: &Policy,
 ) -> Vec<Candidate> {
+    let tagging = policy.tagging;
     let candidate =
-        |record: &ImageRecord, verdict| Candidate { kind: Kind::Rootfs, label: record.id.clone(), verdict };
+        |record: &ImageRecord, verdict| Candidate { image: ImageRef::Rootfs(record.id.clone()), verdict };
     let pending = |reason| Verdict::Pending { claims: None, reason };
     images
         .records
@@ -101,24 +100,26 @@ pub fn rootfs_candidates(
                     Some(ManifestAnswer::Unknown(cause)) => {
                         Verdict::Unknown { claims: None, cause: cause.clone() }
                     }
-                    Some(ManifestAnswer::Rootfs(rootfs)) => rootfs_verdict(record, rootfs, objects, mount),
+                    Some(ManifestAnswer::Rootfs(rootfs)) => {
+                        rootfs_verdict(record, rootfs, objects, &policy.site)
+                    }
                 },
             )),
         })
         .collect()
 }
 
-fn rootfs_verdict(record: &ImageRecord, rootfs: &Rootfs, objects: &ObjectIndex, mount: &str) -> Verdict {
+fn rootfs_verdict(record: &ImageRecord, rootfs: &Rootfs, objects: &ObjectIndex, site: &Site) -> Verdict {
     let pending = |reason| Verdict::Pending { claims: Some(rootfs.identity.clone()), reason };
-    let file = match file_of(mount, &rootfs.key) {
+    let file = match file_of(site, &rootfs.key) {
         Ok(file) => file,
         Err(reason) => return pending(reason),
     };
     let Some(meta) = objects.get(&rootfs.key) else {
         return pending(Reason::ObjectMissing(rootfs.key.clone()));
     };
-    if meta.etag.as_str() != rootfs.etag {
-        let (listed, manifest) = (meta.etag.as_str().to_owned(), rootfs.etag.clone());
+    if meta.etag != rootfs.etag {
+        let (listed, manifest) = (meta.etag.clone(), rootfs.etag.clone());
         match &rootfs.proof {
             Proof::Proven => {}
             Proof::None => return pending(Reason::EtagDiffers { listed, manifest }),
@@ -127,8 +128,7 @@ fn rootfs_verdict(record: &ImageRecord, rootfs: &Rootfs, objects: &ObjectIndex, 
         }
     }
     Verdict::Project(Projection {
-        kind: Kind::Rootfs,
-        label: record.id.clone(),
+        image: ImageRef::Rootfs(record.id.clone()),
         identity: rootfs.identity.clone(),
         key: rootfs.key.clone(),
         file,
@@ -195,7 +195,7 @@ pub struct Desired {
     /// Keys that the listing does not have, and of which S3, asked about each, says the same.
     pub gone: BTreeSet<ObjectKey>,
     /// Ids of all images that IMS lists, wanted or not.
-    pub listed: BTreeSet<String>,
+    pub listed: BTreeSet<ImageId>,
     /// IMS answered with no image at all.
     pub nothing_listed: bool,
 }
@@ -209,15 +209,17 @@ impl Desired {
         candidates: Vec<Candidate>,
         mount: Option<Cause>,
     ) -> Self {
-        let nameless = images.known().map_or(0, |list| list.nameless);
-        let nameless = (nameless > 0).then(|| Cause {
+        let without_id = images.known().map_or(0, |list| list.without_id);
+        let without_id = (without_id > 0).then(|| Cause {
             source_name: Source::Ims,
             kind: "nameless_record",
-            detail: format!("{nameless} IMS records have no id of their own: any image could be behind them"),
+            detail: format!(
+                "{without_id} IMS records have no id of their own: any image could be behind them"
+            ),
         });
         let mut unknown: Vec<Cause> = Vec::new();
         let causes = images.cause().into_iter().chain(objects.cause()).chain(gone.cause());
-        for cause in causes.chain(&nameless).chain(&mount) {
+        for cause in causes.chain(&without_id).chain(&mount) {
             if !unknown.iter().any(|known| (known.source_name, known.kind) == (cause.source_name, cause.kind))
             {
                 unknown.push(cause.clone());
@@ -225,7 +227,7 @@ impl Desired {
         }
         let records = images.known().map(|list| &list.records);
         let listed = records.into_iter().flatten().map(|record| record.id.clone()).collect();
-        let nothing_listed = records.is_some_and(Vec::is_empty) && nameless.is_none();
+        let nothing_listed = records.is_some_and(Vec::is_empty) && without_id.is_none();
         let gone = gone.known().cloned().unwrap_or_default();
         Desired { candidates, unknown, objects, gone, listed, nothing_listed }
     }

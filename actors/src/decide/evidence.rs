@@ -4,7 +4,7 @@ use crate::decide::desired::{Candidate, Desired, Verdict};
 use crate::decide::history::{History, MOST_CLAIMS};
 use crate::decide::reason::Reason;
 use crate::decide::withdrawal::Withdrawal;
-use crate::model::{Identity, Kind, Ours};
+use crate::model::{Identity, ImageId, ImageRef, Kind, Ours};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How a projection of ours stands.
@@ -23,35 +23,39 @@ pub fn claims(
     desired: &Desired,
     before: &History,
     ours: &BTreeSet<Identity>,
-) -> BTreeMap<String, BTreeSet<Identity>> {
+) -> BTreeMap<ImageId, BTreeSet<Identity>> {
     let mut claims = BTreeMap::new();
-    for candidate in desired.candidates.iter().filter(|candidate| candidate.kind == Kind::Rootfs) {
-        let mut meant = before.claims.get(&candidate.label).cloned().unwrap_or_default();
+    for (id, candidate) in rootfs_of(desired) {
+        let mut meant = before.claims.get(id).cloned().unwrap_or_default();
         meant.extend(named(candidate).cloned());
         if meant.len() > MOST_CLAIMS {
             meant.retain(|identity| ours.contains(identity) || named(candidate) == Some(identity));
         }
         if !meant.is_empty() {
-            claims.insert(candidate.label.clone(), meant);
+            claims.insert(id.clone(), meant);
         }
     }
     if !desired.unknown.is_empty() {
         // An image that was not seen now may come back unreadable.
-        for (label, identities) in &before.claims {
-            claims.entry(label.clone()).or_insert_with(|| identities.clone());
+        for (id, identities) in &before.claims {
+            claims.entry(id.clone()).or_insert_with(|| identities.clone());
         }
     }
     claims
 }
 
 /// Images of which nobody knows what they named before this history began: they were unreadable then, and are still.
-pub fn never_read(desired: &Desired, before: &History) -> BTreeSet<String> {
+pub fn never_read(desired: &Desired, before: &History) -> BTreeSet<ImageId> {
     if !desired.unknown.is_empty() {
         return before.never_read.clone();
     }
-    let unread = desired.candidates.iter().filter(|c| c.kind == Kind::Rootfs && is_unreadable(c));
-    let unread = unread.map(|candidate| candidate.label.clone());
-    unread.filter(|label| !before.begun || before.never_read.contains(label)).collect()
+    let unread = rootfs_of(desired).filter(|(_, candidate)| is_unreadable(candidate));
+    let unread = unread.map(|(id, _)| id.clone());
+    unread.filter(|id| !before.begun || before.never_read.contains(id)).collect()
+}
+
+fn rootfs_of(desired: &Desired) -> impl Iterator<Item = (&ImageId, &Candidate)> {
+    desired.candidates.iter().filter_map(|candidate| Some((candidate.image.id()?, candidate)))
 }
 
 /// It should name something, and what cannot be read.
@@ -71,9 +75,8 @@ fn named(candidate: &Candidate) -> Option<&Identity> {
 }
 
 /// How this projection stands; `history` with the claims of this pass. Only where every source has answered.
-pub fn standing(ours: &Ours, desired: &Desired, history: &History, bucket: &str) -> Standing {
-    let Ours { identity, key } = ours;
-    let is_pe = Identity::of_pe(bucket, key.as_str()) == *identity;
+pub fn standing(ours: &Ours, desired: &Desired, history: &History) -> Standing {
+    let Ours { identity, key, .. } = ours;
     let projects = |c: &Candidate| matches!(&c.verdict, Verdict::Project(live) if live.identity == *identity);
     if desired.candidates.iter().any(projects) {
         return Standing::Wanted;
@@ -84,47 +87,50 @@ pub fn standing(ours: &Ours, desired: &Desired, history: &History, bucket: &str)
             false => Standing::Claimed("the listing alone says that it is gone".into()),
         };
     }
-    match desired.candidates.iter().find(|c| may_mean(c, ours, is_pe, desired, history)) {
-        Some(claimant) => Standing::Claimed(claimant.label.clone()),
-        None => Standing::Gone(evidence(ours, is_pe, desired, history)),
+    match desired.candidates.iter().find(|c| may_mean(c, ours, desired, history)) {
+        Some(claimant) => Standing::Claimed(claimant.image.to_string()),
+        None => Standing::Gone(evidence(ours, desired, history)),
     }
 }
 
 /// Whether an image that cannot be projected now may mean this projection (R2).
-fn may_mean(candidate: &Candidate, ours: &Ours, is_pe: bool, desired: &Desired, history: &History) -> bool {
+fn may_mean(candidate: &Candidate, ours: &Ours, desired: &Desired, history: &History) -> bool {
     if matches!(candidate.verdict, Verdict::Project(_)) {
         return false;
     }
-    if candidate.kind == Kind::Pe {
+    let ImageRef::Rootfs(id) = &candidate.image else {
         return named(candidate) == Some(&ours.identity);
-    }
+    };
+    let is_pe = ours.kind == Kind::Pe;
     let no_link = matches!(&candidate.verdict, Verdict::Pending { reason: Reason::NoLink, .. });
-    let in_its_folder = !is_pe && candidate.label == ours.key.folder();
+    let in_its_folder = !is_pe && *id == folder_of(ours);
     in_its_folder
-        || match history.claims.get(&candidate.label) {
+        || match history.claims.get(id) {
             Some(meant) => meant.contains(&ours.identity),
             // It names nothing that anybody has seen. So it may name what has no record of its own; and anything at
             // all, if nobody was there to see what it named before.
             None if is_pe || no_link => false,
-            None => {
-                history.never_read.contains(&candidate.label) || !desired.listed.contains(ours.key.folder())
-            }
+            None => history.never_read.contains(id) || !desired.listed.contains(&folder_of(ours)),
         }
 }
 
+/// The image whose folder holds it.
+fn folder_of(ours: &Ours) -> ImageId {
+    ImageId::new(ours.key.folder())
+}
+
 /// Why a projection that is not wanted, not claimed, and still has its object is gone.
-fn evidence(ours: &Ours, is_pe: bool, desired: &Desired, history: &History) -> Withdrawal {
-    let has_another = |c: &Candidate| {
-        let meant = history.claims.get(&c.label).is_some_and(|meant| meant.contains(&ours.identity));
-        matches!(c.verdict, Verdict::Project(_))
-            && c.kind == Kind::Rootfs
-            && (meant || c.label == ours.key.folder())
+fn evidence(ours: &Ours, desired: &Desired, history: &History) -> Withdrawal {
+    let folder = folder_of(ours);
+    let has_another = |(id, c): (&ImageId, &Candidate)| {
+        let meant = history.claims.get(id).is_some_and(|meant| meant.contains(&ours.identity));
+        matches!(c.verdict, Verdict::Project(_)) && (meant || *id == folder)
     };
-    if is_pe {
+    if ours.kind == Kind::Pe {
         Withdrawal::NotSelected
-    } else if desired.candidates.iter().any(has_another) {
+    } else if rootfs_of(desired).any(has_another) {
         Withdrawal::Superseded
-    } else if desired.listed.contains(ours.key.folder()) {
+    } else if desired.listed.contains(&folder) {
         Withdrawal::Untagged
     } else {
         Withdrawal::ImageGone
@@ -132,15 +138,15 @@ fn evidence(ours: &Ours, is_pe: bool, desired: &Desired, history: &History) -> W
 }
 
 /// What an operator calls it: the image that names it or has its folder, or the PE key.
-pub fn image_of(ours: &Ours, history: &History, bucket: &str) -> String {
-    if Identity::of_pe(bucket, ours.key.as_str()) == ours.identity {
-        return ours.key.to_string();
+pub fn image_of(ours: &Ours, history: &History) -> ImageRef {
+    if ours.kind == Kind::Pe {
+        return ImageRef::Pe(ours.key.clone());
     }
-    let folder = ours.key.folder();
-    let mut claimants = history.claims.iter().filter(|(_, meant)| meant.contains(&ours.identity));
-    let own = history.claims.get(folder).is_some_and(|meant| meant.contains(&ours.identity));
-    match claimants.next() {
-        Some((claimant, _)) if !own => claimant.clone(),
-        _ => folder.to_owned(),
+    let folder = folder_of(ours);
+    let means = |meant: &BTreeSet<Identity>| meant.contains(&ours.identity);
+    if history.claims.get(&folder).is_some_and(means) {
+        return ImageRef::Rootfs(folder);
     }
+    let claimant = history.claims.iter().find(|(_, meant)| means(meant));
+    ImageRef::Rootfs(claimant.map_or(folder, |(claimant, _)| claimant.clone()))
 }

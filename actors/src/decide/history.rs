@@ -4,7 +4,7 @@
 //! removal happens until the breaker's window is over. Times are since the node's boot.
 
 use crate::decide::withdrawal::Withdrawal;
-use crate::model::{Boot, Etag, Identity, ObjectKey};
+use crate::model::{Boot, Etag, Identity, ImageId, ObjectKey};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -24,9 +24,9 @@ pub struct History {
     /// What the breaker holds, and what has been removed lately (R3).
     pub breaker: Breaker,
     /// Which projections each image may mean: what it names, and what it named before that.
-    pub claims: BTreeMap<String, BTreeSet<Identity>>,
+    pub claims: BTreeMap<ImageId, BTreeSet<Identity>>,
     /// Images that were wanted and unreadable when this history began: nobody knows what they named before.
-    pub never_read: BTreeSet<String>,
+    pub never_read: BTreeSet<ImageId>,
     /// Under which mount the file of each live projection was opened.
     pub mounts: BTreeMap<Identity, Opened>,
     /// What each live projection held when it was first seen (R6).
@@ -46,7 +46,7 @@ pub struct FirstLook {
     /// What it saw; the second has to see the same.
     pub why: Withdrawal,
     /// The object, to know the image by.
-    pub key: String,
+    pub key: ObjectKey,
     /// When it ended.
     pub at: Duration,
 }
@@ -131,12 +131,12 @@ impl History {
     }
 
     /// Someone has seen these images wanted: what missed them has to be seen twice anew (R2).
-    pub fn seen_wanted<'a>(&mut self, ids: impl Iterator<Item = &'a str>) {
+    pub fn seen_wanted<'a>(&mut self, ids: impl Iterator<Item = &'a ImageId>) {
         for id in ids {
             let claims = self.claims.get(id);
             self.looks.retain(|identity, look| {
                 let of_ims = matches!(look.why, Withdrawal::Untagged | Withdrawal::ImageGone);
-                let meant = ObjectKey::new(look.key.as_str()).folder() == id
+                let meant = look.key.folder() == id.as_str()
                     || claims.is_some_and(|claims| claims.contains(identity));
                 !(of_ims && meant)
             });
@@ -153,6 +153,7 @@ pub fn held_code(stored: &[u8]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::RootfsLink;
 
     const WINDOW: Duration = Duration::from_secs(3600);
 
@@ -161,11 +162,15 @@ mod tests {
     }
 
     fn history() -> History {
-        let identity = Identity::of_pe("boot-images", "PE/a");
-        let look = FirstLook { why: Withdrawal::ObjectGone, key: "PE/a".into(), at: Duration::from_secs(7) };
+        let identity = Identity::of_pe("boot-images", &ObjectKey::new("PE/a"));
+        let look = FirstLook {
+            why: Withdrawal::ObjectGone,
+            key: ObjectKey::new("PE/a"),
+            at: Duration::from_secs(7),
+        };
         let mut history = History { begun: true, ..History::default() };
         history.looks.insert(identity.clone(), look);
-        history.claims.insert("id".into(), BTreeSet::from([identity.clone()]));
+        history.claims.insert(ImageId::new("id"), BTreeSet::from([identity.clone()]));
         history.mounts.insert(identity.clone(), Opened { inode: 1, device: 2 });
         history.breaker.held.insert(identity.clone());
         history.breaker.removed.insert(identity, Duration::from_secs(5));
@@ -205,11 +210,11 @@ mod tests {
     fn r2_a_look_that_sees_an_image_wanted_restarts_only_the_looks_of_that_image() {
         let mut history = History::default();
         for (n, why) in [(1, Withdrawal::Untagged), (2, Withdrawal::ImageGone), (3, Withdrawal::ObjectGone)] {
-            let key = format!("i{n}/rootfs");
-            let look = FirstLook { why, key: key.clone(), at: Duration::ZERO };
-            history.looks.insert(Identity::of_rootfs(&key, "e"), look);
+            let path = format!("i{n}/rootfs");
+            let look = FirstLook { why, key: ObjectKey::new(path.as_str()), at: Duration::ZERO };
+            history.looks.insert(Identity::of_rootfs(RootfsLink { path: &path, etag: "e" }), look);
         }
-        history.seen_wanted(["i1", "i3"].into_iter());
+        history.seen_wanted([ImageId::new("i1"), ImageId::new("i3")].iter());
         let left: BTreeSet<&str> = history.looks.values().map(|look| look.key.as_str()).collect();
         assert_eq!(left, BTreeSet::from(["i2/rootfs", "i3/rootfs"]));
     }

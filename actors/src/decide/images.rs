@@ -1,5 +1,6 @@
 //! Reads the records of IMS: how it says "project this image".
 
+use crate::model::ImageId;
 use serde_json::Value;
 use std::collections::BTreeSet;
 
@@ -21,8 +22,8 @@ pub enum Tag {
 /// One image of the list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ImageRecord {
-    /// IMS image id.
-    pub id: String,
+    /// Its id.
+    pub id: ImageId,
     /// `link.path`, where the record has one.
     pub link: Option<String>,
     /// `link.etag`: that of its manifest, where IMS knows it.
@@ -38,19 +39,41 @@ impl ImageRecord {
     }
 }
 
+/// An image that IMS wants to be projected, and as which it does.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct WantedImage {
+    /// Its id.
+    pub id: ImageId,
+    /// See [`ImageRecord::link`].
+    pub link: Option<String>,
+    /// See [`ImageRecord::link_etag`].
+    pub link_etag: Option<String>,
+}
+
 /// A complete list of images.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ImageList {
     /// All records that have an id.
     pub records: Vec<ImageRecord>,
     /// How many have none, or one that an earlier record has: any image could be behind one of these.
-    pub nameless: usize,
+    pub without_id: usize,
 }
 
 impl ImageList {
+    /// What IMS wants to be projected: a change of this calls for a pass.
+    pub fn wanted(&self, tagging: bool) -> BTreeSet<WantedImage> {
+        let chosen = self.records.iter().filter(|record| record.is_wanted(tagging));
+        let wanted = chosen.map(|record| WantedImage {
+            id: record.id.clone(),
+            link: record.link.clone(),
+            link_etag: record.link_etag.clone(),
+        });
+        wanted.collect()
+    }
+
     /// The record of an image.
-    pub fn get(&self, id: &str) -> Option<&ImageRecord> {
-        self.records.iter().find(|record| record.id == id)
+    pub fn get(&self, id: &ImageId) -> Option<&ImageRecord> {
+        self.records.iter().find(|record| record.id == *id)
     }
 }
 
@@ -59,14 +82,14 @@ pub fn read_records(values: &[Value]) -> ImageList {
     let mut ids = BTreeSet::new();
     let records = values.iter().filter_map(read_record).filter(|record| ids.insert(record.id.clone()));
     let records: Vec<ImageRecord> = records.collect();
-    ImageList { nameless: values.len() - records.len(), records }
+    ImageList { without_id: values.len() - records.len(), records }
 }
 
 fn read_record(value: &Value) -> Option<ImageRecord> {
     let id = value.get("id")?.as_str().filter(|id| !id.is_empty())?;
     let link = value.pointer("/link/path").and_then(Value::as_str).map(str::to_owned);
     let link_etag = value.pointer("/link/etag").and_then(Value::as_str).map(str::to_owned);
-    Some(ImageRecord { id: id.to_owned(), link, link_etag, tag: read_tag(value.get("metadata")) })
+    Some(ImageRecord { id: ImageId::new(id), link, link_etag, tag: read_tag(value.get("metadata")) })
 }
 
 const TAG: &str = "sbps-project";
@@ -113,7 +136,7 @@ mod tests {
         ] {
             let list = recorded(file);
             let wanted = list.records.iter().filter(|record| record.is_wanted(true)).count();
-            assert_eq!((list.records.len(), list.nameless, wanted), (7, 0, 5));
+            assert_eq!((list.records.len(), list.without_id, wanted), (7, 0, 5));
             assert_eq!(list.records[6].link, None);
         }
     }
@@ -145,7 +168,7 @@ mod tests {
     #[test]
     fn r2_a_record_without_an_id_is_counted_and_spoils_no_other() {
         let list = read_records(&[json!({"id": "a", "metadata": {}}), json!({"name": "b"}), json!(7)]);
-        assert_eq!((list.records.len(), list.nameless), (1, 2));
+        assert_eq!((list.records.len(), list.without_id), (1, 2));
     }
 
     #[test]
@@ -153,12 +176,12 @@ mod tests {
         let tagged = json!({"sbps-project": "true"});
         let list =
             read_records(&[json!({"id": "a", "metadata": tagged}), json!({"id": "a", "metadata": {}})]);
-        assert_eq!((list.records.len(), list.nameless), (1, 1));
+        assert_eq!((list.records.len(), list.without_id), (1, 1));
     }
 
     #[test]
     fn without_tagging_every_image_is_wanted() {
-        let record = ImageRecord { id: "a".into(), link: None, link_etag: None, tag: Tag::Untagged };
+        let record = ImageRecord { id: ImageId::new("a"), link: None, link_etag: None, tag: Tag::Untagged };
         assert!(record.is_wanted(false) && !record.is_wanted(true));
     }
 }

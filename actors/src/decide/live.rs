@@ -5,10 +5,12 @@
 //! fails, and configfs shows nothing of it (HOLES L3). While LIO holds such a file its mount's `st_dev` stays in use, so
 //! the new mount has another one.
 
-use crate::decide::desired::FileVerdict;
+use crate::decide::desired::{Candidate, FileVerdict, Verdict};
 use crate::decide::history::{History, Opened};
 use crate::decide::reason::Reason;
-use crate::model::{Backstore, Cause, Identity, MountFacts, ObjectKey, Ours, Source};
+use crate::model::{
+    Actual, Backstore, Cause, Etag, FILEIO, Identity, MountFacts, ObjectKey, Ours, Projection, Site, Source,
+};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -37,7 +39,7 @@ pub struct LiveFiles {
 /// R7 for a file that LIO has open, so that it must not be opened beside it: only its size can be
 /// compared. Its content is looked into before its LUN, when another one is gone. What somebody else has open is not
 /// looked at: it is taken.
-pub fn while_open(live: &LiveFiles, key: &ObjectKey, listed: u64) -> FileVerdict {
+fn while_open(live: &LiveFiles, key: &ObjectKey, listed: u64) -> FileVerdict {
     match live.files.get(key) {
         Some(LiveFile::Regular(size)) if *size == listed => FileVerdict::Complete,
         Some(LiveFile::Regular(size)) => FileVerdict::Incomplete(Reason::HeldOpen { listed, shown: *size }),
@@ -55,6 +57,66 @@ pub fn while_open(live: &LiveFiles, key: &ObjectKey, listed: u64) -> FileVerdict
 
 fn unknown(what: &str) -> FileVerdict {
     FileVerdict::Unknown(Cause { source_name: Source::Mount, kind: "unclear", detail: what.to_owned() })
+}
+
+/// A file that should be a complete image, and what S3 lists of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileQuery {
+    /// Which.
+    pub key: ObjectKey,
+    /// Bytes.
+    pub size: u64,
+    /// Its ETag.
+    pub etag: Etag,
+}
+
+/// The candidates by what has to be known of their files.
+#[derive(Debug, Default)]
+pub struct Sorted {
+    /// What is live, or waits for another reason: its file is not read.
+    pub stay: Vec<Candidate>,
+    /// What is not live yet, or has to be made anew.
+    pub new: Vec<Candidate>,
+    /// The files of `new` that have to be opened and read.
+    pub to_inspect: Vec<FileQuery>,
+    /// Those that must not be.
+    pub known: Vec<(ObjectKey, FileVerdict)>,
+}
+
+/// Which files have to be read. What LIO has open is not opened at all: s3fs would take the new size over into the file
+/// that is open, and write old and new bytes back to S3 when LIO closes it (seen with s3fs 1.90).
+pub fn sort_files(
+    candidates: Vec<Candidate>,
+    actual: &Actual,
+    live: &LiveFiles,
+    site: &Site,
+    history: &History,
+) -> Sorted {
+    let (_, dead) = mounts(&site.ours_live(actual), live, history);
+    let is_open = |file: &str| {
+        let holds = |b: &&Backstore| b.plugin == FILEIO && b.enabled && b.file == file;
+        actual.backstores.iter().any(|b| holds(&b))
+    };
+    let mut sorted = Sorted::default();
+    for candidate in candidates {
+        let Verdict::Project(projection) = &candidate.verdict else {
+            sorted.stay.push(candidate);
+            continue;
+        };
+        let is_dead = dead.contains(&projection.identity);
+        if actual.is_projected(&projection.identity) && !is_dead {
+            sorted.stay.push(candidate);
+            continue;
+        }
+        let Projection { key, size, etag, .. } = projection;
+        if is_open(projection.file.as_str()) && !is_dead {
+            sorted.known.push((key.clone(), while_open(live, key, *size)));
+        } else {
+            sorted.to_inspect.push(FileQuery { key: key.clone(), size: *size, etag: etag.clone() });
+        }
+        sorted.new.push(candidate);
+    }
+    sorted
 }
 
 /// The clock of backstores runs behind that of processes: by 0.2 s, as measured.
@@ -96,6 +158,7 @@ fn is_older(backstore: &Backstore, mount: &MountFacts) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Kind;
 
     fn backstore(inode: u64, opened: Option<u64>) -> Backstore {
         Backstore {
@@ -112,15 +175,16 @@ mod tests {
     }
 
     fn is_dead(history: &History, backstore: &Backstore, device: u64, since: Option<u64>) -> bool {
-        let identity = Identity::of_pe("boot-images", "PE/a");
-        let ours = [(backstore, Ours { identity: identity.clone(), key: ObjectKey::new("PE/a") })];
+        let identity = Identity::of_pe("boot-images", &ObjectKey::new("PE/a"));
+        let ours =
+            [(backstore, Ours { identity: identity.clone(), key: ObjectKey::new("PE/a"), kind: Kind::Pe })];
         let mount = Some(MountFacts { device, since: since.map(Duration::from_secs) });
         let live = LiveFiles { mount, ..LiveFiles::default() };
         mounts(&ours, &live, history).1.contains(&identity)
     }
 
     fn seen(inode: u64, device: u64) -> History {
-        let identity = Identity::of_pe("boot-images", "PE/a");
+        let identity = Identity::of_pe("boot-images", &ObjectKey::new("PE/a"));
         History { mounts: BTreeMap::from([(identity, Opened { inode, device })]), ..History::default() }
     }
 
@@ -144,8 +208,8 @@ mod tests {
     #[test]
     fn r2_a_mount_that_does_not_answer_says_nothing_about_any_file() {
         let backstore = backstore(1, Some(1));
-        let identity = Identity::of_pe("boot-images", "PE/a");
-        let ours = [(&backstore, Ours { identity, key: ObjectKey::new("PE/a") })];
+        let identity = Identity::of_pe("boot-images", &ObjectKey::new("PE/a"));
+        let ours = [(&backstore, Ours { identity, key: ObjectKey::new("PE/a"), kind: Kind::Pe })];
         let (kept, dead) = mounts(&ours, &LiveFiles::default(), &seen(1, 40));
         assert_eq!((kept, dead.len()), (seen(1, 40).mounts, 0));
     }

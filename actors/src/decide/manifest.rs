@@ -1,6 +1,6 @@
 //! Reads an IMS image manifest: which root file system does it name? Pure.
 
-use crate::model::{Identity, ObjectKey, S3Path};
+use crate::model::{Etag, Identity, ObjectKey, RootfsLink, S3Path};
 use serde::Deserialize;
 
 /// IMS and BOS refuse larger manifests.
@@ -16,7 +16,7 @@ pub struct Rootfs {
     /// Its object in the boot bucket.
     pub key: ObjectKey,
     /// ETag that the object must have.
-    pub etag: String,
+    pub etag: Etag,
     /// MD5 of the object, where the manifest has a plausible one.
     pub md5: Option<String>,
     /// What is known of an object that has another ETag.
@@ -132,7 +132,8 @@ fn of_artifact(artifact: Artifact, bucket: &str) -> Result<Rootfs, ManifestError
         return Err(ManifestError::LinkElsewhere(path));
     }
     let md5 = artifact.md5.as_ref().and_then(serde_json::Value::as_str).and_then(md5_of);
-    Ok(Rootfs { identity: Identity::of_rootfs(&path, &etag), key: s3.key, etag, md5, proof: Proof::None })
+    let identity = Identity::of_rootfs(RootfsLink { path: &path, etag: &etag });
+    Ok(Rootfs { identity, key: s3.key, etag: Etag::verbatim(etag), md5, proof: Proof::None })
 }
 
 /// 32 hex digits, in lower case; nothing else can be compared with what we compute.
@@ -162,7 +163,7 @@ mod tests {
     fn the_recorded_manifest_names_its_rootfs() {
         let rootfs = read(include_bytes!("../../../fixtures/manifest-1.0.json"), "boot-images").unwrap();
         assert_eq!(rootfs.key.as_str(), "04fea524-5392-41cf-b915-94f03a372d00/rootfs");
-        assert_eq!(rootfs.etag, "43510433365909f50e95bb731c7364bd");
+        assert_eq!(rootfs.etag.as_str(), "43510433365909f50e95bb731c7364bd");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Every decision of the agent. Values in, values out: nothing here asks, waits, logs or knows an actor.
 
+pub mod aftermath;
 pub mod cadence;
 pub mod conditions;
 pub mod desired;

@@ -1,23 +1,19 @@
 //! Which objects of a listing are PE images.
 
 use crate::decide::desired::{Candidate, Verdict, file_of};
-use crate::model::{Identity, Kind, ObjectIndex, ObjectKey, Projection};
+use crate::model::{Identity, ImageRef, ObjectIndex, ObjectKey, Projection, Site};
 
-/// Which objects are PE images, and where they and all other images lie.
+/// Which objects are PE images.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PeRules {
-    /// The boot bucket.
-    pub bucket: String,
-    /// Its mount point.
-    pub mount: String,
     /// PE images' keys start so (`PE/`).
     pub prefix: String,
     /// ... and end so; empty: all.
     pub suffix: String,
 }
 
-/// The PE images of a listing. Pure.
-pub fn discover(index: &ObjectIndex, rules: &PeRules) -> Vec<Candidate> {
+/// The PE images of a listing.
+pub fn discover(index: &ObjectIndex, site: &Site, rules: &PeRules) -> Vec<Candidate> {
     let is_pe = |key: &ObjectKey| {
         key.as_str().starts_with(&rules.prefix) && key.as_str().ends_with(&rules.suffix)
             // S3 has no folders; what browsers and s3fs leave in their place is no image.
@@ -27,11 +23,10 @@ pub fn discover(index: &ObjectIndex, rules: &PeRules) -> Vec<Candidate> {
         .iter()
         .filter(|(key, _)| is_pe(key))
         .map(|(key, meta)| {
-            let identity = Identity::of_pe(&rules.bucket, key.as_str());
-            let verdict = match file_of(&rules.mount, key) {
+            let identity = Identity::of_pe(&site.bucket, key);
+            let verdict = match file_of(site, key) {
                 Ok(file) => Verdict::Project(Projection {
-                    kind: Kind::Pe,
-                    label: key.to_string(),
+                    image: ImageRef::Pe(key.clone()),
                     identity,
                     key: key.clone(),
                     file,
@@ -41,7 +36,7 @@ pub fn discover(index: &ObjectIndex, rules: &PeRules) -> Vec<Candidate> {
                 }),
                 Err(reason) => Verdict::Pending { claims: Some(identity), reason },
             };
-            Candidate { kind: Kind::Pe, label: key.to_string(), verdict }
+            Candidate { image: ImageRef::Pe(key.clone()), verdict }
         })
         .collect()
 }
@@ -51,13 +46,9 @@ mod tests {
     use super::*;
     use crate::model::{Etag, ObjectMeta};
 
-    fn rules() -> PeRules {
-        PeRules {
-            bucket: "boot-images".into(),
-            mount: "/var/lib/cps-local/boot-images".into(),
-            prefix: "PE/".into(),
-            suffix: String::new(),
-        }
+    fn found(keys: &[&str], suffix: &str) -> Vec<Candidate> {
+        let site = Site { bucket: "boot-images".into(), mount: "/var/lib/cps-local/boot-images".into() };
+        discover(&index(keys), &site, &PeRules { prefix: "PE/".into(), suffix: suffix.into() })
     }
 
     fn index(keys: &[&str]) -> ObjectIndex {
@@ -66,7 +57,7 @@ mod tests {
     }
 
     fn kind_of(key: &str) -> &'static str {
-        match &discover(&index(&[key]), &rules())[0].verdict {
+        match &found(&[key], "")[0].verdict {
             Verdict::Project(_) => "project",
             Verdict::Pending { reason, .. } => reason.kind(),
             Verdict::Unknown { .. } => "unknown",
@@ -75,15 +66,14 @@ mod tests {
 
     #[test]
     fn every_key_under_the_prefix_is_a_pe_image_and_folder_markers_are_not() {
-        let found = discover(&index(&["PE/", "PE/a.squashfs", "PE/sub/", "PE/sub/b", "x/rootfs"]), &rules());
-        let labels: Vec<&str> = found.iter().map(|c| c.label.as_str()).collect();
+        let found = found(&["PE/", "PE/a.squashfs", "PE/sub/", "PE/sub/b", "x/rootfs"], "");
+        let labels: Vec<&str> = found.iter().map(|c| c.image.as_str()).collect();
         assert_eq!(labels, ["PE/a.squashfs", "PE/sub/b"]);
     }
 
     #[test]
     fn a_suffix_narrows_the_choice() {
-        let rules = PeRules { suffix: ".squashfs".into(), ..rules() };
-        assert_eq!(discover(&index(&["PE/a.squashfs", "PE/README"]), &rules).len(), 1);
+        assert_eq!(found(&["PE/a.squashfs", "PE/README"], ".squashfs").len(), 1);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 use crate::decide::manifest::ManifestError;
 use crate::decide::squashfs::Incomplete;
-use crate::model::{ObjectKey, WordError};
+use crate::model::{Etag, ObjectKey, TpgPath, WordError};
 
 /// Why an image is pending. What is live stays live.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -56,9 +56,9 @@ pub enum Reason {
     #[error("S3 lists ETag {listed}, its manifest says {manifest}: nodes would look for another image")]
     EtagDiffers {
         /// By the listing.
-        listed: String,
+        listed: Etag,
         /// By the manifest.
-        manifest: String,
+        manifest: Etag,
     },
     /// ... and its content is being compared with the manifest's MD5.
     #[error(
@@ -66,9 +66,9 @@ pub enum Reason {
     )]
     Verifying {
         /// By the listing.
-        listed: String,
+        listed: Etag,
         /// By the manifest.
-        manifest: String,
+        manifest: Etag,
     },
     /// ... and its content is not the manifest's either.
     #[error(
@@ -76,9 +76,9 @@ pub enum Reason {
     )]
     ContentDiffers {
         /// By the listing.
-        listed: String,
+        listed: Etag,
         /// By the manifest.
-        manifest: String,
+        manifest: Etag,
     },
     /// The file is not (yet) a complete image (R7).
     #[error("{0}")]
@@ -142,10 +142,10 @@ pub enum Reason {
     NoFreeNumber,
     /// Our target or TPG does not exist.
     #[error("the target's {0} does not exist: provision it; the agent never creates targets")]
-    TargetMissing(String),
+    TargetMissing(TpgPath),
     /// Our TPG could be written to (R10).
     #[error("demo_mode_write_protect or prod_mode_write_protect of {0} is not 1: initiators could write")]
-    NotWriteProtected(String),
+    NotWriteProtected(TpgPath),
 }
 
 impl Reason {

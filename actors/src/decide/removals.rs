@@ -2,7 +2,7 @@
 
 use crate::decide::history::{Breaker, FirstLook, History};
 use crate::decide::withdrawal::Withdrawal;
-use crate::model::{Identity, Ours};
+use crate::model::{Identity, ObjectKey, Ours, TpgPath};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
@@ -38,7 +38,7 @@ pub struct Removal {
     /// The evidence.
     pub why: Withdrawal,
     /// A LUN of another target leads to it as well.
-    pub foreign_lun: Option<String>,
+    pub foreign_lun: Option<TpgPath>,
     /// Never without an operator: IMS lists no image at all, or the file leads out of the mount.
     pub needs_confirmation: bool,
 }
@@ -47,7 +47,7 @@ pub struct Removal {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Hold {
     /// R1: a LUN outside our TPG uses it.
-    ForeignLun(String),
+    ForeignLun(TpgPath),
     /// R2: this was the first look; the second may come in this time.
     SecondLook(Duration),
     /// R3: an operator confirms with the code of [`Tripped`].
@@ -185,8 +185,8 @@ fn allowed(projections: usize, limits: &Limits) -> usize {
 
 /// The look that counts as the first: the earlier one if it saw the same, else this one (R2).
 fn first_look(removal: &Removal, history: &History, look: LookTime) -> (Identity, FirstLook) {
-    let Ours { identity, key } = &removal.ours;
-    let this = FirstLook { why: removal.why, key: key.to_string(), at: look.ended };
+    let Ours { identity, key, .. } = &removal.ours;
+    let this = FirstLook { why: removal.why, key: key.clone(), at: look.ended };
     let before = history.looks.get(identity).filter(|before| before.why == this.why);
     (identity.clone(), before.cloned().unwrap_or(this))
 }
@@ -203,5 +203,5 @@ fn second_look(removal: &Removal, history: &History, limits: &Limits, look: Look
 /// A code that names exactly this set of projections.
 fn code_of(identities: &BTreeSet<Identity>) -> String {
     let all: Vec<String> = identities.iter().map(Identity::to_string).collect();
-    Identity::of_pe("removals", &all.join(" ")).wwn().as_str()[..8].to_owned()
+    Identity::of_pe("removals", &ObjectKey::new(all.join(" "))).wwn().as_str()[..8].to_owned()
 }

@@ -75,6 +75,11 @@ pub fn check(file: &FileFacts, listed: u64) -> Result<(), Incomplete> {
     }
 }
 
+/// How an s3fs shows an object that S3 denies it.
+pub fn is_denied(file: &FileFacts, listed: u64) -> bool {
+    listed > 0 && file.size == 0 && file.mode & 0o777 == 0
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

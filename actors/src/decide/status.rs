@@ -1,9 +1,9 @@
 //! How things are after a pass, in numbers.
 
-use crate::decide::plan::{Plan, ours_live};
+use crate::decide::plan::Plan;
 use crate::decide::reason::Reason;
 use crate::decide::removals::Hold;
-use crate::model::{Actual, Cause, Report, SaveOutcome};
+use crate::model::{Actual, Cause, Report, SaveOutcome, Site};
 use std::fmt;
 
 /// How much was asked and found, for the summary.
@@ -66,15 +66,15 @@ pub struct Summary {
 }
 
 impl Summary {
-    /// Of a pass that came to its end; `mount` is where the files of ours are.
-    pub fn of(plan: &Plan, report: &Report, counts: &Counts, mount: &str) -> Self {
+    /// Of a pass that came to its end.
+    pub fn of(plan: &Plan, report: &Report, counts: &Counts, site: &Site) -> Self {
         let second_look = plan.held.iter().filter(|held| matches!(held.hold, Hold::SecondLook(_))).count();
         let pending = |of: fn(&Reason) -> bool| plan.pending.iter().filter(|p| of(&p.reason)).count();
         let live = |after: &Actual| {
-            ours_live(after, mount).iter().filter(|(_, ours)| after.is_projected(&ours.identity)).count()
+            site.ours_live(after).iter().filter(|(_, ours)| after.is_projected(&ours.identity)).count()
         };
         let mut unknown: Vec<String> = plan.unknown.iter().map(label).collect();
-        unknown.extend(plan.unclear.iter().map(|(_, cause)| label(cause)));
+        unknown.extend(plan.unclear.iter().map(|unclear| label(&unclear.cause)));
         unknown.extend(report.busy.as_ref().map(|_| "lio:busy".to_owned()));
         unknown.sort();
         unknown.dedup();
@@ -118,7 +118,7 @@ impl Summary {
     }
 }
 
-pub fn label(cause: &Cause) -> String {
+fn label(cause: &Cause) -> String {
     format!("{}:{}", cause.source_name, cause.kind)
 }
 

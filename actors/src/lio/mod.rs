@@ -1,14 +1,15 @@
 //! The Lio actor: owns the one session to targetclid and the view of configfs. It has a thread of its own, for the
 //! session is blocking and strictly serial.
 
-use crate::decide::plan::Plan;
-use crate::model::{Actual, Cause, Inventory, Report, Saved, Snapshot, Source, Step};
-use crate::mount::LookAgain;
-use crate::ports::{LioError, LioPort};
-
 mod apply;
+mod log;
+mod save;
 mod step;
 
+use crate::decide::plan::Plan;
+use crate::model::{Actual, Cause, Inventory, Report, Saved, Site, Snapshot, Source, Step};
+use crate::mount::InspectAgain;
+use crate::ports::{LioError, LioPort};
 use actix::prelude::*;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -18,9 +19,9 @@ use tokio::sync::watch;
 pub struct Lio<P> {
     port: P,
     stop: watch::Receiver<bool>,
-    files: Recipient<LookAgain>,
+    files: Recipient<InspectAgain>,
     progress: Arc<AtomicU64>,
-    mount: Arc<str>,
+    site: Site,
     /// What we left behind: if configfs shows something else, another hand was there.
     left: Option<Inventory>,
     /// Everything that has been live since we run: what of it is gone now was removed on purpose.
@@ -30,17 +31,17 @@ pub struct Lio<P> {
 }
 
 impl<P: LioPort> Lio<P> {
-    /// An actor over this port, for backstores under this mount. Once `stop` says true, it finishes the step it is at
+    /// An actor over this port, for this site. Once `stop` says true, it finishes the step it is at
     /// and begins no other. `files` looks at a file once more before its LUN; `progress` counts steps.
     pub fn new(
         port: P,
         stop: watch::Receiver<bool>,
-        files: Recipient<LookAgain>,
+        files: Recipient<InspectAgain>,
         progress: Arc<AtomicU64>,
-        mount: Arc<str>,
+        site: Site,
     ) -> Self {
         let seen = Inventory::default();
-        Lio { port, stop, files, progress, mount, left: None, seen, unsavable: None }
+        Lio { port, stop, files, progress, site, left: None, seen, unsavable: None }
     }
 }
 
@@ -91,12 +92,12 @@ impl<P: LioPort + Unpin> Handler<Apply> for Lio<P> {
 /// Request: whether the daemon, which was held by another client, serves us now.
 #[derive(Message)]
 #[rtype(result = "bool")]
-pub struct Knock;
+pub struct TryDaemon;
 
-impl<P: LioPort + Unpin> Handler<Knock> for Lio<P> {
+impl<P: LioPort + Unpin> Handler<TryDaemon> for Lio<P> {
     type Result = bool;
 
-    fn handle(&mut self, _: Knock, _: &mut Self::Context) -> Self::Result {
+    fn handle(&mut self, _: TryDaemon, _: &mut Self::Context) -> Self::Result {
         // Its tree has to be read anew in any case: somebody was there.
         !matches!(self.port.apply(&Step::Refresh), Err(LioError::Busy { .. }))
     }

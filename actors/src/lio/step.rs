@@ -1,7 +1,7 @@
 //! One step, judged by configfs: what targetclid answers proves nothing.
 
 use crate::decide::plan::change::{Action, Change};
-use crate::model::{Backstore, LunEntry, Step, Word};
+use crate::model::{Backstore, LunEntry, Step, TpgPath, Word};
 use crate::ports::{LioError, LioPort};
 
 /// Why a change did not come about.
@@ -30,7 +30,7 @@ pub enum StepError {
         /// What was planned.
         step: String,
         /// Where the LUN is.
-        tpg: String,
+        tpg: TpgPath,
     },
     /// The file is not any more what it was when it was planned to be projected (R7, R8).
     #[error("its file has changed since it was looked at: {0}")]
@@ -75,7 +75,7 @@ pub fn perform(port: &mut impl LioPort, step: &Step, change: &Change) -> Result<
 
 /// R1: no LUN leads to this backstore, of whichever target.
 fn unused(port: &mut impl LioPort, step: &Step, name: &Word) -> Result<(), StepError> {
-    match port.observe()?.luns_of("fileio", name.as_str()).next() {
+    match port.observe()?.luns_of_fileio(name.as_str()).next() {
         None => Ok(()),
         Some(lun) => Err(StepError::StillUsed { step: step.to_string(), tpg: lun.tpg.clone() }),
     }
@@ -97,7 +97,7 @@ fn shows(port: &mut impl LioPort, step: &Step, change: &Change) -> Result<bool, 
         Some(false) => Err(StepError::NotOurs { step: step.to_string() }),
         found => Ok(found.is_some()),
     };
-    let leads_to = |live: LunEntry, name: &Word| live.plugin == "fileio" && live.name == name.as_str();
+    let leads_to = |live: LunEntry, name: &Word| live.leads_to(name.as_str());
     match step {
         Step::Refresh | Step::SaveConfig | Step::SaveConfigAlone | Step::SetAside => Ok(false),
         Step::DiscardLun { lun } => Ok(!port.observe()?.is_bare(*lun)),
@@ -126,7 +126,6 @@ fn shows(port: &mut impl LioPort, step: &Step, change: &Change) -> Result<bool, 
 
 /// R7, as the kernel sees it: the file, the serial and the whole size.
 fn is_whole(live: &Backstore, file: &Word, wwn: &Word, action: &Action) -> bool {
-    let whole_size =
-        !matches!(action, Action::Project(_, size) | Action::Remake(_, size) if *size != live.size);
+    let whole_size = !matches!(action, Action::Project(size) | Action::Remake(size) if *size != live.size);
     live.file == file.as_str() && live.serial == wwn.as_str() && whole_size
 }

@@ -1,8 +1,37 @@
 //! What configfs and saveconfig.json show.
 
 use super::identity::Identity;
+use super::word::Word;
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::time::Duration;
+
+/// A TPG of any fabric, by its folder below the configfs root: `iscsi/<iqn>/tpgt_1`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct TpgPath(String);
+
+impl TpgPath {
+    /// Takes the folder.
+    pub fn new(folder: impl Into<String>) -> Self {
+        TpgPath(folder.into())
+    }
+
+    /// The folder.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Name of its target: of an iSCSI one the IQN.
+    pub fn target(&self) -> &str {
+        self.0.split('/').nth(1).unwrap_or_default()
+    }
+}
+
+impl fmt::Display for TpgPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
 
 /// A storage object in configfs, whoever made it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,17 +56,80 @@ pub struct Backstore {
     pub opened: Option<Duration>,
 }
 
+impl Backstore {
+    /// What of it is saved.
+    pub fn entry(&self) -> BackstoreEntry {
+        BackstoreEntry {
+            plugin: self.plugin.clone(),
+            name: self.name.clone(),
+            file: self.file.clone(),
+            serial: self.serial.clone(),
+        }
+    }
+
+    /// Whether it is the fileio backstore of this name.
+    pub fn is_fileio(&self, name: &str) -> bool {
+        self.plugin == FILEIO && self.name == name
+    }
+}
+
+/// The plugin of every backstore of ours.
+pub const FILEIO: &str = "fileio";
+
+/// What saveconfig.json holds of a backstore, of that which we compare.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct BackstoreEntry {
+    /// See [`Backstore::plugin`].
+    pub plugin: String,
+    /// See [`Backstore::name`].
+    pub name: String,
+    /// See [`Backstore::file`].
+    pub file: String,
+    /// See [`Backstore::serial`].
+    pub serial: String,
+}
+
 /// A LUN in configfs, in any fabric, target and TPG.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct LunEntry {
-    /// `iscsi/<iqn>/tpgt_1` of whichever target: the TPG's folder below the configfs root.
-    pub tpg: String,
+    /// Whose it is.
+    pub tpg: TpgPath,
     /// LUN number.
     pub lun: u16,
     /// Plugin of its backstore.
     pub plugin: String,
     /// Name of its backstore.
     pub name: String,
+}
+
+impl LunEntry {
+    /// Whether it leads to the fileio backstore of this name.
+    pub fn leads_to(&self, name: &str) -> bool {
+        self.plugin == FILEIO && self.name == name
+    }
+
+    /// Whether it leads to this backstore.
+    pub fn leads_to_entry(&self, backstore: &BackstoreEntry) -> bool {
+        self.plugin == backstore.plugin && self.name == backstore.name
+    }
+}
+
+/// A LUN folder that leads to no backstore: half made.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct BareLun {
+    /// Folder of the TPG, or of its ACL, below the configfs root.
+    pub folder: String,
+    /// Its number there.
+    pub lun: u16,
+}
+
+/// A LUN of our TPG as an ACL maps it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct AclMapping {
+    /// Whose ACL.
+    pub initiator: String,
+    /// LUN number.
+    pub lun: u16,
 }
 
 /// Our TPG, as configfs has it.
@@ -50,14 +142,14 @@ pub struct Tpg {
     /// The node ACLs that somebody made, and which of our TPG's LUN numbers each is mapped to.
     pub acls: BTreeMap<String, BTreeSet<u16>>,
     /// Of these, what an initiator may write to: plain targetcli maps so, whatever the TPG's attributes say (R10).
-    pub writable: BTreeSet<(String, u16)>,
+    pub writable: BTreeSet<AclMapping>,
 }
 
 /// What saveconfig.json holds, of that which we compare.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Inventory {
-    /// Every backstore: plugin, name, file and serial.
-    pub backstores: BTreeSet<(String, String, String, String)>,
+    /// Every backstore.
+    pub backstores: BTreeSet<BackstoreEntry>,
     /// Every LUN.
     pub luns: BTreeSet<LunEntry>,
     /// Every portal and node ACL, by its folder below the configfs root: `iscsi/<iqn>/tpgt_1/np/10.0.0.1:3260`.
@@ -85,17 +177,16 @@ pub enum Saved {
 /// What configfs and saveconfig.json show: the truth that a pass starts and ends with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Actual {
-    /// Our TPG's folder below the configfs root, `iscsi/<iqn>/tpgt_1`.
-    pub tpg_path: String,
+    /// Which TPG is ours.
+    pub tpg_path: TpgPath,
     /// Our TPG, if it has been provisioned.
     pub tpg: Option<Tpg>,
     /// Every backstore of the node.
     pub backstores: Vec<Backstore>,
     /// Every LUN of the node.
     pub luns: Vec<LunEntry>,
-    /// LUN folders that lead to no backstore: the folder of the TPG, or of its ACL, and the number. While there is one,
-    /// targetcli cannot save; while our TPG has one, it can create no LUN in it.
-    pub bare_luns: BTreeSet<(String, u16)>,
+    /// While there is one, targetcli cannot save; while our TPG has one, it can create no LUN in it.
+    pub bare_luns: BTreeSet<BareLun>,
     /// Portals and node ACLs, see [`Inventory::others`].
     pub others: BTreeSet<String>,
     /// What would come back at the next boot.
@@ -105,9 +196,8 @@ pub struct Actual {
 impl Actual {
     /// The live state in the form in which it can be compared with the saved one.
     pub fn inventory(&self) -> Inventory {
-        let whole = |b: &Backstore| (b.plugin.clone(), b.name.clone(), b.file.clone(), b.serial.clone());
         Inventory {
-            backstores: self.backstores.iter().map(whole).collect(),
+            backstores: self.backstores.iter().map(Backstore::entry).collect(),
             luns: self.luns.iter().cloned().collect(),
             others: self.others.clone(),
         }
@@ -115,7 +205,7 @@ impl Actual {
 
     /// Name of our target.
     pub fn iqn(&self) -> &str {
-        self.tpg_path.split('/').nth(1).unwrap_or_default()
+        self.tpg_path.target()
     }
 
     /// Whether the next boot would bring back what is live (R11).
@@ -123,19 +213,29 @@ impl Actual {
         matches!(&self.saved, Saved::Readable(saved) if *saved == self.inventory())
     }
 
+    /// Our fileio backstore of this name, or somebody else's.
+    pub fn fileio(&self, name: &Word) -> Option<&Backstore> {
+        self.backstores.iter().find(|b| b.is_fileio(name.as_str()))
+    }
+
     /// The LUNs of a backstore, in any target.
-    pub fn luns_of<'a>(&'a self, plugin: &'a str, name: &'a str) -> impl Iterator<Item = &'a LunEntry> {
-        self.luns.iter().filter(move |lun| lun.plugin == plugin && lun.name == name)
+    pub fn luns_of<'a>(&'a self, backstore: &'a Backstore) -> impl Iterator<Item = &'a LunEntry> {
+        self.luns.iter().filter(|lun| lun.plugin == backstore.plugin && lun.name == backstore.name)
+    }
+
+    /// The LUNs that lead to the fileio backstore of this name, in any target.
+    pub fn luns_of_fileio<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a LunEntry> {
+        self.luns.iter().filter(move |lun| lun.leads_to(name))
     }
 
     /// Whether our TPG has a LUN folder of this number that leads to nothing.
     pub fn is_bare(&self, lun: u16) -> bool {
-        self.bare_luns.contains(&(self.tpg_path.clone(), lun))
+        self.bare_luns.contains(&BareLun { folder: self.tpg_path.to_string(), lun })
     }
 
     /// Whether a backstore of this identity's name has a LUN in our TPG.
     pub fn is_projected(&self, identity: &Identity) -> bool {
-        self.luns_of("fileio", identity.name().as_str()).any(|lun| lun.tpg == self.tpg_path)
+        self.luns_of_fileio(identity.name().as_str()).any(|lun| lun.tpg == self.tpg_path)
     }
 
     /// The numbers in use in our TPG, whosever they are.

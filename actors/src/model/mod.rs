@@ -1,6 +1,7 @@
 //! The values that everyone uses: no decisions, no I/O, nothing that waits.
 
 mod boot;
+mod condition;
 mod identity;
 mod image;
 mod lio;
@@ -13,13 +14,16 @@ mod unknown;
 mod word;
 
 pub use boot::Boot;
-pub use identity::{Identity, NAME_DIGITS, WWN_DIGITS, allocate};
-pub use image::{Kind, Projection};
-pub use lio::{Actual, Backstore, Inventory, LunEntry, Saved, Tpg};
+pub use condition::{Condition, ConditionType, Subject};
+pub use identity::{Identity, NAME_DIGITS, RootfsLink, WWN_DIGITS, allocate};
+pub use image::{ImageId, ImageRef, Kind, Projection};
+pub use lio::{
+    AclMapping, Actual, Backstore, BackstoreEntry, BareLun, FILEIO, Inventory, LunEntry, Saved, Tpg, TpgPath,
+};
 pub use mount::{FileFacts, MountFacts};
-pub use object::{Etag, ObjectIndex, ObjectKey, ObjectMeta, Relevant, S3Path};
+pub use object::{Etag, ObjectIndex, ObjectKey, ObjectMeta, ObjectVersion, Relevant, S3Path};
 pub use report::{Failure, Report, SaveOutcome};
-pub use site::{Ours, SavedBackstore, recognise, recognise_live, saved_luns, saved_ours};
+pub use site::{Ours, Site};
 pub use step::Step;
 pub use unknown::{Cause, Snapshot, Source};
 pub use word::{LONGEST_WORD, Word, WordError};

@@ -6,7 +6,8 @@ use std::fmt;
 use std::time::Duration;
 
 /// Key of an S3 object. Untrusted: whoever may write to the bucket chooses it.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct ObjectKey(String);
 
 impl ObjectKey {
@@ -23,6 +24,11 @@ impl ObjectKey {
     /// First path segment: of `<image id>/rootfs` the image id.
     pub fn folder(&self) -> &str {
         self.0.split('/').next().unwrap_or_default()
+    }
+
+    /// Whether its path stays where it begins: no segment is empty, `.` or `..` (R8).
+    pub fn is_plain(&self) -> bool {
+        !self.0.split('/').any(|segment| matches!(segment, "" | "." | ".."))
     }
 }
 
@@ -42,9 +48,20 @@ impl Etag {
         Etag(raw.trim_matches('"').to_owned())
     }
 
+    /// As a manifest has it: letter by letter, as its identity is made of it.
+    pub fn verbatim(text: impl Into<String>) -> Self {
+        Etag(text.into())
+    }
+
     /// The bare tag.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+impl fmt::Display for Etag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
     }
 }
 
@@ -57,6 +74,15 @@ pub struct ObjectMeta {
     pub etag: Etag,
     /// When it was written, by S3, since 1970; zero if S3 does not say.
     pub modified: Duration,
+}
+
+/// An object as it was under one ETag: unchanged ETag, unchanged content.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ObjectVersion {
+    /// Its key.
+    pub key: ObjectKey,
+    /// Its ETag.
+    pub etag: Etag,
 }
 
 /// The relevant part of a complete listing of the boot bucket.

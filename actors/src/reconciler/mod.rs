@@ -1,48 +1,43 @@
 //! The Reconciler: owns the passes, their timing, what is remembered between them, and the status.
 
-use crate::agent::Kept;
-use crate::decide::cadence::{Cadence, next_delay};
-use crate::decide::history::{History, Opened};
-use crate::decide::plan::change::Action;
-use crate::decide::plan::{Plan, ours_live};
-use crate::decide::policy::Rules;
-use crate::decide::status::{Status, Summary};
-use crate::ims::ListImages;
-use crate::lio::Knock;
-use crate::model::{Actual, Cause, ObjectKey, Report, SaveOutcome, Snapshot, Source};
-use crate::ports::HistoryError;
-use crate::reconciler::conditions::Telling;
-use crate::reconciler::gather::{Look, Sources};
-use crate::reconciler::pass::{Clock, Memory, Outcome, WantedImages, look_and_plan, run_pass, wanted};
-use crate::reconciler::store::Store;
-
 mod conditions;
+mod finish;
 pub(crate) mod gather;
 mod pass;
 mod status;
 pub(crate) mod store;
 
+use crate::decide::cadence::Cadence;
+use crate::decide::history::History;
+use crate::decide::images::WantedImage;
+use crate::decide::plan::Plan;
+use crate::decide::status::Status;
+use crate::ims::ListImages;
+use crate::lio::TryDaemon;
+use crate::model::{Actual, Cause, ObjectKey, Snapshot};
 use actix::prelude::*;
+use conditions::ConditionLog;
+use gather::PassContext;
+use pass::{Clock, Memory};
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
-use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::rc::Rc;
 use std::time::Duration;
+use store::Store;
 use tokio::sync::watch;
-use tracing::{error, info, warn};
+use tracing::info;
 
 /// While another client holds the daemon it is asked so often whether it is free: it answers at once when it is.
-const KNOCK_EVERY: Duration = Duration::from_secs(1);
+const TRY_DAEMON_EVERY: Duration = Duration::from_secs(1);
 
 /// Owns the passes.
 pub struct Reconciler {
-    sources: Sources,
-    rules: Rules,
+    context: PassContext,
     cadence: Option<Cadence>,
     stop: watch::Receiver<bool>,
     status: watch::Sender<Status>,
     store: Store,
-    kept: Kept,
-    progress: Arc<AtomicU64>,
+    remembered: Remembered,
     clock: Clock,
     history: History,
     /// What was stored last, and whether storing fails.
@@ -51,8 +46,8 @@ pub struct Reconciler {
     /// What manifests named in the last pass: relevant for the next listing.
     named: BTreeSet<ObjectKey>,
     /// What IMS wanted when it was last asked.
-    wanted: Option<WantedImages>,
-    telling: Telling,
+    wanted: Option<BTreeSet<WantedImage>>,
+    conditions: ConditionLog,
     failures: u32,
     timer: Option<SpawnHandle>,
     /// A pass has been asked for and has not begun yet.
@@ -60,10 +55,19 @@ pub struct Reconciler {
     /// What an operator has confirmed for it.
     confirmed: Option<String>,
     /// The daemon was found free, and a pass was asked for because of that.
-    knocked: bool,
+    found_free: bool,
 }
 
-/// What a reconciler is made of, beside the sources and the rules.
+/// What one reconciler hands to the next, so that a reload forgets nothing.
+#[derive(Clone, Debug, Default)]
+pub struct Remembered {
+    /// What is remembered.
+    pub(crate) history: Rc<RefCell<Option<History>>>,
+    /// Number of the last pass.
+    pub(crate) scan_id: Rc<Cell<u64>>,
+}
+
+/// What a reconciler is made of, beside the context of its passes.
 pub struct Outfit {
     /// It passes by itself at this cadence; without one, only when it is asked to.
     pub cadence: Option<Cadence>,
@@ -74,38 +78,34 @@ pub struct Outfit {
     /// What is remembered over a restart.
     pub store: Store,
     /// What is remembered over a reload.
-    pub kept: Kept,
-    /// Counts the steps of the Lio actor.
-    pub progress: Arc<AtomicU64>,
+    pub remembered: Remembered,
 }
 
 impl Reconciler {
-    /// An actor that asks these, by these rules.
-    pub fn new(sources: Sources, rules: Rules, outfit: Outfit) -> Self {
-        let Outfit { cadence, stop, status, store, kept, progress } = outfit;
+    /// An actor that passes in this context.
+    pub fn new(context: PassContext, outfit: Outfit) -> Self {
+        let Outfit { cadence, stop, status, store, remembered } = outfit;
         let clock = Clock::at(store.boot().since);
-        let history = kept.history.borrow().clone().unwrap_or_default();
+        let history = remembered.history.borrow().clone().unwrap_or_default();
         Reconciler {
-            sources,
-            rules,
+            context,
             cadence,
             stop,
             status,
             store,
-            kept,
-            progress,
+            remembered,
             clock,
             history,
             stored: None,
             store_fails: false,
             named: BTreeSet::new(),
             wanted: None,
-            telling: Telling::default(),
+            conditions: ConditionLog::default(),
             failures: 0,
             timer: None,
             queued: false,
             confirmed: None,
-            knocked: false,
+            found_free: false,
         }
     }
 
@@ -117,35 +117,19 @@ impl Reconciler {
         }
     }
 
-    /// One look ahead, never an interval: intervals that passed during a long pass would all be made up for after it.
-    fn look_at_tags_later(&mut self, ctx: &mut Context<Self>) {
+    /// One poll ahead, never an interval: intervals that passed during a long pass would all be made up for after it.
+    fn poll_tags_later(&mut self, ctx: &mut Context<Self>) {
         if let Some(cadence) = &self.cadence {
-            ctx.run_later(cadence.tags, |_, ctx| ctx.notify(LookAtTags));
+            ctx.run_later(cadence.tags, |_, ctx| ctx.notify(PollTags));
         }
     }
 
-    /// What was stored, unless a reload has brought it along.
-    fn remember(&mut self, loaded: Result<Option<Vec<u8>>, HistoryError>) {
-        if self.kept.history.borrow().is_some() {
-            return;
-        }
-        let (boot, window) = (self.store.boot(), self.rules.policy.limits.window);
-        let lost = |detail: String| {
-            warn!(
-                event = "history_lost",
-                detail,
-                window_s = window.as_secs(),
-                "what was remembered is lost: no removal happens before this time is over"
-            );
-            History::lost(&boot, window)
-        };
-        self.history = match loaded {
-            Ok(None) => History::default(),
-            Ok(Some(bytes)) => {
-                History::from_bytes(&bytes, &boot, window).unwrap_or_else(|fault| lost(fault.to_string()))
-            }
-            Err(error) => lost(Cause::new(Source::Lio, error.kind(), &error).detail),
-        };
+    fn try_daemon_later(&mut self, ctx: &mut Context<Self>) {
+        ctx.run_later(TRY_DAEMON_EVERY, |_, ctx| ctx.notify(TryDaemonAgain));
+    }
+
+    fn memory(&self) -> Memory {
+        Memory { history: self.history.clone(), named: self.named.clone(), clock: self.clock }
     }
 }
 
@@ -161,10 +145,10 @@ impl Actor for Reconciler {
         // Nothing else happens before it is known what was.
         let loaded = async move { store.load().await };
         ctx.wait(loaded.into_actor(self).map(|loaded, act, ctx| {
-            act.remember(loaded);
+            act.recall(loaded);
             if act.cadence.is_some() {
                 act.queue(ctx);
-                act.look_at_tags_later(ctx);
+                act.poll_tags_later(ctx);
             }
         }));
     }
@@ -189,15 +173,7 @@ impl Handler<Tick> for Reconciler {
         }
         let scan_id = self.status.borrow().scan_id + 1;
         let confirmed = msg.confirmed.or(self.confirmed.take());
-        let progress = self.progress.clone();
-        let pass = run_pass(
-            self.sources.clone(),
-            self.rules.clone(),
-            self.memory(),
-            confirmed.clone(),
-            scan_id,
-            progress,
-        );
+        let pass = self.context.clone().run(self.memory(), confirmed.clone(), scan_id);
         let mut stop = self.stop.clone();
         let bounded = async move {
             tokio::select! {
@@ -249,19 +225,20 @@ impl Handler<Resync> for Reconciler {
 /// Request: has a tag changed? Then a pass at once: BOS tags an image just before it powers nodes on (FACTS 5.3).
 #[derive(Message)]
 #[rtype(result = "()")]
-struct LookAtTags;
+struct PollTags;
 
-impl Handler<LookAtTags> for Reconciler {
+impl Handler<PollTags> for Reconciler {
     type Result = AtomicResponse<Self, ()>;
 
-    fn handle(&mut self, _: LookAtTags, _: &mut Self::Context) -> Self::Result {
-        let ims = self.sources.ims.clone();
+    fn handle(&mut self, _: PollTags, _: &mut Self::Context) -> Self::Result {
+        let ims = self.context.peers.images.clone();
         let asked = async move { ims.send(ListImages).await };
         AtomicResponse::new(Box::pin(asked.into_actor(self).map(|answer, act, ctx| {
-            act.look_at_tags_later(ctx);
+            act.context.note_progress();
+            act.poll_tags_later(ctx);
             let Ok(Snapshot::Known(list)) = answer else { return };
-            let now = wanted(&list, act.rules.tagging);
-            act.history.seen_wanted(now.iter().map(|(id, ..)| id.as_str()));
+            let now = list.wanted(act.context.policy.tagging);
+            act.history.seen_wanted(now.iter().map(|image| &image.id));
             if act.wanted.as_ref().is_some_and(|before| *before != now) {
                 info!(event = "tags_changed", "IMS tags have changed: a pass follows");
                 // If that pass cannot see, its retry decides when the next one comes: one change, one pass.
@@ -275,18 +252,18 @@ impl Handler<LookAtTags> for Reconciler {
 /// Request: is the daemon free again? Then a pass at once.
 #[derive(Message)]
 #[rtype(result = "()")]
-struct KnockAgain;
+struct TryDaemonAgain;
 
-impl Handler<KnockAgain> for Reconciler {
+impl Handler<TryDaemonAgain> for Reconciler {
     type Result = ResponseActFuture<Self, ()>;
 
-    fn handle(&mut self, _: KnockAgain, _: &mut Self::Context) -> Self::Result {
-        let knock = self.sources.knock.clone();
-        let asked = async move { knock.send(Knock).await };
+    fn handle(&mut self, _: TryDaemonAgain, _: &mut Self::Context) -> Self::Result {
+        let daemon = self.context.peers.daemon.clone();
+        let asked = async move { daemon.send(TryDaemon).await };
         Box::pin(asked.into_actor(self).map(|free, act, ctx| match free {
-            Ok(false) => act.knock_later(ctx),
+            Ok(false) => act.try_daemon_later(ctx),
             _ => {
-                act.knocked = true;
+                act.found_free = true;
                 act.queue(ctx);
             }
         }))
@@ -302,159 +279,10 @@ impl Handler<Preview> for Reconciler {
     type Result = ResponseFuture<Result<(Plan, Actual), Cause>>;
 
     fn handle(&mut self, _: Preview, _: &mut Self::Context) -> Self::Result {
-        let (sources, rules, memory) = (self.sources.clone(), self.rules.clone(), self.memory());
+        let (context, memory) = (self.context.clone(), self.memory());
         Box::pin(async move {
-            let (look, plan) = look_and_plan(&sources, &rules, memory, None).await?;
-            Ok((plan, (*look.actual).clone()))
+            let (observation, plan) = context.observe_and_plan(memory, None).await?;
+            Ok((plan, (*observation.actual).clone()))
         })
-    }
-}
-
-impl Reconciler {
-    fn memory(&self) -> Memory {
-        (self.history.clone(), self.named.clone(), self.clock)
-    }
-
-    /// Remembers, tells, and sets the timer. `None`: the pass was given up because the agent stops.
-    fn finish(
-        &mut self,
-        outcome: Option<Result<Outcome, Cause>>,
-        confirmed: Option<String>,
-        scan_id: u64,
-        ctx: &mut Context<Self>,
-    ) -> Status {
-        let Some(outcome) = outcome else {
-            return self.status.borrow().clone();
-        };
-        let mut busy = false;
-        let summary = match outcome {
-            Ok(Outcome { look, plan, report }) => {
-                self.telling.pass(&plan, &report, scan_id);
-                self.judge_confirmation(&plan, confirmed, scan_id);
-                self.history = plan.history.clone();
-                self.history_after(&look, &plan, &report);
-                self.named = look.named;
-                if let Some(list) = look.images.known() {
-                    self.wanted = Some(wanted(list, self.rules.tagging));
-                }
-                busy = report.busy.is_some();
-                Summary::of(&plan, &report, &look.counts, &self.rules.policy.mount)
-            }
-            Err(cause) => {
-                if cause.kind == gather::ACTOR_GONE {
-                    // No pass will ever be better: the process ends, and is started anew.
-                    error!(event = "actor_gone", detail = %cause, "a part of the agent has died: it ends");
-                    ctx.stop();
-                }
-                self.confirmed = confirmed;
-                self.history.restart_looks();
-                self.telling.unknown(std::slice::from_ref(&cause), scan_id);
-                let live = self.status.borrow().summary.live;
-                Summary::failed(cause, live)
-            }
-        };
-        self.failures = if summary.is_troubled() { self.failures.saturating_add(1) } else { 0 };
-        let status = Status { scan_id, converged: summary.is_converged(), summary };
-        status.log();
-        self.status.send_replace(status.clone());
-        *self.kept.history.borrow_mut() = Some(self.history.clone());
-        self.kept.scan_id.set(scan_id);
-        if let Some(cadence) = self.cadence.clone() {
-            let confirm_after = self.rules.policy.limits.confirm_after;
-            let delay = next_delay(&status.summary, self.failures, &cadence, confirm_after);
-            self.timer = Some(ctx.run_later(delay, |act, ctx| act.queue(ctx)));
-            // The daemon is free and something else is held: that is not to be had by knocking.
-            if busy && !self.knocked {
-                self.knock_later(ctx);
-            }
-            self.knocked &= busy;
-        }
-        status
-    }
-
-    fn knock_later(&mut self, ctx: &mut Context<Self>) {
-        ctx.run_later(KNOCK_EVERY, |_, ctx| ctx.notify(KnockAgain));
-    }
-
-    /// An operator who gave a code learns what became of it. Without evidence it waits for the next pass.
-    fn judge_confirmation(&mut self, plan: &Plan, confirmed: Option<String>, scan_id: u64) {
-        match (plan.confirmation, confirmed) {
-            (Some(true), Some(code)) => {
-                info!(event = "confirmed", scan_id, code, "removals were confirmed by an operator");
-            }
-            (Some(false), Some(code)) => {
-                let held = plan.history.breaker.code.as_deref().unwrap_or("none");
-                warn!(event = "confirmation_unmatched", scan_id, code, held, "no removals of this code wait");
-            }
-            (None, code) => self.confirmed = code,
-            (Some(_), None) => {}
-        }
-    }
-
-    /// What the changes came to.
-    fn history_after(&mut self, look: &Look, plan: &Plan, report: &Report) {
-        let now = self.clock.now();
-        let saved = matches!(report.saved, SaveOutcome::Written);
-        let forgotten = plan.forgotten.iter().filter(|_| saved);
-        // What failed may still come about: a command that was answered too late is carried out all the same.
-        let failed: BTreeSet<_> = report.failed.iter().map(|failure| &failure.identity).collect();
-        let withdrawn = plan.changes.iter().filter(|change| matches!(change.action, Action::Withdraw(_)));
-        let perhaps = withdrawn.map(|change| &change.identity).filter(|identity| failed.contains(identity));
-        for identity in report.removed.iter().chain(forgotten).chain(perhaps) {
-            // What an operator has confirmed says nothing of what goes by itself.
-            if !self.history.breaker.confirmed.contains(identity) {
-                self.history.breaker.removed.insert(identity.clone(), now);
-            }
-        }
-        self.history.failed = report.failed.iter().map(|failure| failure.identity.clone()).collect();
-        let (Some(after), Some(mount)) = (&report.after, look.live.mount) else { return };
-        let objects = look.desired.objects.known();
-        let made: BTreeSet<_> = plan
-            .changes
-            .iter()
-            .filter(|change| matches!(change.action, Action::Project(..) | Action::Remake(..)))
-            .map(|change| &change.identity)
-            .collect();
-        for (backstore, ours) in ours_live(after, &self.rules.policy.mount) {
-            if made.contains(&ours.identity) {
-                let opened = Opened { inode: backstore.inode, device: mount.device };
-                let known = self.history.mounts.get(&ours.identity);
-                if known.is_none_or(|known| known.inode != opened.inode) {
-                    self.history.mounts.insert(ours.identity.clone(), opened);
-                    let held =
-                        objects.and_then(|objects| objects.get(&ours.key)).map(|meta| meta.etag.clone());
-                    self.history.contents.extend(held.map(|etag| (ours.identity.clone(), etag)));
-                }
-            }
-        }
-    }
-
-    /// What is to be stored, if it is not what was stored last.
-    fn to_store(&self) -> Option<Vec<u8>> {
-        if self.stored.as_ref() == Some(&self.history) {
-            return None;
-        }
-        self.history.to_bytes(&self.store.boot()).ok()
-    }
-
-    /// Told once: without it a restart only takes longer.
-    fn stored(&mut self, result: Result<(), HistoryError>) {
-        match result {
-            Ok(()) => {
-                self.stored = Some(self.history.clone());
-                self.store_fails = false;
-            }
-            Err(_) if self.store_fails => {}
-            Err(error) => {
-                self.store_fails = true;
-                let detail = Cause::new(Source::Lio, error.kind(), &error).detail;
-                warn!(
-                    event = "history_not_stored",
-                    reason = error.kind(),
-                    detail,
-                    "a restart will take its looks anew"
-                );
-            }
-        }
     }
 }

@@ -3,37 +3,35 @@
 use crate::decide::status::Status;
 use tracing::{info, warn};
 
-impl Status {
-    /// The one line of every pass.
-    pub fn log(&self) {
-        let s = &self.summary;
-        let unknown = s.unknown.join(",");
-        macro_rules! summary {
-            ($level:ident) => {
-                $level!(
-                    event = "pass_summary",
-                    scan_id = self.scan_id,
-                    result = if self.converged { "converged" } else { "not_converged" },
-                    live = s.live,
-                    added = s.added,
-                    remade = s.remade,
-                    removed = s.removed,
-                    failed = s.failed,
-                    pending = s.pending,
-                    second_look = s.waiting_for_second_look,
-                    held = s.held,
-                    unclear = s.unclear,
-                    findings = s.findings,
-                    unknown,
-                    save = s.save.kind(),
-                    images_listed = s.counts.images_listed,
-                    candidates = s.counts.candidates,
-                    manifests_fetched = s.counts.manifests_fetched,
-                    apply_ms = s.apply_ms,
-                    "{self}"
-                )
-            };
-        }
-        if s.unknown.is_empty() && s.failed + s.findings == 0 { summary!(info) } else { summary!(warn) }
+/// The one line of every pass.
+pub fn log(status: &Status) {
+    let s = &status.summary;
+    let unknown = s.unknown.join(",");
+    macro_rules! summary {
+        ($level:ident) => {
+            $level!(
+                event = "pass_summary",
+                scan_id = status.scan_id,
+                result = if status.converged { "converged" } else { "not_converged" },
+                live = s.live,
+                added = s.added,
+                remade = s.remade,
+                removed = s.removed,
+                failed = s.failed,
+                pending = s.pending,
+                second_look = s.waiting_for_second_look,
+                held = s.held,
+                unclear = s.unclear,
+                findings = s.findings,
+                unknown,
+                save = s.save.kind(),
+                images_listed = s.counts.images_listed,
+                candidates = s.counts.candidates,
+                manifests_fetched = s.counts.manifests_fetched,
+                apply_ms = s.apply_ms,
+                "{status}"
+            )
+        };
     }
+    if s.unknown.is_empty() && s.failed + s.findings == 0 { summary!(info) } else { summary!(warn) }
 }

@@ -1,10 +1,9 @@
 //! The simulated LIO: targetclid and the kernel behind it.
 
-use super::{MOUNT, Sim, Site, TPG};
-use crate::model::{Actual, Backstore, LunEntry, ObjectKey, Saved, Step, Word};
+use super::{Sim, SimSite, TPG, site, tpg};
+use crate::model::{Actual, Backstore, BareLun, FILEIO, LunEntry, ObjectKey, Saved, Step, Word};
 use crate::ports::{LioError, LioPort};
-
-const FILEIO: &str = "fileio";
+use crate::sim::MOUNT;
 
 /// What nobody but the daemon and the kernel knows.
 #[derive(Clone, Debug, Default)]
@@ -31,7 +30,7 @@ impl LioPort for Sim {
     }
 
     fn lun(&mut self, number: u16) -> Result<Option<LunEntry>, LioError> {
-        Ok(self.site().actual.luns.iter().find(|lun| lun.tpg == TPG && lun.lun == number).cloned())
+        Ok(self.site().actual.luns.iter().find(|lun| lun.tpg == tpg() && lun.lun == number).cloned())
     }
 
     fn apply(&mut self, step: &Step) -> Result<String, LioError> {
@@ -99,14 +98,14 @@ impl Sim {
 
 /// Each plugin names its backstores as it likes: only those of fileio are meant.
 fn is_fileio(live: &Backstore, name: &Word) -> bool {
-    live.plugin == FILEIO && live.name == name.as_str()
+    live.is_fileio(name.as_str())
 }
 
 fn key_of(file: &str) -> Option<ObjectKey> {
-    file.strip_prefix(MOUNT).and_then(|key| key.strip_prefix('/')).map(ObjectKey::new)
+    site().key_of(file)
 }
 
-impl Site {
+impl SimSite {
     /// What targetclid and the kernel would do; the answer is as little worth as the real one.
     fn obey(&mut self, step: &Step) -> String {
         let saves = matches!(step, Step::SaveConfig | Step::SaveConfigAlone);
@@ -121,23 +120,25 @@ impl Site {
         match step {
             Step::Refresh => self.kernel.hba_taken = false,
             Step::SetAside => self.actual.saved = Saved::Missing,
-            Step::DiscardLun { lun } => drop(self.actual.bare_luns.remove(&(TPG.to_owned(), *lun))),
+            Step::DiscardLun { lun } => {
+                drop(self.actual.bare_luns.remove(&BareLun { folder: TPG.to_owned(), lun: *lun }))
+            }
             Step::SaveConfig if self.faults.backups => return "int() argument must be a string".into(),
             Step::SaveConfig | Step::SaveConfigAlone => {
                 self.actual.saved = Saved::Readable(self.actual.inventory())
             }
             Step::DeleteLun { lun, .. } => {
-                self.actual.luns.retain(|live| !(live.tpg == TPG && live.lun == *lun));
+                self.actual.luns.retain(|live| !(live.tpg == tpg() && live.lun == *lun));
             }
             // The real one takes the LUNs along, of any target.
             Step::DeleteBackstore { name, .. } | Step::DiscardBackstore { name, .. } => {
-                self.actual.luns.retain(|live| !(live.plugin == FILEIO && live.name == name.as_str()));
+                self.actual.luns.retain(|live| !live.leads_to(name.as_str()));
                 self.actual.backstores.retain(|live| !is_fileio(live, name));
                 self.opened.remove(name.as_str());
             }
             Step::CreateBackstore { name, file, wwn } => return self.create_backstore(name, file, wwn),
             Step::AliasModel { name } => {
-                let luns = self.actual.luns_of(FILEIO, name.as_str()).next().is_some();
+                let luns = self.actual.luns_of_fileio(name.as_str()).next().is_some();
                 let mut live = self.actual.backstores.iter_mut().filter(|live| is_fileio(live, name));
                 if let (false, Some(live)) = (luns, live.next()) {
                     live.model_alias = true;
@@ -149,13 +150,13 @@ impl Site {
     }
 
     fn create_lun(&mut self, lun: u16, name: &Word, map_to_acls: bool) -> String {
-        if self.actual.luns.iter().any(|live| live.tpg == TPG && live.lun == lun) {
+        if self.actual.luns.iter().any(|live| live.tpg == tpg() && live.lun == lun) {
             return "LUN already exists".into();
         }
         if !self.actual.backstores.iter().any(|live| is_fileio(live, name)) {
             return "storage object does not exist".into();
         }
-        let (tpg, plugin, name) = (TPG.into(), FILEIO.into(), name.to_string());
+        let (tpg, plugin, name) = (tpg(), FILEIO.into(), name.to_string());
         self.actual.luns.push(LunEntry { tpg, lun, plugin, name });
         for tpg in self.actual.tpg.iter_mut().filter(|_| map_to_acls) {
             tpg.acls.values_mut().for_each(|mapped| mapped.extend([lun]));

@@ -6,8 +6,8 @@
 
 use crate::decide::squashfs::SUPERBLOCK_BYTES;
 use crate::model::{
-    Actual, Boot, Etag, FileFacts, Identity, MountFacts, ObjectIndex, ObjectKey, ObjectMeta, Relevant, Saved,
-    Step, Tpg,
+    Actual, Boot, Etag, FileFacts, Identity, MountFacts, ObjectIndex, ObjectKey, ObjectMeta, Relevant,
+    RootfsLink, Saved, Site, Step, Tpg, TpgPath,
 };
 use crate::ports::{
     Examined, HistoryError, HistoryPort, ImsError, ImsPort, MountError, MountPort, S3Error, S3Port, Token,
@@ -27,6 +27,16 @@ pub const BUCKET: &str = "boot-images";
 pub const MOUNT: &str = "/var/lib/cps-local/boot-images";
 /// Its TPG's folder below the configfs root.
 pub const TPG: &str = "iscsi/iqn.2023-06.csm.iscsi:sim/tpgt_1";
+
+/// The same.
+pub fn tpg() -> TpgPath {
+    TpgPath::new(TPG)
+}
+
+/// The bucket and its mount.
+pub fn site() -> Site {
+    Site { bucket: BUCKET.into(), mount: MOUNT.into() }
+}
 
 /// What can be made to fail.
 #[derive(Clone, Debug, Default)]
@@ -69,7 +79,7 @@ pub struct Faults {
 
 /// A whole site.
 #[derive(Clone, Debug)]
-pub struct Site {
+pub struct SimSite {
     /// Records of IMS.
     pub images: Vec<Value>,
     /// Objects of the bucket; a squashfs image is its superblock and zeros.
@@ -99,7 +109,7 @@ pub struct Site {
 
 /// The site, shared by its ports and by whoever changes it.
 #[derive(Clone)]
-pub struct Sim(Arc<Mutex<Site>>, Instant);
+pub struct Sim(Arc<Mutex<SimSite>>, Instant);
 
 impl Default for Sim {
     /// A provisioned target and nothing else.
@@ -112,7 +122,7 @@ impl Default for Sim {
         });
         let (backstores, luns) = (Vec::new(), Vec::new());
         let actual = Actual {
-            tpg_path: TPG.into(),
+            tpg_path: TpgPath::new(TPG),
             tpg,
             backstores,
             luns,
@@ -121,7 +131,7 @@ impl Default for Sim {
             saved: Saved::Missing,
         };
         Sim(
-            Arc::new(Mutex::new(Site {
+            Arc::new(Mutex::new(SimSite {
                 images: Vec::new(),
                 objects: BTreeMap::new(),
                 actual,
@@ -154,7 +164,7 @@ impl Sim {
     }
 
     /// The site, to look at or to change.
-    pub fn site(&self) -> MutexGuard<'_, Site> {
+    pub fn site(&self) -> MutexGuard<'_, SimSite> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -166,7 +176,7 @@ impl Sim {
         let metadata = if tagged { json!({"sbps-project": "true"}) } else { json!({}) };
         let link = json!({"path": format!("s3://{BUCKET}/{id}/manifest.json"), "etag": "", "type": "s3"});
         self.site().images.push(json!({"id": id, "name": id, "link": link, "metadata": metadata}));
-        Identity::of_rootfs(&path, etag.as_str())
+        Identity::of_rootfs(RootfsLink { path: &path, etag: etag.as_str() })
     }
 
     /// Writes the manifest of an image.
@@ -205,7 +215,7 @@ impl Sim {
     /// Uploads an object; its ETag is made of its content.
     pub fn put(&self, key: &str, bytes: Vec<u8>) -> Etag {
         let name = format!("{key} {}", String::from_utf8_lossy(&bytes));
-        let etag = Etag::new(Identity::of_pe("etag", &name).wwn().as_str());
+        let etag = Etag::new(Identity::of_pe("etag", &ObjectKey::new(name.as_str())).wwn().as_str());
         let mut site = self.site();
         let uploaded = Duration::from_secs(site.modified.len() as u64 + 1);
         site.modified.entry(ObjectKey::new(key)).or_insert(uploaded);
@@ -280,7 +290,7 @@ impl S3Port for Sim {
 
 /// Stands for the MD5 of these bytes.
 pub fn md5_of(bytes: &[u8]) -> String {
-    format!("{}0", Identity::of_pe("md5", &String::from_utf8_lossy(bytes)).wwn())
+    format!("{}0", Identity::of_pe("md5", &ObjectKey::new(String::from_utf8_lossy(bytes))).wwn())
 }
 
 impl Sim {
@@ -317,7 +327,7 @@ impl MountPort for Sim {
     }
 }
 
-impl Site {
+impl SimSite {
     /// What s3fs shows of an object: its size, or why not.
     fn shown(&self, key: &ObjectKey) -> Result<u64, MountError> {
         let shown = key.to_string();

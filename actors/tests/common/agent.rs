@@ -1,13 +1,13 @@
 //! An agent whose parties count what they are asked, and answer as a test says.
 
-use super::{deletes, rules};
-use actors::agent::{Cast, Kept, Ports};
-use actors::decide::cadence::Cadence;
-use actors::decide::policy::Rules;
+use super::{DEADLINES, deletes, policy};
+use actors::agent::{Agent, Kept, Ports};
+use actors::decide::cadence::{Cadence, Deadlines};
+use actors::decide::policy::Policy;
 use actors::decide::status::Status;
-use actors::model::Word;
-use actors::model::{Actual, Backstore, Etag, LunEntry, ObjectIndex, ObjectKey, Relevant, Step};
-use actors::model::{FileFacts, MountFacts};
+use actors::model::{
+    Actual, Backstore, Etag, FileFacts, LunEntry, MountFacts, ObjectIndex, ObjectKey, Relevant, Step, Word,
+};
 use actors::ports::{
     Examined, ImsError, ImsPort, LioError, LioPort, MountError, MountPort, S3Error, S3Port, Token,
 };
@@ -21,7 +21,7 @@ use tokio::sync::{Barrier, watch};
 
 /// The site behind what a test says.
 #[derive(Clone)]
-pub struct Agent {
+pub struct Scripted {
     sim: Sim,
     script: Arc<Mutex<Script>>,
     ims_asked: watch::Sender<usize>,
@@ -37,10 +37,10 @@ struct Script {
     mount_lives: Option<usize>,
 }
 
-impl Agent {
+impl Scripted {
     pub fn new(sim: Sim) -> Self {
         let (ims_asked, _) = watch::channel(0);
-        Agent { sim, script: Arc::default(), ims_asked, together: Arc::default() }
+        Scripted { sim, script: Arc::default(), ims_asked, together: Arc::default() }
     }
 
     fn script(&self) -> MutexGuard<'_, Script> {
@@ -86,11 +86,11 @@ impl Agent {
         tokio::time::timeout(Duration::from_secs(60), enough).await.expect("it asks too seldom").unwrap();
     }
 
-    pub fn start(&self, cadence: Option<Cadence>, confirm_after: Duration) -> Cast {
-        self.start_by(rules(confirm_after, 10), cadence)
+    pub fn start(&self, cadence: Option<Cadence>, confirm_after: Duration) -> Agent {
+        self.start_by(policy(confirm_after, 10), DEADLINES, cadence)
     }
 
-    fn start_by(&self, rules: Rules, cadence: Option<Cadence>) -> Cast {
+    fn start_by(&self, policy: Policy, deadlines: Deadlines, cadence: Option<Cadence>) -> Agent {
         let (sim, lio) = (self.sim.clone(), self.clone());
         let ports = Ports {
             ims: self.clone(),
@@ -100,11 +100,11 @@ impl Agent {
             history: sim,
             lio: move || lio.clone(),
         };
-        Cast::start(ports, rules, String::new(), cadence, &Kept::default())
+        Agent::start(ports, policy, deadlines, cadence, &Kept::default())
     }
 
-    pub async fn pass(&self, cast: &Cast) -> Status {
-        cast.reconciler.send(Tick { confirmed: None }).await.unwrap()
+    pub async fn pass(&self, agent: &Agent) -> Status {
+        agent.reconciler.send(Tick { confirmed: None }).await.unwrap()
     }
 
     pub async fn pass_once(&self) -> Status {
@@ -113,12 +113,12 @@ impl Agent {
 
     /// A pass whose manifests have so long.
     pub async fn pass_within(&self, objects_within: Duration) -> Status {
-        let rules = Rules { objects_within, ..rules(super::AT_ONCE, 10) };
-        self.pass(&self.start_by(rules, None)).await
+        let deadlines = Deadlines { objects: objects_within, ..DEADLINES };
+        self.pass(&self.start_by(policy(super::AT_ONCE, 10), deadlines, None)).await
     }
 }
 
-impl ImsPort for Agent {
+impl ImsPort for Scripted {
     async fn list_images(&self, token: Option<&Token>) -> Result<Vec<Value>, ImsError> {
         let answer = self.script().ims.pop_front().flatten();
         self.ims_asked.send_modify(|asked| *asked += 1);
@@ -129,7 +129,7 @@ impl ImsPort for Agent {
     }
 }
 
-impl S3Port for Agent {
+impl S3Port for Scripted {
     async fn list(&self, relevant: &Relevant) -> Result<ObjectIndex, S3Error> {
         self.sim.list(relevant).await
     }
@@ -151,7 +151,7 @@ impl S3Port for Agent {
     }
 }
 
-impl MountPort for Agent {
+impl MountPort for Scripted {
     async fn check(&self) -> Result<MountFacts, MountError> {
         self.sim.check().await
     }
@@ -175,7 +175,7 @@ impl MountPort for Agent {
     }
 }
 
-impl LioPort for Agent {
+impl LioPort for Scripted {
     fn observe(&mut self) -> Result<Actual, LioError> {
         self.sim.observe()
     }

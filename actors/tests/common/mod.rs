@@ -5,19 +5,19 @@
 mod agent;
 
 #[allow(unused_imports, reason = "each test program uses its part")]
-pub use agent::Agent;
+pub use agent::Scripted;
 
-use actors::agent::{Cast, Kept, Ports};
+use actors::agent::{Agent, Kept, Ports};
+use actors::decide::cadence::Deadlines;
+use actors::decide::pe_rules::PeRules;
 use actors::decide::plan::Plan;
 use actors::decide::policy::Policy;
-use actors::decide::policy::Rules;
 use actors::decide::removals::Limits;
 use actors::decide::status::Status;
-use actors::model::Word;
-use actors::model::{Actual, Backstore, LunEntry, Step};
+use actors::model::{Actual, Backstore, LunEntry, Step, Word};
 use actors::ports::{LioError, LioPort};
 use actors::reconciler::{Preview, Tick};
-use actors::sim::{BUCKET, MOUNT, Sim};
+use actors::sim::{MOUNT, Sim, site};
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 use std::sync::{Arc, Mutex};
@@ -27,26 +27,25 @@ use std::time::Duration;
 pub const AT_ONCE: Duration = Duration::from_nanos(1);
 
 /// What a simulated site goes by.
-pub fn rules(confirm_after: Duration, max_removal_percent: u8) -> Rules {
-    Rules {
+pub fn policy(confirm_after: Duration, max_removal_percent: u8) -> Policy {
+    Policy {
+        site: site(),
         tagging: true,
-        pe_prefix: "PE/".into(),
-        policy: Policy {
-            bucket: BUCKET.into(),
-            mount: MOUNT.into(),
-            limits: Limits {
-                confirm_after,
-                max_removal_percent,
-                max_removals: 3,
-                window: Duration::from_secs(3600),
-            },
-            luns: 1..=16383,
-            verify_md5: true,
+        pe: PeRules { prefix: "PE/".into(), suffix: String::new() },
+        limits: Limits {
+            confirm_after,
+            max_removal_percent,
+            max_removals: 3,
+            window: Duration::from_secs(3600),
         },
-        patience: Duration::from_secs(60),
-        objects_within: Duration::from_secs(60),
+        luns: 1..=16383,
+        verify_md5: true,
     }
 }
+
+/// What a simulated site has time for.
+pub const DEADLINES: Deadlines =
+    Deadlines { step: Duration::from_secs(60), objects: Duration::from_secs(60) };
 
 /// A fileio backstore that somebody else made.
 pub fn foreign(name: &str, file: &str) -> Backstore {
@@ -102,7 +101,7 @@ impl LioPort for Hooked {
 /// A node; passes happen when they are asked for.
 pub struct Node {
     pub sim: Sim,
-    pub cast: Cast,
+    pub agent: Agent,
 }
 
 impl Node {
@@ -111,27 +110,24 @@ impl Node {
     }
 
     pub fn with_limits(sim: Sim, confirm_after: Duration, max_removal_percent: u8) -> Self {
-        Node::with_rules(sim, rules(confirm_after, max_removal_percent), |_| {})
+        Node::with_policy(sim, policy(confirm_after, max_removal_percent), |_| {})
     }
 
     pub fn with_numbers(sim: Sim, luns: RangeInclusive<u16>) -> Self {
-        let mut rules = rules(AT_ONCE, 10);
-        rules.policy.luns = luns;
-        Node::with_rules(sim, rules, |_| {})
+        Node::with_policy(sim, Policy { luns, ..policy(AT_ONCE, 10) }, |_| {})
     }
 
     /// A site whose IMS tags mean nothing.
     pub fn without_tagging(sim: Sim) -> Self {
-        let rules = Rules { tagging: false, ..rules(AT_ONCE, 10) };
-        Node::with_rules(sim, rules, |_| {})
+        Node::with_policy(sim, Policy { tagging: false, ..policy(AT_ONCE, 10) }, |_| {})
     }
 
     /// After each step of targetclid this happens.
     pub fn with_hook(sim: Sim, hook: impl FnMut(&Step) + Send + 'static) -> Self {
-        Node::with_rules(sim, rules(AT_ONCE, 10), hook)
+        Node::with_policy(sim, policy(AT_ONCE, 10), hook)
     }
 
-    fn with_rules(sim: Sim, rules: Rules, hook: impl FnMut(&Step) + Send + 'static) -> Self {
+    fn with_policy(sim: Sim, policy: Policy, hook: impl FnMut(&Step) + Send + 'static) -> Self {
         let lio = Hooked { sim: sim.clone(), hook: Arc::new(Mutex::new(hook)) };
         let ports = Ports {
             ims: sim.clone(),
@@ -141,7 +137,7 @@ impl Node {
             history: sim.clone(),
             lio: move || lio.clone(),
         };
-        Node { sim, cast: Cast::start(ports, rules, String::new(), None, &Kept::default()) }
+        Node { sim, agent: Agent::start(ports, policy, DEADLINES, None, &Kept::default()) }
     }
 
     pub async fn pass(&self) -> Status {
@@ -173,15 +169,15 @@ impl Node {
 
     /// The events and subjects of what is wrong with the node.
     pub async fn findings(&self) -> Vec<(&'static str, &'static str)> {
-        self.plan().await.findings.iter().map(|finding| (finding.event, finding.kind)).collect()
+        self.plan().await.findings.iter().map(|finding| (finding.condition.event(), finding.kind)).collect()
     }
 
     pub async fn pass_confirmed(&self, confirmed: Option<String>) -> Status {
-        self.cast.reconciler.send(Tick { confirmed }).await.unwrap()
+        self.agent.reconciler.send(Tick { confirmed }).await.unwrap()
     }
 
     pub async fn plan(&self) -> Plan {
-        self.cast.reconciler.send(Preview).await.unwrap().unwrap().0
+        self.agent.reconciler.send(Preview).await.unwrap().unwrap().0
     }
 
     pub fn luns(&self) -> BTreeSet<(u16, String)> {
@@ -199,6 +195,6 @@ impl Node {
     }
 
     pub fn reasons(plan: &Plan) -> Vec<(String, &'static str)> {
-        plan.pending.iter().map(|p| (p.label.clone(), p.reason.kind())).collect()
+        plan.pending.iter().map(|p| (p.image.to_string(), p.reason.kind())).collect()
     }
 }

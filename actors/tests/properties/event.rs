@@ -1,7 +1,7 @@
 //! What can happen to a site between two passes.
 
-use actors::model::{Backstore, LunEntry, ObjectKey, Saved};
-use actors::sim::{BUCKET, Faults, MOUNT, Sim, TPG};
+use actors::model::{Backstore, BareLun, LunEntry, ObjectKey, Saved, TpgPath};
+use actors::sim::{BUCKET, Faults, MOUNT, Sim, TPG, tpg};
 use proptest::prelude::*;
 
 /// What happens between passes, or is one.
@@ -153,20 +153,15 @@ pub fn happen(sim: &Sim, event: &Event) {
         Event::ForeignLun(n) => {
             let mut site = sim.site();
             let lun = u16::from(*n);
-            let free = |tpg: &str| !site.actual.luns.iter().any(|l| l.tpg == tpg && l.lun == lun);
-            let tpg = if n % 2 == 0 { TPG } else { "iscsi/iqn.other/tpgt_1" };
+            let free = |tpg: &TpgPath| !site.actual.luns.iter().any(|l| l.tpg == *tpg && l.lun == lun);
+            let tpg = if n % 2 == 0 { tpg() } else { TpgPath::new("iscsi/iqn.other/tpgt_1") };
             let target = if n % 2 == 0 {
                 foreign("scratch")
             } else {
                 some(&site.actual.backstores, *n).unwrap_or(foreign("scratch"))
             };
-            if free(tpg) {
-                let entry = LunEntry {
-                    tpg: tpg.into(),
-                    lun,
-                    plugin: target.plugin.clone(),
-                    name: target.name.clone(),
-                };
+            if free(&tpg) {
+                let entry = LunEntry { tpg, lun, plugin: target.plugin.clone(), name: target.name.clone() };
                 site.actual.luns.push(entry);
                 if !site.actual.backstores.contains(&target) {
                     site.actual.backstores.push(target);
@@ -222,14 +217,15 @@ fn some_object(sim: &Sim, n: u8) -> Option<ObjectKey> {
 /// Of ours: the last LUN loses its link, or the last backstore its serial. What targetclid leaves when it is killed.
 fn half_made(sim: &Sim, n: u8) {
     let mut site = sim.site();
-    let Some(lun) = site.actual.luns.iter().rev().find(|lun| lun.tpg == TPG && lun.name.len() == 15).cloned()
+    let Some(lun) =
+        site.actual.luns.iter().rev().find(|lun| lun.tpg == tpg() && lun.name.len() == 15).cloned()
     else {
         return;
     };
     site.actual.luns.retain(|live| *live != lun);
     if n.is_multiple_of(2) {
-        site.actual.bare_luns.insert((TPG.into(), lun.lun));
-    } else if site.actual.luns_of("fileio", &lun.name).next().is_none() {
+        site.actual.bare_luns.insert(BareLun { folder: TPG.into(), lun: lun.lun });
+    } else if site.actual.luns_of_fileio(&lun.name).next().is_none() {
         let half = site.actual.backstores.iter_mut().filter(|b| b.plugin == "fileio" && b.name == lun.name);
         half.for_each(|b| (b.enabled, b.serial, b.size) = (false, String::new(), 0));
     }

@@ -4,9 +4,8 @@ use crate::common::{AT_ONCE, Node};
 use crate::event::{Event, IMAGES, event, happen, id, mend, name_rootfs};
 use crate::oracle::{self, Evidence, Memory};
 use actors::decide::status::Status;
-use actors::model::{ObjectKey, Saved, Step};
-use actors::model::{Ours, saved_ours};
-use actors::sim::{MOUNT, Sim, Site, TPG};
+use actors::model::{ObjectKey, Ours, Saved, Step};
+use actors::sim::{MOUNT, Sim, SimSite, tpg};
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 use std::collections::{BTreeMap, BTreeSet};
@@ -54,18 +53,18 @@ impl Witness {
 
     /// The code that the agent asks for, as an operator would read it.
     async fn code(&self) -> Option<String> {
-        let preview = self.node.cast.reconciler.send(actors::reconciler::Preview).await.unwrap();
+        let preview = self.node.agent.reconciler.send(actors::reconciler::Preview).await.unwrap();
         preview.ok()?.0.tripped.map(|tripped| tripped.code)
     }
 
     /// R2 and R3, by their words: which removals there is evidence for, and which of them may happen now.
-    fn may_go(&mut self, before: &Site, blind: bool, confirms: bool) -> BTreeSet<String> {
+    fn may_go(&mut self, before: &SimSite, blind: bool, confirms: bool) -> BTreeSet<String> {
         let all = oracle::ours_all(&before.actual);
         let mut due: BTreeMap<String, Evidence> = BTreeMap::new();
         for (name, (ours, is_live)) in all.iter().filter(|_| !blind) {
             due.extend(oracle::evidence(before, ours, *is_live, &self.memory).map(|why| (name.clone(), why)));
         }
-        let other_tpg = |name: &str| before.actual.luns_of("fileio", name).any(|lun| lun.tpg != TPG);
+        let other_tpg = |name: &str| before.actual.luns_of_fileio(name).any(|lun| lun.tpg != tpg());
         // R1 keeps them; what is seen of them is seen all the same.
         let kept: BTreeSet<String> = due.keys().filter(|name| other_tpg(name)).cloned().collect();
         if !blind {
@@ -161,7 +160,7 @@ impl Witness {
         for (name, number) in &old {
             prop_assert!(new.get(name).is_none_or(|now| now == number), "R5: {} moved", name);
         }
-        let in_tpg: Vec<u16> = after.actual.luns.iter().filter(|l| l.tpg == TPG).map(|l| l.lun).collect();
+        let in_tpg: Vec<u16> = after.actual.luns.iter().filter(|l| l.tpg == tpg()).map(|l| l.lun).collect();
         prop_assert_eq!(in_tpg.iter().collect::<BTreeSet<_>>().len(), in_tpg.len(), "R5: a number twice");
 
         for (name, (ours, live)) in ours_after.iter().filter(|(name, _)| !ours_before.contains_key(*name)) {
@@ -180,14 +179,14 @@ impl Witness {
         for lun in luns {
             let replaced = new.contains_key(&lun.name) || in_tpg.contains(&lun.lun);
             let watched = self.seen.contains(&format!("{lun:?}"));
-            prop_assert!(watched || lun.tpg == TPG, "R11: forgot {:?}", lun);
+            prop_assert!(watched || lun.tpg == tpg(), "R11: forgot {:?}", lun);
             prop_assert!(replaced || watched || !valid.contains(&lun.name), "R11: forgot {:?}", lun);
         }
         self.seen.extend(oracle::foreign(&before.actual).1.iter().map(|lun| format!("{lun:?}")));
         if status.converged {
             prop_assert!(self.node.sim.dead().is_empty(), "live means readable: {:?}", self.node.sim.dead());
             let unsaved = |name: &String| match &after.actual.saved {
-                Saved::Readable(saved) => !saved.backstores.iter().any(|b| b.1 == *name),
+                Saved::Readable(saved) => !saved.backstores.iter().any(|b| b.name == *name),
                 _ => true,
             };
             prop_assert!(!ours_after.keys().any(unsaved), "R11: {:?}", after.actual.saved);
@@ -251,7 +250,7 @@ async fn settle(witness: &mut Witness) -> Result<(), TestCaseError> {
     {
         let mut site = sim.site();
         site.actual.tpg.as_mut().unwrap().write_protected = true;
-        site.actual.luns.retain(|lun| lun.tpg == TPG);
+        site.actual.luns.retain(|lun| lun.tpg == tpg());
         site.actual.bare_luns.clear();
         site.actual.backstores.retain(|b| b.enabled);
         let sizes: BTreeMap<String, u64> = site
@@ -270,10 +269,11 @@ async fn settle(witness: &mut Witness) -> Result<(), TestCaseError> {
         let live = site.actual.inventory();
         let foreign_lost = match &site.actual.saved {
             Saved::Readable(saved) => {
-                let ours: BTreeSet<String> = saved_ours(saved, MOUNT).map(|(b, _)| b.1.clone()).collect();
+                let ours: BTreeSet<String> =
+                    actors::sim::site().ours_saved(saved).map(|(b, _)| b.name.clone()).collect();
                 let is_foreign = |plugin: &str, name: &String| plugin != "fileio" || !ours.contains(name);
-                saved.luns.difference(&live.luns).any(|l| l.tpg != TPG || is_foreign(&l.plugin, &l.name))
-                    || saved.backstores.difference(&live.backstores).any(|b| is_foreign(&b.0, &b.1))
+                saved.luns.difference(&live.luns).any(|l| l.tpg != tpg() || is_foreign(&l.plugin, &l.name))
+                    || saved.backstores.difference(&live.backstores).any(|b| is_foreign(&b.plugin, &b.name))
             }
             _ => false,
         };
@@ -296,7 +296,7 @@ async fn settle(witness: &mut Witness) -> Result<(), TestCaseError> {
             site.actual.backstores.retain(|live| live.name != name);
         }
     }
-    let preview = witness.node.cast.reconciler.send(actors::reconciler::Preview).await.unwrap();
+    let preview = witness.node.agent.reconciler.send(actors::reconciler::Preview).await.unwrap();
     prop_assert!(false, "it does not converge: {:?}", preview);
     Ok(())
 }

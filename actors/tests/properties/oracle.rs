@@ -3,11 +3,8 @@
 
 use actors::decide::manifest;
 use actors::decide::squashfs;
-use actors::model::FileFacts;
-use actors::model::Identity;
-use actors::model::{Actual, Backstore, Etag, LunEntry, ObjectKey, Saved};
-use actors::model::{Ours, recognise_live, saved_ours};
-use actors::sim::{BUCKET, MOUNT, Site, TPG};
+use actors::model::{Actual, Backstore, Etag, FileFacts, Identity, LunEntry, ObjectKey, Ours, Saved};
+use actors::sim::{BUCKET, MOUNT, SimSite, site, tpg};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The evidence that R2 knows.
@@ -28,13 +25,13 @@ pub enum Evidence {
 }
 
 /// What each tagged image names; `None`: its manifest cannot be understood.
-pub fn named(site: &Site) -> BTreeMap<String, Option<(Identity, ObjectKey, String)>> {
+pub fn named(site: &SimSite) -> BTreeMap<String, Option<(Identity, ObjectKey, String)>> {
     let tagged = site.images.iter().filter(|image| image["metadata"]["sbps-project"] == "true");
     let read = |id: &str| {
         let key = ObjectKey::new(format!("{id}/manifest.json"));
         let (_, bytes) = site.objects.get(&key)?;
         let rootfs = manifest::read(bytes, BUCKET).ok()?;
-        Some((rootfs.identity, rootfs.key, rootfs.etag))
+        Some((rootfs.identity, rootfs.key, rootfs.etag.as_str().to_owned()))
     };
     tagged.filter_map(|image| image["id"].as_str()).map(|id| (id.to_owned(), read(id))).collect()
 }
@@ -54,7 +51,7 @@ pub struct Memory {
 
 impl Memory {
     /// What a pass learns, that saw every source or only the images and their manifests.
-    pub fn learn(&mut self, site: &Site, sees_all: bool) {
+    pub fn learn(&mut self, site: &SimSite, sees_all: bool) {
         let tagged = named(site);
         self.named.retain(|image, _| !sees_all || tagged.contains_key(image));
         self.read.retain(|image, etag| {
@@ -82,19 +79,19 @@ fn manifest_key(image: &str) -> ObjectKey {
     ObjectKey::new(format!("{image}/manifest.json"))
 }
 
-fn manifest_etag(site: &Site, image: &str) -> Option<Etag> {
+fn manifest_etag(site: &SimSite, image: &str) -> Option<Etag> {
     // What a listing leaves out cannot be read either.
     let key = manifest_key(image);
     site.objects.get(&key).filter(|_| !site.faults.unlisted.contains(&key)).map(|(etag, _)| etag.clone())
 }
 
 /// R2: on what evidence this projection of ours may go, if on any.
-pub fn evidence(site: &Site, ours: &Ours, is_live: bool, memory: &Memory) -> Option<Evidence> {
+pub fn evidence(site: &SimSite, ours: &Ours, is_live: bool, memory: &Memory) -> Option<Evidence> {
     let escaped = (is_live && site.faults.symlinks.contains(&ours.key)).then_some(Evidence::Escaped);
     if !site.objects.contains_key(&ours.key) {
         return Some(Evidence::ObjectGone);
     }
-    if Identity::of_pe(BUCKET, ours.key.as_str()) == ours.identity {
+    if Identity::of_pe(BUCKET, &ours.key) == ours.identity {
         let selected = ours.key.as_str().starts_with("PE/");
         return if selected { escaped } else { Some(Evidence::NotSelected) };
     }
@@ -129,12 +126,12 @@ pub fn evidence(site: &Site, ours: &Ours, is_live: bool, memory: &Memory) -> Opt
 }
 
 /// Whether it has a LUN already.
-fn is_up(site: &Site, identity: &Identity) -> bool {
+fn is_up(site: &SimSite, identity: &Identity) -> bool {
     numbers(&site.actual).contains_key(identity.name().as_str())
 }
 
 /// R7 to R9: whether the object of a key can be projected under this ETag.
-pub fn projectable(site: &Site, key: &ObjectKey, etag: &str) -> bool {
+pub fn projectable(site: &SimSite, key: &ObjectKey, etag: &str) -> bool {
     let listed = site.objects.get(key).is_some_and(|(now, _)| now.as_str() == etag);
     listed && is_plain(key) && is_complete(site, key)
 }
@@ -143,7 +140,7 @@ pub fn projectable(site: &Site, key: &ObjectKey, etag: &str) -> bool {
 pub fn ours_all(actual: &Actual) -> BTreeMap<String, (Ours, bool)> {
     let saved = match &actual.saved {
         Saved::Readable(saved) => {
-            saved_ours(saved, MOUNT).map(|(_, o)| (o.identity.name().to_string(), (o, false))).collect()
+            site().ours_saved(saved).map(|(_, o)| (o.identity.name().to_string(), (o, false))).collect()
         }
         _ => BTreeMap::new(),
     };
@@ -153,13 +150,13 @@ pub fn ours_all(actual: &Actual) -> BTreeMap<String, (Ours, bool)> {
 
 /// The backstores of ours by name.
 pub fn ours(actual: &Actual) -> BTreeMap<String, (Ours, Backstore)> {
-    let recognised = |b: &Backstore| Some((b.name.clone(), (recognise_live(b, MOUNT)?, b.clone())));
+    let recognised = |b: &Backstore| Some((b.name.clone(), (site().recognise(&b.entry())?, b.clone())));
     actual.backstores.iter().filter_map(recognised).collect()
 }
 
 /// Whether a LUN is ours: in our TPG, on a backstore of ours.
 pub fn is_our_lun(actual: &Actual, lun: &LunEntry) -> bool {
-    lun.tpg == TPG && lun.plugin == "fileio" && ours(actual).contains_key(&lun.name)
+    lun.tpg == tpg() && lun.plugin == "fileio" && ours(actual).contains_key(&lun.name)
 }
 
 /// Everything that is not ours.
@@ -167,7 +164,7 @@ pub fn foreign(actual: &Actual) -> (Vec<Backstore>, Vec<LunEntry>) {
     // What was cut short while it was made has no serial yet.
     let half_made = |b: &&Backstore| b.enabled || !b.file.starts_with(MOUNT);
     let backstores =
-        actual.backstores.iter().filter(|b| recognise_live(b, MOUNT).is_none()).filter(half_made);
+        actual.backstores.iter().filter(|b| site().recognise(&b.entry()).is_none()).filter(half_made);
     let luns = actual.luns.iter().filter(|lun| !is_our_lun(actual, lun));
     (backstores.cloned().collect(), luns.cloned().collect())
 }
@@ -179,7 +176,7 @@ pub fn numbers(actual: &Actual) -> BTreeMap<String, u16> {
 }
 
 /// R7: whether the object of a key is a complete image, and the mount shows all of it.
-pub fn is_complete(site: &Site, key: &ObjectKey) -> bool {
+pub fn is_complete(site: &SimSite, key: &ObjectKey) -> bool {
     let hidden = site.faults.refused.contains(key)
         || site.faults.denied.contains(key)
         || site.faults.symlinks.contains(key);
@@ -199,24 +196,24 @@ fn is_plain(key: &ObjectKey) -> bool {
 }
 
 /// The names of all that should be projected, by all that is tagged and uploaded.
-pub fn valid(site: &Site) -> BTreeSet<String> {
+pub fn valid(site: &SimSite) -> BTreeSet<String> {
     let rootfs = named(site).into_values().flatten().filter_map(|(identity, key, etag)| {
         let listed = site.objects.get(&key)?.0.as_str() == etag;
         (listed && is_plain(&key) && is_complete(site, &key)).then(|| identity.name().to_string())
     });
     let pe = site.objects.keys().filter(|key| key.as_str().starts_with("PE/"));
     let pe = pe.filter(|key| is_plain(key) && is_complete(site, key));
-    rootfs.chain(pe.map(|key| Identity::of_pe(BUCKET, key.as_str()).name().to_string())).collect()
+    rootfs.chain(pe.map(|key| Identity::of_pe(BUCKET, key).name().to_string())).collect()
 }
 
 /// Saved LUNs, and names of saved fileio backstores, that are neither live nor saved any more: forgotten by a save.
-pub fn forgotten(before: &Site, after: &Site) -> (Vec<LunEntry>, Vec<String>) {
+pub fn forgotten(before: &SimSite, after: &SimSite) -> (Vec<LunEntry>, Vec<String>) {
     let (Saved::Readable(old), Saved::Readable(new)) = (&before.actual.saved, &after.actual.saved) else {
         return Default::default();
     };
     let live = after.actual.inventory();
     let kept = |lun: &&LunEntry| !new.luns.contains(lun) && !live.luns.contains(lun);
     let stores = old.backstores.difference(&new.backstores).filter(|b| !live.backstores.contains(b));
-    let stores = stores.filter(|(plugin, ..)| plugin == "fileio");
-    (old.luns.iter().filter(kept).cloned().collect(), stores.map(|(_, name, ..)| name.clone()).collect())
+    let stores = stores.filter(|b| b.plugin == "fileio");
+    (old.luns.iter().filter(kept).cloned().collect(), stores.map(|b| b.name.clone()).collect())
 }

@@ -5,13 +5,12 @@ use actors::decide::desired::{FileVerdict, Verdict};
 use actors::decide::plan::Plan;
 use actors::decide::plan::change::{Action, Change};
 use actors::decide::removals::LookTime;
-use actors::decide::save;
-use actors::decide::save::Save;
+use actors::decide::save::{self, Save};
 use actors::decide::squashfs;
-use actors::model::FileFacts;
-use actors::model::{Actual, Saved, Snapshot, Step};
-use actors::model::{Identity, allocate, recognise, recognise_live};
-use actors::sim::{BUCKET, MOUNT, TPG};
+use actors::model::{
+    Actual, FileFacts, Identity, ObjectKey, Ours, RootfsLink, Saved, Snapshot, Step, allocate,
+};
+use actors::sim::{BUCKET, MOUNT, site, tpg};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -25,7 +24,7 @@ fn withdrawn(plan: &Plan) -> Vec<&Change> {
 }
 
 fn is_ours(actual: &Actual, name: &str) -> bool {
-    actual.backstores.iter().any(|b| b.name == name && recognise_live(b, MOUNT).is_some())
+    actual.backstores.iter().any(|b| b.name == name && site().recognise(&b.entry()).is_some())
 }
 
 /// All that may be seen in any order.
@@ -51,14 +50,14 @@ proptest! {
             for step in &change.steps {
                 match step {
                     Step::DeleteLun { lun, name } => {
-                        let leads = |l: &&actors::model::LunEntry| l.tpg == TPG && l.lun == *lun;
+                        let leads = |l: &&actors::model::LunEntry| l.tpg == tpg() && l.lun == *lun;
                         let live = actual.luns.iter().find(leads).unwrap();
                         prop_assert_eq!((live.plugin.as_str(), live.name.as_str()), ("fileio", name.as_str()));
                         prop_assert!(is_ours(actual, name.as_str()));
                     }
                     Step::DeleteBackstore { name, .. } => {
                         prop_assert!(is_ours(actual, name.as_str()));
-                        prop_assert!(actual.luns_of("fileio", name.as_str()).all(|lun| lun.tpg == TPG));
+                        prop_assert!(actual.luns_of_fileio(name.as_str()).all(|lun| lun.tpg == tpg()));
                     }
                     Step::CreateBackstore { name, .. } => prop_assert!(!names_of(name.as_str())),
                     Step::AliasModel { name } | Step::CreateLun { name, .. } => {
@@ -97,13 +96,13 @@ proptest! {
                 continue;
             }
             for candidate in world.candidates() {
-                let remembered = world.history.claims.get(&candidate.label);
+                let remembered = candidate.image.id().and_then(|id| world.history.claims.get(id));
                 let (named, projects) = match &candidate.verdict {
                     Verdict::Project(projection) => (Some(&projection.identity), true),
                     Verdict::Pending { claims, .. } | Verdict::Unknown { claims, .. } => (claims.as_ref(), false),
                 };
                 prop_assert_ne!(named, Some(&change.identity));
-                let is_its = key.starts_with(&format!("{}/", candidate.label))
+                let is_its = key.starts_with(&format!("{}/", candidate.image))
                     || remembered.is_some_and(|meant| meant.contains(&change.identity));
                 prop_assert!(projects || !is_its, "{:?} may mean {:?}", candidate, change);
             }
@@ -112,7 +111,7 @@ proptest! {
 
     #[test]
     fn r3_no_pass_removes_more_than_the_breaker_allows_without_the_code_of_that_set(world in world()) {
-        let ours = world.actual.backstores.iter().filter(|b| recognise_live(b, MOUNT).is_some()).count();
+        let ours = world.actual.backstores.iter().filter(|b| site().recognise(&b.entry()).is_some()).count();
         let saved = match &world.actual.saved { Saved::Readable(saved) => saved.backstores.len(), _ => 0 };
         let allowed = ((ours + saved) * usize::from(world.percent) / 100).max(3);
         for wrong in [None, Some("00000000"), Some("")] {
@@ -140,10 +139,10 @@ proptest! {
         for step in steps(&plan) {
             let Step::CreateLun { lun, name, .. } = step else { continue };
             prop_assert!(numbers.insert(*lun), "{} is taken", lun);
-            let mut holders = saved.iter().filter(|l| l.tpg == TPG && l.lun == *lun).peekable();
+            let mut holders = saved.iter().filter(|l| l.tpg == tpg() && l.lun == *lun).peekable();
             let its_own = holders.peek().is_none() || holders.any(|l| l.name == name.as_str());
             prop_assert!(its_own, "{} is saved for another", lun);
-            prop_assert!(actual.luns_of("fileio", name.as_str()).all(|l| l.tpg != TPG), "renumbered");
+            prop_assert!(actual.luns_of_fileio(name.as_str()).all(|l| l.tpg != tpg()), "renumbered");
         }
     }
 
@@ -165,7 +164,7 @@ proptest! {
         taken in prop::collection::btree_set(0_u16..20, 0..12),
         (first, count) in (0_u16..5, 1_u16..20),
     ) {
-        let images: Vec<Identity> = images.iter().map(|n| Identity::of_pe(BUCKET, &format!("PE/{n}"))).collect();
+        let images: Vec<Identity> = images.iter().map(|n| Identity::of_pe(BUCKET, &ObjectKey::new(format!("PE/{n}")))).collect();
         let range = first..=first + count - 1;
         let given = allocate(&images, &taken, range.clone());
         let numbers: Vec<u16> = given.values().flatten().copied().collect();
@@ -179,7 +178,7 @@ proptest! {
     #[test]
     fn r7_r8_r9_only_complete_files_beneath_the_mount_are_planned(world in world()) {
         for change in world.plan(None).changes {
-            let Action::Project(_, size) = change.action else { continue };
+            let Action::Project(size) = change.action else { continue };
             let key = change.file.strip_prefix(MOUNT).and_then(|key| key.strip_prefix('/')).unwrap();
             prop_assert!(key.split('/').all(|segment| !matches!(segment, "" | "." | "..")), "{}", key);
             prop_assert!(change.file.bytes().all(|b| b.is_ascii_alphanumeric() || b"_./:+@~-".contains(&b)));
@@ -188,7 +187,7 @@ proptest! {
             prop_assert_eq!(world.checks.files.get(&key), Some(&FileVerdict::Complete));
             let etag = &world.objects.known().unwrap()[&key].etag;
             let of_etag = crate::world::identity(key.as_str(), etag.as_str());
-            let of_rootfs = Identity::of_rootfs(&format!("s3://{BUCKET}/{key}"), etag.as_str());
+            let of_rootfs = Identity::of_rootfs(RootfsLink { path: &format!("s3://{BUCKET}/{key}"), etag: etag.as_str() });
             prop_assert!([of_etag, of_rootfs].contains(&change.identity), "its ETag is not the manifest's");
         }
     }
@@ -223,18 +222,18 @@ proptest! {
             Verdict::Project(projection) => Some(projection.identity.name().to_string()),
             _ => None,
         }).collect();
-        for (plugin, name, file, serial) in &plan.may_drop.backstores {
-            prop_assert!(recognise(plugin, name, file, serial, MOUNT).is_some());
+        for backstore in &plan.may_drop.backstores {
+            let name = &backstore.name;
+            let Ours { identity, .. } = site().recognise(backstore).expect("R1: it is ours");
             prop_assert!(!wanted.contains(name));
-            let identity = Identity::recognise(name, serial).unwrap();
             let withdrawn = withdrawn(&plan).iter().any(|change| change.identity == identity);
             prop_assert!(withdrawn || plan.forgotten.contains(&identity), "{} goes by no rule", name);
         }
-        if save::save(&world.actual, &plan.may_drop, MOUNT) == Save::Due {
+        if save::save(&world.actual, &plan.may_drop, &site()) == Save::Due {
             let live = world.actual.inventory();
             for lun in saved.luns.difference(&live.luns) {
-                prop_assert!(lun.tpg == TPG && lun.plugin == "fileio");
-                let replaced = live.luns.iter().any(|l| l.tpg == TPG && (l.lun == lun.lun || l.name == lun.name));
+                prop_assert!(lun.tpg == tpg() && lun.plugin == "fileio");
+                let replaced = live.luns.iter().any(|l| l.tpg == tpg() && (l.lun == lun.lun || l.name == lun.name));
                 prop_assert!(replaced || !wanted.contains(&lun.name), "{:?} would be lost", lun);
             }
             let mut lost = saved.backstores.difference(&live.backstores);

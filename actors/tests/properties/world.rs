@@ -1,24 +1,22 @@
 //! Worlds for the decisions alone: few images, few numbers and few names, so that everything collides.
 
-use actors::decide::desired;
-use actors::decide::desired::{Candidate, Desired, FileChecks, FileVerdict, ManifestAnswer};
+use actors::decide::desired::{self, Candidate, Desired, FileChecks, FileVerdict, ManifestAnswer};
 use actors::decide::history::{FirstLook, History};
 use actors::decide::images::{ImageList, ImageRecord, Tag};
 use actors::decide::live::LiveFiles;
 use actors::decide::manifest::{ManifestError, Proof, Rootfs};
-use actors::decide::pe_rules::{PeRules, discover};
+use actors::decide::pe_rules::discover;
 use actors::decide::plan::change::Seen;
 use actors::decide::plan::{Plan, plan};
 use actors::decide::policy::Policy;
 use actors::decide::reason::Reason;
 use actors::decide::removals::LookTime;
 use actors::decide::withdrawal::Withdrawal;
-use actors::model::Identity;
 use actors::model::{
-    Actual, Backstore, Cause, Etag, Inventory, LunEntry, ObjectIndex, ObjectKey, ObjectMeta, Saved, Snapshot,
-    Source, Tpg,
+    Actual, Backstore, Cause, Etag, Identity, ImageId, Inventory, LunEntry, ObjectIndex, ObjectKey,
+    ObjectMeta, RootfsLink, Saved, Snapshot, Source, Tpg, TpgPath,
 };
-use actors::sim::{BUCKET, MOUNT, TPG};
+use actors::sim::{BUCKET, MOUNT, TPG, site};
 use proptest::prelude::*;
 use proptest::sample::select;
 use std::collections::{BTreeMap, BTreeSet};
@@ -44,7 +42,7 @@ const KEYS: [&str; 9] = [
 #[derive(Clone, Debug)]
 pub struct World {
     pub images: Snapshot<ImageList>,
-    pub manifests: BTreeMap<String, ManifestAnswer>,
+    pub manifests: BTreeMap<ImageId, ManifestAnswer>,
     pub objects: Snapshot<Arc<ObjectIndex>>,
     pub checks: FileChecks,
     pub actual: Actual,
@@ -58,19 +56,16 @@ pub const LOOK: LookTime = LookTime { began: Duration::from_secs(100), ended: Du
 
 impl World {
     pub fn policy(&self) -> Policy {
-        let mut policy = crate::common::rules(Duration::from_secs(self.confirm_after), self.percent).policy;
-        policy.luns = 1..=12;
-        policy
+        let policy = crate::common::policy(Duration::from_secs(self.confirm_after), self.percent);
+        Policy { luns: 1..=12, ..policy }
     }
 
     pub fn candidates(&self) -> Vec<Candidate> {
         let Snapshot::Known(index) = &self.objects else { return Vec::new() };
         let empty = ImageList::default();
         let list = self.images.known().unwrap_or(&empty);
-        let mut found = desired::rootfs_candidates(list, true, &self.manifests, index, MOUNT);
-        let (prefix, suffix) = ("PE/".into(), String::new());
-        found
-            .extend(discover(index, &PeRules { bucket: BUCKET.into(), mount: MOUNT.into(), prefix, suffix }));
+        let mut found = desired::rootfs_candidates(list, &self.manifests, index, &self.policy());
+        found.extend(discover(index, &site(), &self.policy().pe));
         let is_live = |c: &Candidate| match &c.verdict {
             desired::Verdict::Project(p) => self.actual.is_projected(&p.identity),
             _ => true,
@@ -112,8 +107,8 @@ fn cause(source_name: Source) -> Cause {
 /// Identity of the image that this key is, under one of two ETags.
 pub fn identity(key: &str, etag: &str) -> Identity {
     match key.starts_with("PE/") {
-        true => Identity::of_pe(BUCKET, key),
-        false => Identity::of_rootfs(&format!("s3://{BUCKET}/{key}"), etag),
+        true => Identity::of_pe(BUCKET, &ObjectKey::new(key)),
+        false => Identity::of_rootfs(RootfsLink { path: &format!("s3://{BUCKET}/{key}"), etag }),
     }
 }
 
@@ -134,15 +129,21 @@ fn record() -> impl Strategy<Value = (ImageRecord, ManifestAnswer)> {
         2 => ManifestAnswer::Bad(Reason::NoLink),
         _ => {
             let (identity, key) = (
-                Identity::of_rootfs(&format!("s3://{BUCKET}/{}", KEYS[key]), etag),
+                Identity::of_rootfs(RootfsLink { path: &format!("s3://{BUCKET}/{}", KEYS[key]), etag }),
                 ObjectKey::new(KEYS[key]),
             );
-            ManifestAnswer::Rootfs(Rootfs { identity, key, etag: etag.into(), md5: None, proof: Proof::None })
+            ManifestAnswer::Rootfs(Rootfs {
+                identity,
+                key,
+                etag: Etag::new(etag),
+                md5: None,
+                proof: Proof::None,
+            })
         }
     });
     (0_u8..3, tag, manifest).prop_map(|(n, tag, manifest)| {
         let link = Some(format!("s3://{BUCKET}/i{n}/manifest.json"));
-        (ImageRecord { id: format!("i{n}"), link, link_etag: None, tag }, manifest)
+        (ImageRecord { id: ImageId::new(format!("i{n}")), link, link_etag: None, tag }, manifest)
     })
 }
 
@@ -185,7 +186,7 @@ fn inventory() -> impl Strategy<Value = (Vec<Backstore>, Vec<LunEntry>)> {
             .into_iter()
             .filter_map(|(n, lun, tpg)| {
                 let Backstore { plugin, name, .. } = backstores.get(n)?.clone();
-                Some(((tpg, lun), LunEntry { tpg: tpg.into(), lun, plugin, name }))
+                Some(((tpg, lun), LunEntry { tpg: TpgPath::new(tpg), lun, plugin, name }))
             })
             .collect();
         (backstores, luns.into_values().collect())
@@ -200,7 +201,7 @@ fn actual() -> impl Strategy<Value = Actual> {
     ];
     (inventory(), inventory(), tpg, 0_u8..4).prop_map(|((backstores, luns), other, tpg, saved)| {
         let live = Actual {
-            tpg_path: TPG.into(),
+            tpg_path: TpgPath::new(TPG),
             tpg,
             backstores,
             luns,
@@ -239,12 +240,12 @@ fn history() -> impl Strategy<Value = History> {
         looks: missed
             .into_iter()
             .map(|((k, e), (s, why))| {
-                (identity(k, e), FirstLook { why, key: k.into(), at: Duration::from_secs(s) })
+                (identity(k, e), FirstLook { why, key: ObjectKey::new(k), at: Duration::from_secs(s) })
             })
             .collect(),
         claims: claims
             .into_iter()
-            .map(|(n, (k, e))| (format!("i{n}"), BTreeSet::from([identity(k, e)])))
+            .map(|(n, (k, e))| (ImageId::new(format!("i{n}")), BTreeSet::from([identity(k, e)])))
             .collect(),
         begun,
         ..History::default()
@@ -263,7 +264,7 @@ pub fn world() -> impl Strategy<Value = World> {
             // An id is IMS's primary key.
             let unique: BTreeMap<_, _> = records.into_iter().map(|r| (r.0.id.clone(), r)).collect();
             let manifests = unique.iter().map(|(id, (_, manifest))| (id.clone(), manifest.clone())).collect();
-            let manifests: BTreeMap<String, ManifestAnswer> = manifests;
+            let manifests: BTreeMap<ImageId, ManifestAnswer> = manifests;
             let records = unique.into_values().map(|(record, _)| record).collect();
             let index: ObjectIndex = objects
                 .iter()
@@ -280,7 +281,7 @@ pub fn world() -> impl Strategy<Value = World> {
             };
             let files = KEYS.iter().map(|key| (ObjectKey::new(*key), verdict(key))).collect();
             let cause = (odd == 0).then(|| cause(Source::Mount));
-            let list = ImageList { records, nameless: usize::from(odd == 1) };
+            let list = ImageList { records, without_id: usize::from(odd == 1) };
             let checks = FileChecks { files, cause };
             (known(list, Source::Ims), Just(manifests), known(Arc::new(index), Source::S3), Just(checks))
         },

@@ -2,7 +2,7 @@
 
 use crate::common::Node;
 use crate::{OTHER, PE, TAGGED, rootfs};
-use actors::model::{LunEntry, ObjectKey};
+use actors::model::{LunEntry, ObjectKey, TpgPath};
 use actors::sim::Sim;
 
 fn id(n: usize) -> String {
@@ -127,7 +127,7 @@ async fn r3_what_a_foreign_lun_holds_does_not_count() {
         let mut site = node.sim.site();
         let of = |b: &&actors::model::Backstore| b.file.ends_with(&rootfs(id));
         let name = site.actual.backstores.iter().find(of).unwrap().name.clone();
-        let tpg = "iscsi/iqn.other/tpgt_1".to_owned();
+        let tpg = TpgPath::new("iscsi/iqn.other/tpgt_1");
         site.actual.luns.push(LunEntry { tpg, lun: 1, plugin: "fileio".into(), name });
     }
     let ids: Vec<String> = (0..4).map(|n| format!("00000000-0000-4000-8000-00000000000{n}")).collect();

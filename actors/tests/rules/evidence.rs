@@ -1,9 +1,9 @@
 //! R2: on what evidence a projection goes, and what is none.
 
-use crate::common::{AT_ONCE, Agent, Node};
+use crate::common::{AT_ONCE, Node, Scripted};
 use crate::{OTHER, PE, TAGGED, UNTAGGED, rootfs};
 use actors::decide::cadence::Cadence;
-use actors::model::ObjectKey;
+use actors::model::{ObjectKey, RootfsLink};
 use actors::sim::{BUCKET, Sim};
 use serde_json::json;
 use std::time::Duration;
@@ -156,15 +156,15 @@ async fn r2_an_unreadable_manifest_holds_what_it_may_mean_and_nothing_else() {
     assert!(!node.is_live(&rootfs(TAGGED)) && !node.is_live(PE));
     assert!(node.is_live(&rootfs(OTHER)), "nobody lists it: the unreadable image may name it");
     assert_eq!((status.summary.unclear, status.converged), (1, false));
-    assert_eq!(node.plan().await.unclear[0].0, "99999999-0000-4000-8000-000000000000");
+    assert_eq!(node.plan().await.unclear[0].image.as_str(), "99999999-0000-4000-8000-000000000000");
 }
 
 #[actix::test]
 async fn r2_a_look_at_the_tags_that_sees_an_image_tagged_starts_its_two_looks_anew() {
     let sim = Sim::small_site();
-    let agent = Agent::new(sim.clone());
+    let agent = Scripted::new(sim.clone());
     // Two replicas of IMS, one of them behind: looks at the tags meet the one, passes the other.
-    let behind = Agent::ims_without(&sim, TAGGED);
+    let behind = Scripted::ims_without(&sim, TAGGED);
     agent.ims_answers([None, None, behind.clone(), behind.clone(), None, behind.clone(), None, behind]);
     let cadence = Cadence { scan: Duration::from_secs(3600), tags: Duration::from_millis(40) };
     let cast = agent.start(Some(cadence), AT_ONCE);
@@ -203,7 +203,10 @@ async fn an_undeleted_image_whose_etag_changed_is_proven_by_its_md5_and_keeps_it
     assert_eq!((first.summary.added, first.summary.pending), (5, 1));
     let read = node.sim.site().summed.len();
     assert_eq!(node.pass().await.summary.added, 1);
-    let expected = actors::model::Identity::of_rootfs(&format!("s3://{BUCKET}/{key}"), etag.as_str());
+    let expected = actors::model::Identity::of_rootfs(RootfsLink {
+        path: &format!("s3://{BUCKET}/{key}"),
+        etag: etag.as_str(),
+    });
     assert!(node.luns().iter().any(|(_, name)| *name == expected.name().as_str()));
     // Remembered, over a restart too: it is read once.
     let restarted = Node::new(node.sim.clone());

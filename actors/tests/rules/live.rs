@@ -120,7 +120,8 @@ async fn a_create_that_a_missing_file_of_another_backstore_prevents_is_told_as_t
     let status = node.passes(3).await;
     assert!(!node.is_live(&rootfs(UNTAGGED)) && !status.converged, "four removals wait for an operator");
     let plan = node.plan().await;
-    let blocked = plan.findings.iter().find(|finding| finding.event == "creates_blocked").unwrap();
+    let blocked =
+        plan.findings.iter().find(|finding| finding.condition.event() == "creates_blocked").unwrap();
     assert!(blocked.detail.contains(&rootfs(TAGGED)), "{}", blocked.detail);
     let code = node.code().await;
     node.pass_confirmed(code).await;

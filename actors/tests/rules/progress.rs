@@ -1,10 +1,9 @@
 //! R9 and R14: what fails hurts nothing else, and what is nearly there is soon looked at again.
 
-use crate::common::{AT_ONCE, Agent, Node, foreign};
+use crate::common::{AT_ONCE, Node, Scripted, foreign};
 use crate::{TAGGED, UNTAGGED, rootfs};
 use actors::decide::cadence::Cadence;
-use actors::model::Identity;
-use actors::model::{ObjectKey, Step};
+use actors::model::{Identity, ObjectKey, RootfsLink, Step};
 use actors::sim::{BUCKET, Sim};
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -14,16 +13,19 @@ fn first_in_order(sim: &Sim, count: usize) -> Vec<Identity> {
     let first = {
         let site = sim.site();
         let of = |key: &ObjectKey| match key.as_str().starts_with("PE/") {
-            true => Identity::of_pe(BUCKET, key.as_str()),
-            false => Identity::of_rootfs(&format!("s3://{BUCKET}/{key}"), site.objects[key].0.as_str()),
+            true => Identity::of_pe(BUCKET, key),
+            false => Identity::of_rootfs(RootfsLink {
+                path: &format!("s3://{BUCKET}/{key}"),
+                etag: site.objects[key].0.as_str(),
+            }),
         };
         site.objects.keys().map(of).collect::<BTreeSet<_>>().into_iter().next().unwrap()
     };
-    let key = |n: &u32| format!("PE/{n}");
+    let key = |n: &u32| ObjectKey::new(format!("PE/{n}"));
     let chosen = (0_u32..).filter(|n| Identity::of_pe(BUCKET, &key(n)) < first).take(count);
     chosen
         .map(|n| {
-            sim.put_squashfs(&key(&n), 4096);
+            sim.put_squashfs(key(&n).as_str(), 4096);
             Identity::of_pe(BUCKET, &key(&n))
         })
         .collect()
@@ -46,7 +48,7 @@ async fn r9_changes_that_make_the_daemon_hang_up_starve_no_other_and_no_save() {
 async fn r14_a_daemon_that_does_not_answer_is_asked_three_times_and_then_left_alone() {
     let sim = Sim::small_site();
     sim.site().faults.targetclid = true;
-    let agent = Agent::new(sim);
+    let agent = Scripted::new(sim);
     let status = agent.pass_once().await;
     assert_eq!((status.summary.failed, status.summary.save.kind()), (6, "untried"));
     // A refresh before, the first step of three images, and a refresh to learn whether it was these three alone.
@@ -108,7 +110,7 @@ async fn one_object_that_s3fs_refuses_stops_no_other_image_and_no_removal() {
 #[actix::test]
 async fn r14_the_first_failure_of_the_mount_as_a_whole_ends_the_round() {
     let sim = Sim::small_site();
-    let agent = Agent::new(sim);
+    let agent = Scripted::new(sim);
     agent.mount_dies_after(2);
     let status = agent.pass_once().await;
     assert_eq!(status.summary.unknown, ["mount:hung"]);
@@ -134,7 +136,7 @@ async fn an_s3fs_that_is_denied_what_it_shows_is_told_as_that() {
 async fn what_is_no_image_is_read_once_and_again_only_when_it_has_changed() {
     let sim = Sim::small_site();
     sim.put("PE/README", vec![b'x'; 1024]);
-    let agent = Agent::new(sim.clone());
+    let agent = Scripted::new(sim.clone());
     let cast = agent.start(None, AT_ONCE);
     agent.pass(&cast).await;
     let read = agent.inspected();
@@ -161,7 +163,7 @@ async fn an_ims_that_does_not_answer_once_makes_no_manifest_forgotten() {
 async fn r14_manifests_are_read_side_by_side() {
     let sim = Sim::default();
     (0..8).for_each(|n| drop(sim.add_image(&format!("img{n}"), true)));
-    let agent = Agent::new(sim);
+    let agent = Scripted::new(sim);
     // Each waits until all eight are under way.
     agent.manifests_wait_for_each_other(8);
     assert_eq!(agent.pass_once().await.summary.added, 8);
@@ -172,7 +174,7 @@ async fn r14_manifests_that_hang_cost_one_budget_and_not_one_each() {
     let sim = Sim::default();
     (0..40).for_each(|n| drop(sim.add_image(&format!("img{n:02}"), true)));
     sim.put_squashfs("PE/a", 4096);
-    let agent = Agent::new(sim);
+    let agent = Scripted::new(sim);
     agent.manifests_wait_for_each_other(41);
     let status = agent.pass_within(Duration::from_millis(300)).await;
     assert_eq!((status.summary.added, status.summary.unclear), (1, 40));
@@ -183,7 +185,7 @@ async fn an_image_that_is_not_quite_there_yet_is_looked_at_again_soon() {
     let sim = Sim::small_site();
     let key = ObjectKey::new(rootfs(TAGGED));
     sim.site().faults.stale.insert(key.clone(), 512);
-    let agent = Agent::new(sim.clone());
+    let agent = Scripted::new(sim.clone());
     let long = Duration::from_secs(180);
     let cast = agent.start(Some(Cadence { scan: long, tags: long }), AT_ONCE);
     let mut status = cast.status.clone();
@@ -198,7 +200,7 @@ async fn an_image_that_is_not_quite_there_yet_is_looked_at_again_soon() {
 async fn while_another_client_holds_the_daemon_it_is_named_and_its_release_is_soon_noticed() {
     let sim = Sim::small_site();
     sim.site().faults.busy = true;
-    let agent = Agent::new(sim.clone());
+    let agent = Scripted::new(sim.clone());
     let long = Duration::from_secs(180);
     let cast = agent.start(Some(Cadence { scan: long, tags: long }), AT_ONCE);
     let mut status = cast.status.clone();

@@ -3,8 +3,7 @@
 use crate::common::Node;
 use crate::removals::with_a_lost_name;
 use crate::{TAGGED, UNTAGGED};
-use actors::model::SaveOutcome;
-use actors::model::{LunEntry, ObjectKey, Saved, Step};
+use actors::model::{LunEntry, ObjectKey, SaveOutcome, Saved, Step};
 use actors::sim::{BUCKET, Sim};
 use std::collections::BTreeSet;
 #[actix::test]

@@ -3,7 +3,7 @@
 use crate::TAGGED;
 use crate::common::{Node, foreign};
 use actors::decide::removals::Hold;
-use actors::model::LunEntry;
+use actors::model::{LunEntry, TpgPath};
 use actors::sim::{BUCKET, MOUNT, Sim};
 use std::time::Duration;
 
@@ -37,7 +37,7 @@ async fn r1_a_lun_of_another_target_on_our_backstore_keeps_it() {
     {
         let mut site = node.sim.site();
         let lun = site.actual.luns.iter().find(|lun| lun.name.len() == 15).cloned().unwrap();
-        site.actual.luns.push(LunEntry { tpg: "iscsi/iqn.other/tpgt_1".into(), ..lun });
+        site.actual.luns.push(LunEntry { tpg: TpgPath::new("iscsi/iqn.other/tpgt_1"), ..lun });
         site.objects.clear();
         site.images.clear();
     }

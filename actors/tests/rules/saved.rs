@@ -120,9 +120,8 @@ async fn r11_foreign_luns_that_are_saved_and_were_never_seen_live_are_not_forgot
     let (backstore, lun) = scratch(&node);
     {
         let mut site = node.sim.site();
-        let Backstore { plugin, name, file, serial, .. } = backstore;
         if let Saved::Readable(saved) = &mut site.actual.saved {
-            saved.backstores.insert((plugin, name, file, serial));
+            saved.backstores.insert(backstore.entry());
             saved.luns.insert(lun);
         }
     }

@@ -1,6 +1,6 @@
 //! Each step is judged by configfs, before and after: what another hand does in between is seen.
 
-use crate::common::{AT_ONCE, Agent, Node};
+use crate::common::{AT_ONCE, Node, Scripted};
 use crate::{PE, TAGGED, UNTAGGED, rootfs};
 use actors::decide::cadence::Cadence;
 use actors::model::{ObjectKey, Saved, Step};
@@ -159,7 +159,7 @@ async fn r11_a_saved_number_that_another_lun_has_by_now_may_be_forgotten() {
 #[actix::test]
 async fn r2_the_second_look_comes_by_itself_when_its_time_has_come() {
     let sim = Sim::small_site();
-    let agent = Agent::new(sim.clone());
+    let agent = Scripted::new(sim.clone());
     let long = Duration::from_secs(3600);
     let cast = agent.start(Some(Cadence { scan: long, tags: long }), Duration::from_millis(20));
     let mut status = cast.status.clone();
@@ -173,7 +173,7 @@ async fn r2_the_second_look_comes_by_itself_when_its_time_has_come() {
 #[actix::test]
 async fn r3_a_confirmation_comes_with_a_resync() {
     let sim = Sim::small_site();
-    let agent = Agent::new(sim.clone());
+    let agent = Scripted::new(sim.clone());
     let cast = agent.start(None, AT_ONCE);
     agent.pass(&cast).await;
     (0..4).for_each(|n| sim.tag(&format!("00000000-0000-4000-8000-00000000000{n}"), false));

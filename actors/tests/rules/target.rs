@@ -2,9 +2,9 @@
 
 use crate::common::Node;
 use crate::{PE, TAGGED, UNTAGGED, rootfs};
-use actors::model::Identity;
-use actors::model::Step;
-use actors::sim::{BUCKET, Sim, TPG};
+use actors::decide::plan::change::Drifted;
+use actors::model::{AclMapping, BareLun, Identity, ImageRef, ObjectKey, Step, TpgPath};
+use actors::sim::{BUCKET, Sim, TPG, tpg};
 use std::collections::{BTreeMap, BTreeSet};
 
 async fn node() -> Node {
@@ -26,8 +26,8 @@ async fn r10_write_protection_that_is_lost_under_live_luns_is_an_error_in_every_
 #[actix::test]
 async fn r10_an_acl_through_which_an_initiator_can_write_to_an_image_of_ours_is_an_error() {
     let node = node().await;
-    let ours = node.sim.site().actual.luns.iter().find(|lun| lun.tpg == TPG).unwrap().lun;
-    let writable = |lun: u16| BTreeSet::from([("iqn.2026-11.site:n1".to_owned(), lun)]);
+    let ours = node.sim.site().actual.luns.iter().find(|lun| lun.tpg == tpg()).unwrap().lun;
+    let writable = |lun: u16| BTreeSet::from([AclMapping { initiator: "iqn.2026-11.site:n1".into(), lun }]);
     node.sim.site().actual.tpg.as_mut().unwrap().writable = writable(ours);
     assert!(!node.pass().await.converged);
     assert_eq!(node.findings().await, [("target_problem", "acl_writable")]);
@@ -64,7 +64,7 @@ async fn a_node_whose_range_of_numbers_is_full_has_not_converged() {
 #[actix::test]
 async fn r5_a_rebuilt_worker_repeats_the_order_in_which_the_others_saw_the_images_come() {
     // Two PE keys whose search starts at the same number.
-    let identity = |n: u32| Identity::of_pe(BUCKET, &format!("PE/{n}"));
+    let identity = |n: u32| Identity::of_pe(BUCKET, &ObjectKey::new(format!("PE/{n}")));
     let mut seen: BTreeMap<u16, u32> = BTreeMap::new();
     let (a, b) =
         (0..).find_map(|n| seen.insert(identity(n).lun_start(16383), n).map(|before| (before, n))).unwrap();
@@ -94,7 +94,7 @@ async fn a_node_acl_gets_each_new_lun_and_one_that_lacks_a_lun_is_told() {
     let lun = site.actual.luns.last().unwrap().lun;
     assert_eq!(site.actual.tpg.unwrap().acls[&acl], BTreeSet::from([lun]));
     let plan = node.plan().await;
-    assert_eq!(plan.odd.iter().filter(|(_, what)| *what == "not_mapped_to_acl").count(), 6);
+    assert_eq!(plan.drifted.iter().filter(|drifted| drifted.kind == "not_mapped_to_acl").count(), 6);
 }
 
 #[actix::test]
@@ -102,7 +102,7 @@ async fn a_half_made_lun_of_ours_is_finished_before_anything_else_is_made() {
     let node = node().await;
     let before = node.luns();
     let lost = node.sim.site().actual.luns.pop().unwrap();
-    node.sim.site().actual.bare_luns.insert((TPG.into(), lost.lun));
+    node.sim.site().actual.bare_luns.insert(BareLun { folder: TPG.into(), lun: lost.lun });
     node.sim.tag(UNTAGGED, true);
     let status = node.pass().await;
     assert_eq!((status.summary.added, status.summary.failed, status.converged), (2, 0, true), "{status}");
@@ -128,7 +128,7 @@ async fn a_half_made_backstore_of_ours_is_made_anew() {
 async fn r1_what_another_hand_left_half_made_is_told_and_not_touched() {
     let node = node().await;
     node.sim.another_hand(|actual| {
-        actual.bare_luns.insert((TPG.into(), 7));
+        actual.bare_luns.insert(BareLun { folder: TPG.into(), lun: 7 });
         let mut half = actual.backstores[0].clone();
         (half.name, half.file, half.serial, half.enabled) =
             ("half".into(), "/srv/half.img".into(), String::new(), false);
@@ -149,7 +149,7 @@ async fn a_backstore_of_ours_whose_product_name_cannot_be_set_any_more_is_told_a
         let mut site = node.sim.site();
         let lun = site.actual.luns.iter().find(|lun| lun.name.len() == 15).unwrap().clone();
         site.actual.luns.retain(|live| *live != lun);
-        let tpg = "iscsi/iqn.other/tpgt_1".to_owned();
+        let tpg = TpgPath::new("iscsi/iqn.other/tpgt_1");
         site.actual.luns.push(actors::model::LunEntry { tpg, ..lun.clone() });
         site.actual.backstores.iter_mut().filter(|b| b.name == lun.name).for_each(|b| b.model_alias = false);
     }
@@ -168,6 +168,7 @@ async fn r6_a_pe_image_that_was_replaced_is_told_even_if_its_size_is_the_same() 
     node.sim.put(PE, bytes);
     let restarted = Node::new(node.sim.clone());
     restarted.pass().await;
-    assert_eq!(restarted.plan().await.odd, [(PE.to_owned(), "content_changed")]);
+    let image = ImageRef::Pe(ObjectKey::new(PE));
+    assert_eq!(restarted.plan().await.drifted, [Drifted { image, kind: "content_changed" }]);
     assert!(restarted.is_live(&rootfs(TAGGED)));
 }

@@ -2,12 +2,10 @@
 
 use crate::decide::desired::Verdict;
 use crate::decide::history::History;
-use crate::decide::plan::change::{Action, Change, Pending, Seen};
+use crate::decide::plan::change::{Action, Change, Drifted, Pending, Seen};
 use crate::decide::policy::Policy;
 use crate::decide::reason::Reason;
-use crate::model::{
-    Actual, Backstore, Identity, Inventory, Kind, Projection, Saved, Step, allocate, saved_luns, saved_ours,
-};
+use crate::model::{Actual, FILEIO, Identity, ImageRef, Inventory, Kind, Projection, Saved, Step, allocate};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What is to be added, and what cannot be.
@@ -17,8 +15,8 @@ pub struct Additions {
     pub changes: Vec<Change>,
     /// Images that wait.
     pub pending: Vec<Pending>,
-    /// Live projections that look wrong but must not be touched: label and what is wrong.
-    pub odd: Vec<(String, &'static str)>,
+    /// Live projections that look wrong but must not be touched.
+    pub drifted: Vec<Drifted>,
 }
 
 /// How a wanted projection stands in configfs.
@@ -43,53 +41,51 @@ pub fn additions(
     let mut files: BTreeMap<&str, String> = actual
         .backstores
         .iter()
-        .filter(|b| !(b.plugin == "fileio" && going.contains(&b.name)))
+        .filter(|b| !(b.plugin == FILEIO && going.contains(&b.name)))
         .map(|b| (b.file.as_str(), format!("{}/{}", b.plugin, b.name)))
         .collect();
     let mut additions = Additions::default();
     let mut pending = Vec::new();
     let mut new: BTreeMap<Identity, (&Projection, Vec<Step>)> = BTreeMap::new();
-    let wait = |kind, label: &str, reason| Pending { kind, label: label.to_owned(), reason };
+    let wait = |image: &ImageRef, reason| Pending { image: image.clone(), reason };
     for candidate in &seen.desired.candidates {
         match &candidate.verdict {
             Verdict::Unknown { .. } => {}
             Verdict::Pending { reason, .. } => {
-                pending.push(wait(candidate.kind, &candidate.label, reason.clone()));
+                pending.push(wait(&candidate.image, reason.clone()));
             }
             Verdict::Project(projection) => match presence(projection, actual, dead, &mut files) {
                 Ok(Presence::Missing(steps)) => {
                     new.insert(projection.identity.clone(), (projection, steps));
                 }
                 Ok(Presence::Live) => {
-                    additions.odd.extend(oddities(projection, actual, history));
+                    additions.drifted.extend(drift(projection, actual, history));
                     if dead.contains(&projection.identity) {
                         additions.changes.extend(remake(projection, actual, history, policy));
                     }
                 }
-                Err(reason) => pending.push(wait(projection.kind, &projection.label, reason)),
+                Err(reason) => pending.push(wait(&projection.image, reason)),
             },
         }
     }
     if let Err(reason) = may_add(actual) {
-        pending.extend(new.values().map(|(p, _)| wait(p.kind, &p.label, reason.clone())));
+        pending.extend(new.values().map(|(p, _)| wait(&p.image, reason.clone())));
         return Additions { changes: Vec::new(), pending, ..additions };
     }
-    let bare: BTreeSet<u16> =
-        actual.bare_luns.iter().filter(|(tpg, _)| *tpg == actual.tpg_path).map(|(_, lun)| *lun).collect();
     for (identity, number) in numbers(new.values().map(|(projection, _)| *projection), actual, policy) {
         let Some((projection, mut steps)) = new.remove(&identity) else { continue };
         let Some(lun) = number else {
-            pending.push(wait(projection.kind, &projection.label, Reason::NoFreeNumber));
+            pending.push(wait(&projection.image, Reason::NoFreeNumber));
             continue;
         };
-        if bare.contains(&lun) {
+        if actual.is_bare(lun) {
             // Its creation was cut short. While it is there, nothing at all can be created.
             steps.insert(0, Step::DiscardLun { lun });
         }
         steps.push(create_lun(lun, &identity, actual));
         additions.changes.push(Change {
-            action: Action::Project(projection.kind, projection.size),
-            label: projection.label.clone(),
+            action: Action::Project(projection.size),
+            image: projection.image.clone(),
             own_lun: Some(identity.own_lun(&policy.luns)),
             identity,
             lun: Some(lun),
@@ -122,8 +118,8 @@ fn numbers<'a>(
         Saved::Missing => &nothing,
     };
     let mut known: BTreeMap<Identity, u16> = BTreeMap::new();
-    for (_, ours) in saved_ours(saved, &policy.mount) {
-        for lun in saved_luns(saved, &ours, &actual.tpg_path) {
+    for (_, ours) in policy.site.ours_saved(saved) {
+        for lun in ours.saved_luns(saved, &actual.tpg_path) {
             known.entry(ours.identity.clone()).or_insert(lun.lun);
         }
     }
@@ -142,11 +138,6 @@ fn numbers<'a>(
     given
 }
 
-fn fileio<'a>(actual: &'a Actual, identity: &Identity) -> Option<&'a Backstore> {
-    let name = identity.name();
-    actual.backstores.iter().find(|b| b.plugin == "fileio" && b.name == name.as_str())
-}
-
 /// What has to be done before the LUN can be created.
 ///
 /// `files` are those in use, with who uses them; a second backstore on one is refused. The file of a `dead` one belongs
@@ -160,8 +151,8 @@ fn presence<'a>(
     let name = projection.identity.name();
     let file = projection.file.as_str();
     let mut steps = Vec::new();
-    if let Some(b) = fileio(actual, &projection.identity) {
-        let unused = actual.luns_of("fileio", &b.name).next().is_none();
+    if let Some(b) = actual.fileio(&projection.identity.name()) {
+        let unused = actual.luns_of(b).next().is_none();
         if b.file == file && b.serial == projection.identity.wwn().as_str() {
             if actual.is_projected(&projection.identity) {
                 return Ok(Presence::Live);
@@ -215,14 +206,14 @@ fn create_backstore(projection: &Projection) -> [Step; 2] {
 /// held: a replaced one is not ours to swap (R6).
 fn remake(projection: &Projection, actual: &Actual, history: &History, policy: &Policy) -> Option<Change> {
     let identity = projection.identity.clone();
-    let live = fileio(actual, &identity).filter(|live| live.size == projection.size)?;
+    let live = actual.fileio(&identity.name()).filter(|live| live.size == projection.size)?;
     let luns: Vec<u16> = actual
-        .luns_of("fileio", &live.name)
+        .luns_of(live)
         .map(|lun| (lun.tpg == actual.tpg_path).then_some(lun.lun))
         .collect::<Option<_>>()?;
     let [lun] = luns[..] else { return None };
     let held = history.contents.get(&identity).is_none_or(|held| *held == projection.etag);
-    if !(held || projection.kind == Kind::Rootfs) {
+    if !(held || projection.image.kind() == Kind::Rootfs) {
         return None;
     }
     let name = identity.name();
@@ -233,38 +224,38 @@ fn remake(projection: &Projection, actual: &Actual, history: &History, policy: &
     steps.extend(create_backstore(projection));
     steps.push(create_lun(lun, &identity, actual));
     Some(Change {
-        action: Action::Remake(projection.kind, projection.size),
-        label: projection.label.clone(),
+        action: Action::Remake(projection.size),
+        image: projection.image.clone(),
         lun: Some(lun),
         own_lun: None,
-        file: format!("{}/{}", policy.mount, projection.key),
+        file: policy.site.path_of(&projection.key),
         identity,
         steps,
     })
 }
 
 /// What is wrong with a live projection that can only be put right by taking it away from its nodes.
-fn oddities(projection: &Projection, actual: &Actual, history: &History) -> Vec<(String, &'static str)> {
-    let Some(live) = fileio(actual, &projection.identity) else { return Vec::new() };
-    let mut odd = Vec::new();
+fn drift(projection: &Projection, actual: &Actual, history: &History) -> Vec<Drifted> {
+    let Some(live) = actual.fileio(&projection.identity.name()) else { return Vec::new() };
+    let mut kinds = Vec::new();
     if !live.model_alias {
-        odd.push((projection.label.clone(), "model_alias_off"));
+        kinds.push("model_alias_off");
     }
     let other_content =
         history.contents.get(&projection.identity).is_some_and(|held| *held != projection.etag);
-    if live.size != projection.size || (projection.kind == Kind::Pe && other_content) {
-        odd.push((projection.label.clone(), "content_changed"));
+    if live.size != projection.size || (projection.image.kind() == Kind::Pe && other_content) {
+        kinds.push("content_changed");
     }
     let tpg = actual.tpg.as_ref().filter(|_| actual.is_projected(&projection.identity));
-    let luns = || actual.luns_of("fileio", &live.name).filter(|lun| lun.tpg == actual.tpg_path);
+    let luns = || actual.luns_of(live).filter(|lun| lun.tpg == actual.tpg_path);
     if tpg.is_some_and(|tpg| tpg.acls.values().any(|mapped| luns().any(|lun| !mapped.contains(&lun.lun)))) {
-        odd.push((projection.label.clone(), "not_mapped_to_acl"));
+        kinds.push("not_mapped_to_acl");
     }
-    odd
+    kinds.into_iter().map(|kind| Drifted { image: projection.image.clone(), kind }).collect()
 }
 
 /// R10: whether LUNs may be added to our TPG.
-pub fn may_add(actual: &Actual) -> Result<(), Reason> {
+fn may_add(actual: &Actual) -> Result<(), Reason> {
     match &actual.tpg {
         None => Err(Reason::TargetMissing(actual.tpg_path.clone())),
         Some(tpg) if !tpg.write_protected => Err(Reason::NotWriteProtected(actual.tpg_path.clone())),

@@ -5,7 +5,7 @@ use crate::decide::live::LiveFiles;
 use crate::decide::reason::Reason;
 use crate::decide::removals::{Hold, LookTime, Removal};
 use crate::decide::withdrawal::Withdrawal;
-use crate::model::{Actual, Identity, Kind, Step};
+use crate::model::{Actual, Cause, Identity, ImageRef, Step};
 
 /// Everything that a plan is made of, beside the settings.
 #[derive(Clone, Copy)]
@@ -25,8 +25,8 @@ pub struct Seen<'a> {
 pub struct Change {
     /// Which way, and why.
     pub action: Action,
-    /// IMS image id, or PE key.
-    pub label: String,
+    /// Which image.
+    pub image: ImageRef,
     /// Who it is.
     pub identity: Identity,
     /// The LUN number.
@@ -43,9 +43,9 @@ pub struct Change {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
     /// A new projection, of this many bytes.
-    Project(Kind, u64),
+    Project(u64),
     /// A live one, of this many bytes, made anew under its number: its file belongs to a mount that is gone.
-    Remake(Kind, u64),
+    Remake(u64),
     /// The end of one.
     Withdraw(Withdrawal),
 }
@@ -55,8 +55,8 @@ pub enum Action {
 pub struct Held {
     /// Which.
     pub removal: Removal,
-    /// IMS image id, or PE key.
-    pub label: String,
+    /// Which image.
+    pub image: ImageRef,
     /// Why.
     pub hold: Hold,
 }
@@ -64,10 +64,26 @@ pub struct Held {
 /// An image that is not projected, or not as it should be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pending {
-    /// Its kind.
-    pub kind: Kind,
-    /// IMS image id, or PE key.
-    pub label: String,
+    /// Which image.
+    pub image: ImageRef,
     /// Why.
     pub reason: Reason,
+}
+
+/// A live projection that looks wrong but must not be touched.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Drifted {
+    /// Which image.
+    pub image: ImageRef,
+    /// What is wrong: short, from a bounded set.
+    pub kind: &'static str,
+}
+
+/// An image that could not be judged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unclear {
+    /// Which image.
+    pub image: ImageRef,
+    /// Who did not answer.
+    pub cause: Cause,
 }

@@ -4,17 +4,19 @@
 use crate::decide::live::LiveFile;
 use crate::decide::plan::change::{Action, Change, Seen};
 use crate::decide::policy::Policy;
-use crate::model::{Actual, Backstore, Identity, Ours, Step};
+use crate::model::{
+    Actual, Backstore, BareLun, ConditionType, FILEIO, Identity, LunEntry, Ours, Step, Subject,
+};
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
 /// One thing that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Finding {
-    /// Name of its event.
-    pub event: &'static str,
-    /// An image, a folder of configfs, or the target.
-    pub subject: String,
+    /// Which condition.
+    pub condition: ConditionType,
+    /// What it is about.
+    pub subject: Subject,
     /// Short, from a bounded set.
     pub kind: &'static str,
     /// What it means and what to do about it.
@@ -42,8 +44,8 @@ pub fn all(
 /// R10: checked in every pass, for what is live is as writable as what is new.
 fn of_target(actual: &Actual, ours: &[(&Backstore, Ours)]) -> Vec<Finding> {
     let finding = |kind, detail: &str| Finding {
-        event: "target_problem",
-        subject: actual.tpg_path.clone(),
+        condition: ConditionType::TargetProblem,
+        subject: Subject::Other(actual.tpg_path.to_string()),
         kind,
         detail: detail.to_owned(),
     };
@@ -60,18 +62,16 @@ fn of_target(actual: &Actual, ours: &[(&Backstore, Ours)]) -> Vec<Finding> {
             "demo_mode_write_protect or prod_mode_write_protect is not 1: initiators can write to every image",
         ));
     }
-    let of_ours = |lun: u16| {
-        let is_ours = |name: &str| ours.iter().any(|(backstore, _)| backstore.name == name);
-        actual
-            .luns
-            .iter()
-            .any(|l| l.tpg == actual.tpg_path && l.lun == lun && l.plugin == "fileio" && is_ours(&l.name))
+    let of_ours = |number: u16| {
+        let leads_to_ours = |lun: &LunEntry| ours.iter().any(|(backstore, _)| lun.leads_to(&backstore.name));
+        let mut luns = actual.luns.iter().filter(|lun| lun.tpg == actual.tpg_path && lun.lun == number);
+        luns.any(leads_to_ours)
     };
     let writers: BTreeSet<&str> = tpg
         .writable
         .iter()
-        .filter(|(_, lun)| of_ours(*lun))
-        .map(|(initiator, _)| initiator.as_str())
+        .filter(|mapping| of_ours(mapping.lun))
+        .map(|mapping| mapping.initiator.as_str())
         .collect();
     if let Some(first) = writers.first() {
         findings.push(Finding {
@@ -94,18 +94,19 @@ fn of_half_made(actual: &Actual, changes: &[Change]) -> Vec<Finding> {
     use Step;
     let steps = || changes.iter().flat_map(|change| &change.steps);
     let finding = |subject, kind, detail: &str| {
-        let detail = detail.to_owned();
-        Finding { event: "half_made", subject, kind, detail }
+        let (subject, detail) = (Subject::Other(subject), detail.to_owned());
+        Finding { condition: ConditionType::HalfMade, subject, kind, detail }
     };
     let discarded = |number: u16| steps().any(|s| matches!(s, Step::DiscardLun { lun } if *lun == number));
-    let bare = actual.bare_luns.iter().filter(|(tpg, lun)| !(*tpg == actual.tpg_path && discarded(*lun)));
-    let luns = bare.map(|(tpg, lun)| {
+    let in_ours = |bare: &BareLun| bare.folder == actual.tpg_path.as_str();
+    let bare = actual.bare_luns.iter().filter(|bare| !(in_ours(bare) && discarded(bare.lun)));
+    let luns = bare.map(|BareLun { folder, lun }| {
         let detail = "it leads to no backstore: targetcli cannot save, nor create a LUN beside it, until it is removed";
-        finding(format!("{tpg} lun_{lun}"), "lun", detail)
+        finding(format!("{folder} lun_{lun}"), "lun", detail)
     });
     let is_discarded = |b: &Backstore| {
         let of = |step: &Step| matches!(step, Step::DiscardBackstore { name, .. } if name.as_str() == b.name);
-        b.plugin == "fileio" && steps().any(of)
+        b.plugin == FILEIO && steps().any(of)
     };
     let disabled = actual.backstores.iter().filter(|b| !b.enabled && !is_discarded(b));
     let stores = disabled.map(|b| {
@@ -126,8 +127,8 @@ fn of_live_files(seen: Seen<'_>, ours: &[(&Backstore, Ours)], changes: &[Change]
     for (backstore, ours) in ours {
         match seen.live.files.get(&ours.key) {
             Some(LiveFile::Escapes(what)) => findings.push(Finding {
-                event: "export_escapes",
-                subject: ours.key.to_string(),
+                condition: ConditionType::ExportEscapes,
+                subject: Subject::Other(ours.key.to_string()),
                 kind: "escapes",
                 detail: format!(
                     "{what}: what is exported may be another file; confirm its removal, or restore it"
@@ -148,8 +149,8 @@ fn of_live_files(seen: Seen<'_>, ours: &[(&Backstore, Ours)], changes: &[Change]
             let _ = write!(detail, " and {} more", missing.len() - MOST_SHOWN);
         }
         findings.push(Finding {
-            event: "creates_blocked",
-            subject: seen.actual.tpg_path.clone(),
+            condition: ConditionType::CreatesBlocked,
+            subject: Subject::Other(seen.actual.tpg_path.to_string()),
             kind: "file_missing",
             detail,
         });
@@ -177,7 +178,12 @@ fn of_dead(
         "the files of {} LUNs were opened under a mount of {} that is gone, every read fails, and they cannot be made \
          anew yet (first: {first}); see what is pending",
         left.len(),
-        policy.mount
+        policy.site.mount
     );
-    vec![Finding { event: "lun_dead", subject: policy.mount.clone(), kind: "mount_gone", detail }]
+    vec![Finding {
+        condition: ConditionType::LunDead,
+        subject: Subject::Other(policy.site.mount.clone()),
+        kind: "mount_gone",
+        detail,
+    }]
 }

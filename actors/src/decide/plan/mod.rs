@@ -4,15 +4,14 @@ use crate::decide::desired::{Candidate, Desired, Verdict};
 use crate::decide::evidence::Standing;
 use crate::decide::history::History;
 use crate::decide::live::LiveFile;
-use crate::decide::plan::change::{Action, Change, Held, Pending, Seen};
+use crate::decide::plan::change::{Action, Change, Drifted, Held, Pending, Seen, Unclear};
 use crate::decide::plan::findings::Finding;
 use crate::decide::policy::Policy;
 use crate::decide::removals::{Removal, Tripped};
 use crate::decide::withdrawal::Withdrawal;
 use crate::decide::{evidence, live, removals};
 use crate::model::{
-    Actual, Backstore, Cause, Etag, Identity, Inventory, LunEntry, Ours, Saved, Step, recognise_live,
-    saved_luns, saved_ours,
+    Actual, Backstore, Cause, Etag, Identity, ImageRef, Inventory, LunEntry, Ours, Saved, Step, TpgPath,
 };
 
 pub mod additions;
@@ -35,14 +34,14 @@ pub struct Plan {
     pub confirmation: Option<bool>,
     /// Images that wait.
     pub pending: Vec<Pending>,
-    /// Live projections of ours that look wrong but must not be touched: label and what is wrong.
-    pub odd: Vec<(String, &'static str)>,
+    /// Live projections of ours that look wrong but must not be touched.
+    pub drifted: Vec<Drifted>,
     /// What else is wrong with the node.
     pub findings: Vec<Finding>,
     /// The sources that did not answer.
     pub unknown: Vec<Cause>,
-    /// Images that could not be judged: label, and who did not answer.
-    pub unclear: Vec<(String, Cause)>,
+    /// Images that could not be judged.
+    pub unclear: Vec<Unclear>,
     /// Projections of ours that have a LUN in our TPG.
     pub live: usize,
     /// Saved entries known to be unwanted: a save may forget them (R11).
@@ -56,7 +55,7 @@ pub struct Plan {
 /// What to do, given what was seen, what was before, and the code that an operator has just confirmed.
 pub fn plan(seen: Seen<'_>, before: &History, policy: &Policy, confirmed: Option<&str>) -> Plan {
     let Seen { desired, actual, live: files, time } = seen;
-    let ours: Vec<(&Backstore, Ours)> = ours_live(actual, &policy.mount);
+    let ours: Vec<(&Backstore, Ours)> = policy.site.ours_live(actual);
     let saved_only = saved_only(actual, &ours, policy);
     let all: BTreeSet<Identity> =
         ours.iter().map(|(_, ours)| ours).chain(&saved_only).map(|ours| ours.identity.clone()).collect();
@@ -69,7 +68,7 @@ pub fn plan(seen: Seen<'_>, before: &History, policy: &Policy, confirmed: Option
     history.mounts = mounts;
     history.contents = contents(desired, &ours, before);
 
-    let due = due_removals(seen, &ours, &saved_only, &history, policy);
+    let due = due_removals(seen, &ours, &saved_only, &history);
     let judgement = removals::removals(due, all.len(), before, &policy.limits, time, confirmed);
     let mut tripped = None;
     let mut confirmation = None;
@@ -86,11 +85,11 @@ pub fn plan(seen: Seen<'_>, before: &History, policy: &Policy, confirmed: Option
     let live_names: BTreeSet<&Identity> = ours.iter().map(|(_, ours)| &ours.identity).collect();
     let (mut changes, mut held, mut forgotten) = (Vec::new(), Vec::new(), BTreeSet::new());
     for (removal, verdict) in removals {
-        let label = evidence::image_of(&removal.ours, &history, &policy.bucket);
+        let image = evidence::image_of(&removal.ours, &history);
         match verdict {
-            Err(hold) => held.push(Held { removal, label, hold }),
+            Err(hold) => held.push(Held { removal, image, hold }),
             Ok(()) if live_names.contains(&removal.ours.identity) => {
-                changes.push(withdraw(actual, removal, label, policy));
+                changes.push(withdraw(actual, removal, image, policy));
             }
             Ok(()) => drop(forgotten.insert(removal.ours.identity)),
         }
@@ -111,7 +110,7 @@ pub fn plan(seen: Seen<'_>, before: &History, policy: &Policy, confirmed: Option
         live: ours.iter().filter(|(_, ours)| actual.is_projected(&ours.identity)).count(),
         unknown: desired.unknown.clone(),
         unclear: unclear(desired),
-        odd: additions.odd,
+        drifted: additions.drifted,
         pending: additions.pending,
         changes,
         held,
@@ -135,16 +134,11 @@ fn rank(change: &Change) -> u8 {
     }
 }
 
-/// R1: the live backstores that are ours.
-pub fn ours_live<'a>(actual: &'a Actual, mount: &str) -> Vec<(&'a Backstore, Ours)> {
-    actual.backstores.iter().filter_map(|b| Some((b, recognise_live(b, mount)?))).collect()
-}
-
 /// Saved and not live: a boot that found the mount not there leaves it so. It goes only as a live one goes (R2, R3).
 fn saved_only(actual: &Actual, live: &[(&Backstore, Ours)], policy: &Policy) -> Vec<Ours> {
     let Saved::Readable(saved) = &actual.saved else { return Vec::new() };
     let is_live = |ours: &Ours| live.iter().any(|(_, live)| live.identity == ours.identity);
-    saved_ours(saved, &policy.mount).map(|(_, ours)| ours).filter(|ours| !is_live(ours)).collect()
+    policy.site.ours_saved(saved).map(|(_, ours)| ours).filter(|ours| !is_live(ours)).collect()
 }
 
 /// R6: what each live projection held when it was first seen.
@@ -159,9 +153,11 @@ fn contents(desired: &Desired, ours: &[(&Backstore, Ours)], before: &History) ->
     ours.iter().filter_map(|(backstore, ours)| first_seen(backstore, ours)).collect()
 }
 
-fn unclear(desired: &Desired) -> Vec<(String, Cause)> {
-    let of = |c: &Candidate| match &c.verdict {
-        Verdict::Unknown { cause, .. } => Some((c.label.clone(), cause.clone())),
+fn unclear(desired: &Desired) -> Vec<Unclear> {
+    let of = |candidate: &Candidate| match &candidate.verdict {
+        Verdict::Unknown { cause, .. } => {
+            Some(Unclear { image: candidate.image.clone(), cause: cause.clone() })
+        }
         _ => None,
     };
     desired.candidates.iter().filter_map(of).collect()
@@ -172,19 +168,17 @@ fn due_removals(
     live: &[(&Backstore, Ours)],
     saved_only: &[Ours],
     history: &History,
-    policy: &Policy,
 ) -> Vec<Removal> {
     let Seen { desired, actual, live: files, .. } = seen;
     if !desired.unknown.is_empty() {
         return Vec::new();
     }
     let foreign_lun = |backstore: &Backstore| {
-        let mut luns = actual.luns_of(&backstore.plugin, &backstore.name);
-        luns.find(|lun| lun.tpg != actual.tpg_path).map(|lun| lun.tpg.clone())
+        actual.luns_of(backstore).find(|lun| lun.tpg != actual.tpg_path).map(|lun| lun.tpg.clone())
     };
     let escapes = |ours: &Ours| matches!(files.files.get(&ours.key), Some(LiveFile::Escapes(_)));
-    let of = |ours: &Ours, foreign_lun: Option<String>, is_live: bool| {
-        let why = match evidence::standing(ours, desired, history, &policy.bucket) {
+    let of = |ours: &Ours, foreign_lun: Option<TpgPath>, is_live: bool| {
+        let why = match evidence::standing(ours, desired, history) {
             Standing::Gone(why) => why,
             _ if is_live && escapes(ours) => Withdrawal::Escaped,
             _ => return None,
@@ -198,19 +192,19 @@ fn due_removals(
 }
 
 /// The LUNs first, then the backstore (FACTS 2.9).
-fn withdraw(actual: &Actual, removal: Removal, label: String, policy: &Policy) -> Change {
-    let Removal { ours: Ours { identity, key }, why, .. } = removal;
+fn withdraw(actual: &Actual, removal: Removal, image: ImageRef, policy: &Policy) -> Change {
+    let Removal { ours: Ours { identity, key, .. }, why, .. } = removal;
     let name = identity.name();
-    let luns: Vec<u16> = actual.luns_of("fileio", name.as_str()).map(|lun| lun.lun).collect();
+    let luns: Vec<u16> = actual.luns_of_fileio(name.as_str()).map(|lun| lun.lun).collect();
     let mut steps: Vec<Step> =
         luns.iter().map(|lun| Step::DeleteLun { lun: *lun, name: name.clone() }).collect();
     steps.push(Step::DeleteBackstore { name, wwn: identity.wwn().clone() });
     Change {
         action: Action::Withdraw(why),
-        label,
+        image,
         lun: luns.first().copied(),
         own_lun: None,
-        file: format!("{}/{key}", policy.mount),
+        file: policy.site.path_of(&key),
         identity,
         steps,
     }
@@ -225,7 +219,7 @@ fn may_drop(desired: &Desired, actual: &Actual, policy: &Policy, gone: &BTreeSet
         return may_drop;
     }
     let numbers = actual.numbers();
-    for (backstore, ours) in saved_ours(saved, &policy.mount) {
+    for (backstore, ours) in policy.site.ours_saved(saved) {
         let gone = gone.contains(&ours.identity);
         if gone {
             may_drop.backstores.insert(backstore.clone());
@@ -234,7 +228,7 @@ fn may_drop(desired: &Desired, actual: &Actual, policy: &Policy, gone: &BTreeSet
         let other_number = |lun: &LunEntry| {
             !actual.luns.contains(lun) && (actual.is_projected(&ours.identity) || numbers.contains(&lun.lun))
         };
-        let luns = saved_luns(saved, &ours, &actual.tpg_path);
+        let luns = ours.saved_luns(saved, &actual.tpg_path);
         may_drop.luns.extend(luns.filter(|lun| gone || other_number(lun)).cloned());
     }
     may_drop

@@ -1,0 +1,145 @@
+//! What follows a pass: it is logged, remembered, stored, and the next one gets its time.
+
+use super::Reconciler;
+use super::gather::ACTOR_GONE;
+use super::pass::Outcome;
+use super::status;
+use crate::decide::aftermath::after_pass;
+use crate::decide::cadence::next_delay;
+use crate::decide::history::History;
+use crate::decide::plan::Plan;
+use crate::decide::status::{Status, Summary};
+use crate::model::{Cause, Source};
+use crate::ports::HistoryError;
+use actix::prelude::*;
+use tracing::{error, info, warn};
+
+impl Reconciler {
+    /// What was stored, unless a reload has brought it along.
+    pub(super) fn recall(&mut self, loaded: Result<Option<Vec<u8>>, HistoryError>) {
+        if self.remembered.history.borrow().is_some() {
+            return;
+        }
+        let (boot, window) = (self.store.boot(), self.context.policy.limits.window);
+        let lost = |detail: String| {
+            warn!(
+                event = "history_lost",
+                detail,
+                window_s = window.as_secs(),
+                "what was remembered is lost: no removal happens before this time is over"
+            );
+            History::lost(&boot, window)
+        };
+        self.history = match loaded {
+            Ok(None) => History::default(),
+            Ok(Some(bytes)) => {
+                History::from_bytes(&bytes, &boot, window).unwrap_or_else(|fault| lost(fault.to_string()))
+            }
+            Err(error) => lost(Cause::new(Source::Lio, error.kind(), &error).detail),
+        };
+    }
+
+    /// Remembers, tells, and sets the timer. `None`: the pass was given up because the agent stops.
+    pub(super) fn finish(
+        &mut self,
+        outcome: Option<Result<Outcome, Cause>>,
+        confirmed: Option<String>,
+        scan_id: u64,
+        ctx: &mut Context<Self>,
+    ) -> Status {
+        let Some(outcome) = outcome else {
+            return self.status.borrow().clone();
+        };
+        let mut busy = false;
+        let summary = match outcome {
+            Ok(Outcome { observation, plan, report }) => {
+                self.conditions.pass(&plan, &report, scan_id);
+                self.judge_confirmation(&plan, confirmed, scan_id);
+                let policy = &self.context.policy;
+                let objects = observation.desired.objects.known().map(|index| &**index);
+                let now = self.clock.now();
+                self.history = after_pass(&plan, &report, objects, &observation.live, &policy.site, now);
+                self.named = observation.named;
+                if let Some(list) = observation.images.known() {
+                    self.wanted = Some(list.wanted(policy.tagging));
+                }
+                busy = report.busy.is_some();
+                Summary::of(&plan, &report, &observation.counts, &policy.site)
+            }
+            Err(cause) => {
+                if cause.kind == ACTOR_GONE {
+                    // No pass will ever be better: the process ends, and is started anew.
+                    error!(event = "actor_gone", detail = %cause, "a part of the agent has died: it ends");
+                    ctx.stop();
+                }
+                self.confirmed = confirmed;
+                self.history.restart_looks();
+                self.conditions.unknown(&cause, scan_id);
+                let live = self.status.borrow().summary.live;
+                Summary::failed(cause, live)
+            }
+        };
+        self.failures = if summary.is_troubled() { self.failures.saturating_add(1) } else { 0 };
+        let status = Status { scan_id, converged: summary.is_converged(), summary };
+        self.context.note_progress();
+        status::log(&status);
+        self.status.send_replace(status.clone());
+        *self.remembered.history.borrow_mut() = Some(self.history.clone());
+        self.remembered.scan_id.set(scan_id);
+        if let Some(cadence) = self.cadence.clone() {
+            let confirm_after = self.context.policy.limits.confirm_after;
+            let delay = next_delay(&status.summary, self.failures, &cadence, confirm_after);
+            self.timer = Some(ctx.run_later(delay, |act, ctx| act.queue(ctx)));
+            // The daemon is free and something else is held: trying it again does not help.
+            if busy && !self.found_free {
+                self.try_daemon_later(ctx);
+            }
+            self.found_free &= busy;
+        }
+        status
+    }
+
+    /// An operator who gave a code learns what became of it. Without evidence it waits for the next pass.
+    fn judge_confirmation(&mut self, plan: &Plan, confirmed: Option<String>, scan_id: u64) {
+        match (plan.confirmation, confirmed) {
+            (Some(true), Some(code)) => {
+                info!(event = "confirmed", scan_id, code, "removals were confirmed by an operator");
+            }
+            (Some(false), Some(code)) => {
+                let held = plan.history.breaker.code.as_deref().unwrap_or("none");
+                warn!(event = "confirmation_unmatched", scan_id, code, held, "no removals of this code wait");
+            }
+            (None, code) => self.confirmed = code,
+            (Some(_), None) => {}
+        }
+    }
+
+    /// What is to be stored, if it is not what was stored last.
+    pub(super) fn to_store(&self) -> Option<Vec<u8>> {
+        if self.stored.as_ref() == Some(&self.history) {
+            return None;
+        }
+        self.history.to_bytes(&self.store.boot()).ok()
+    }
+
+    /// Told once: without it a restart only takes longer.
+    pub(super) fn stored(&mut self, result: Result<(), HistoryError>) {
+        match result {
+            Ok(()) => {
+                self.stored = Some(self.history.clone());
+                self.store_fails = false;
+            }
+            Err(_) if self.store_fails => {}
+            Err(error) => {
+                self.store_fails = true;
+                let detail = Cause::new(Source::Lio, error.kind(), &error).detail;
+                warn!(
+                    event = "history_not_stored",
+                    reason = error.kind(),
+                    detail,
+                    "a restart will take its looks anew"
+                );
+            }
+        }
+    }
+}
