@@ -1,9 +1,10 @@
 //! The command line: what there is to say, and which part of the program does it.
 
 use crate::config::{self, Loaded, Settings, Sources};
+use crate::plan_output::{self, PlanJson};
 use crate::run::{self, World};
 use crate::telemetry::complain;
-use crate::{causes, confirm, show};
+use crate::{causes, confirm};
 use clap::{Args, Parser, Subcommand};
 use std::io::Write;
 use std::iter;
@@ -99,8 +100,8 @@ impl Cli {
             }
             Command::Plan { json, sim } => {
                 with_settings(&sources, |Loaded { settings, .. }| match run::preview(settings, world(sim)) {
-                    Ok((plan, actual)) if json => print(&show::json(&plan, &actual)),
-                    Ok((plan, actual)) => print(&show::text(&plan, &actual)),
+                    Ok((plan, actual)) if json => print_json(&PlanJson::new(&plan, &actual)),
+                    Ok((plan, actual)) => print(&plan_output::text(&plan, &actual)),
                     Err(error) => fail(&error),
                 })
             }
@@ -125,6 +126,13 @@ fn with_settings(sources: &Sources, then: impl FnOnce(Loaded) -> ExitCode) -> Ex
             errors.0.iter().for_each(|error| complain(&error.to_string()));
             ExitCode::FAILURE
         }
+    }
+}
+
+fn print_json(value: &impl serde::Serialize) -> ExitCode {
+    match serde_json::to_string_pretty(value) {
+        Ok(text) => print(&format!("{text}\n")),
+        Err(error) => fail(&error),
     }
 }
 

@@ -1,5 +1,4 @@
-//! A bearer token that others can read: told once, and used all the same, for a node that serves is worth more. The S3
-//! credentials' file says so itself where it is read ([`crate::s3`]).
+//! Secrets that others can read: told once, and used all the same, for a node that serves is worth more.
 
 use crate::config::Settings;
 use std::os::unix::fs::PermissionsExt;
@@ -8,12 +7,21 @@ use std::path::Path;
 /// Group and others may read it.
 const READABLE_BY_OTHERS: u32 = 0o044;
 
-/// One line for each way the token is exposed. It looks at a file, so it may block.
-pub fn of_token(settings: &Settings) -> Vec<String> {
-    let Some(token) = settings.ims.token_file.as_deref() else { return Vec::new() };
-    let url = &settings.ims.url;
-    let plain = format!("the bearer token goes to {url} unencrypted: use https in ims.gateway");
-    of_file(token).into_iter().chain(url.starts_with("http://").then_some(plain)).collect()
+/// One line for each. It looks at files, so it may block.
+pub fn of_secrets(settings: &Settings) -> Vec<String> {
+    let token = settings.ims.token_file.as_deref();
+    let mut notes: Vec<String> = [Some(settings.s3.credential_file.as_path()), token]
+        .into_iter()
+        .flatten()
+        .filter_map(of_file)
+        .collect();
+    if token.is_some() && settings.ims.url.starts_with("http://") {
+        notes.push(format!(
+            "the bearer token goes to {} unencrypted: use https in ims.gateway",
+            settings.ims.url
+        ));
+    }
+    notes
 }
 
 /// A file that is not there (yet) exposes nothing.
@@ -35,37 +43,35 @@ mod tests {
     use crate::config::{Sources, load};
     use std::fs::{Permissions, set_permissions, write};
 
-    fn notes(flags: &[(&str, &str)]) -> Vec<String> {
-        let flags = flags.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        of_token(&load(&Sources { flags, ..Sources::default() }).unwrap().settings)
-    }
-
     #[test]
-    fn a_token_that_others_can_read_is_named() {
+    fn secrets_that_others_can_read_are_named_and_the_others_are_not() {
         let dir = tempfile::tempdir().unwrap();
-        let token = dir.path().join("token");
-        let flags = [("ims.token_file", token.to_str().unwrap())];
-        assert_eq!(notes(&flags), [""; 0], "it is not there yet");
-        write(&token, "").unwrap();
-        for (mode, told) in [(0o600, false), (0o604, true), (0o640, true)] {
-            set_permissions(&token, Permissions::from_mode(mode)).unwrap();
-            let notes = notes(&flags);
-            assert_eq!(
-                notes.iter().any(|note| note.contains("token has mode 06")),
-                told,
-                "{mode:o} {notes:?}"
-            );
+        let (keys, token) = (dir.path().join("keys"), dir.path().join("token"));
+        let set = |name: &str, value: &Path| (name.to_owned(), value.display().to_string());
+        let flags = vec![set("s3.credential_file", &keys), set("ims.token_file", &token)];
+        let settings = load(&Sources { flags, ..Sources::default() }).unwrap().settings;
+        assert_eq!(of_secrets(&settings), [""; 0], "they are not there yet");
+        for (path, mode) in [(&keys, 0o640), (&token, 0o600)] {
+            write(path, "").unwrap();
+            set_permissions(path, Permissions::from_mode(mode)).unwrap();
         }
+        let notes = of_secrets(&settings);
+        assert!(matches!(&notes[..], [note] if note.contains("keys has mode 0640")), "{notes:?}");
+        set_permissions(&token, Permissions::from_mode(0o604)).unwrap();
+        assert_eq!(of_secrets(&settings).len(), 2);
     }
 
     #[test]
     fn a_token_that_goes_over_http_is_told_and_http_without_a_token_is_not() {
-        let http = ("ims.gateway", "http://ims:8080");
-        assert_eq!(notes(&[http]), [""; 0]);
-        let told = notes(&[http, ("ims.token_file", "/no/such")]);
+        let set = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let mut flags = vec![set("ims.gateway", "http://ims:8080"), set("s3.credential_file", "/no/such")];
+        let notes = |flags: &Vec<_>| {
+            of_secrets(&load(&Sources { flags: flags.clone(), ..Sources::default() }).unwrap().settings)
+        };
+        assert_eq!(notes(&flags), [""; 0]);
+        flags.push(set("ims.token_file", "/no/such"));
         assert!(
-            matches!(&told[..], [note] if note.contains("http://ims:8080/apis/ims/v3/images unencrypted")),
-            "{told:?}"
+            matches!(&notes(&flags)[..], [note] if note.contains("http://ims:8080/apis/ims/v3/images unencrypted"))
         );
     }
 }

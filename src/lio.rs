@@ -4,8 +4,7 @@ use crate::config;
 use crate::configfs::Configfs;
 use crate::saveconfig;
 use crate::targetclid::{Command, IqnError, Patience, Session, ShellLock, Target};
-use actors::model::{Actual, Backstore, LunEntry, Step};
-use actors::model::{Word, WordError};
+use actors::model::{AclMapping, Actual, Backstore, LunEntry, Step, TpgPath, Word, WordError};
 use actors::ports::{LioError, LioPort};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -16,7 +15,7 @@ use std::time::Duration;
 pub struct LioAdapter {
     configfs: Configfs,
     target: Target,
-    tpg_path: String,
+    tpg_path: TpgPath,
     save_file: Option<Word>,
     session: Session,
     lock: ShellLock,
@@ -58,7 +57,7 @@ impl LioAdapter {
         Ok(LioAdapter {
             configfs: Configfs::new(&settings.configfs),
             target,
-            tpg_path: format!("iscsi/{}/tpgt_{}", settings.iqn, settings.tpg),
+            tpg_path: TpgPath::new(format!("iscsi/{}/tpgt_{}", settings.iqn, settings.tpg)),
             save_file: settings.save_file.as_ref().map(sayable).transpose()?,
             session: Session::new(&settings.socket),
             lock: ShellLock::default(),
@@ -98,7 +97,7 @@ impl LioAdapter {
         if self.configfs.lun(&self.tpg_path, lun)?.is_none() {
             return Ok(replies);
         }
-        for (initiator, number) in self.configfs.unmapped(&self.tpg_path, lun)? {
+        for AclMapping { initiator, lun: number } in self.configfs.unmapped(&self.tpg_path, lun)? {
             // One whose name cannot be said stays without, which configfs shows.
             if let Some(command) = self.target.map_lun(&initiator, lun, number) {
                 replies += &self.change(&command, self.command_timeout)?;

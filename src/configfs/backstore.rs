@@ -1,48 +1,59 @@
 //! One storage object.
 
 use super::opened::Clock;
-use super::read::{at, flag, present, text};
+use super::read::Folder;
 use actors::model::Backstore;
 use actors::ports::LioError;
-use std::fs;
-use std::os::unix::fs::MetadataExt;
+use std::io;
 use std::path::Path;
 
-/// `None` if it is gone. Not every plugin has every file.
+/// How often a backstore is read that is another one each time.
+const TIMES: usize = 3;
+
+/// `None` if it is gone. What was read is of one backstore only if that one was there to the end.
 pub(super) fn backstore(
     plugin: &str,
     hba: &Path,
     name: &str,
     clock: Option<&Clock>,
 ) -> Result<Option<Backstore>, LioError> {
-    let folder = hba.join(name);
-    let file = |file: &str| present(text(&folder.join(file)));
-    let serial = file("wwn/vpd_unit_serial")?.unwrap_or_default();
+    for _ in 0..TIMES {
+        let Some(folder) = Folder::open(hba.join(name))? else { return Ok(None) };
+        let found = read(plugin, &folder, name, clock)?;
+        if folder.is_there()? {
+            return Ok(Some(found));
+        }
+    }
+    let source = io::Error::other("it is made anew again and again while it is read");
+    Err(LioError::Configfs { path: hba.join(name).display().to_string(), source })
+}
+
+/// Not every plugin has every file.
+fn read(plugin: &str, folder: &Folder, name: &str, clock: Option<&Clock>) -> Result<Backstore, LioError> {
+    let serial = folder.text("wwn/vpd_unit_serial")?.unwrap_or_default();
     let serial = match plugin {
         // That of the device behind it, which is not LIO's to save: saveconfig.json has none.
         "pscsi" => String::new(),
         // `T10 VPD Unit Serial Number: 8b04c5169aa0b0b31adaa346eae9c98`
         _ => serial.split_once(':').map(|(_, serial)| serial.trim().to_owned()).unwrap_or_default(),
     };
-    let info = file("info")?.unwrap_or_default();
+    let info = folder.text("info")?.unwrap_or_default();
     // Like rtslib: without the attribute it always is.
-    let enabled = flag(&folder.join("enable"))?.unwrap_or(true);
+    let enabled = folder.flag("enable")?.unwrap_or(true);
     // Before that it shows a time at which nothing was opened.
-    let opened = if enabled { file("statistics/scsi_lu/creation_time")? } else { None };
-    let found = Backstore {
+    let opened = if enabled { folder.text("statistics/scsi_lu/creation_time")? } else { None };
+    let file = folder.text("udev_path")?.filter(|path| !path.is_empty());
+    Ok(Backstore {
         plugin: plugin.to_owned(),
         name: name.to_owned(),
-        file: file("udev_path")?.filter(|path| !path.is_empty()).unwrap_or_else(|| path_of(plugin, &info)),
+        file: file.unwrap_or_else(|| path_of(plugin, &info)),
         serial,
         size: size(&info).unwrap_or_default(),
-        model_alias: flag(&folder.join("attrib/emulate_model_alias"))?.unwrap_or_default(),
+        model_alias: folder.flag("attrib/emulate_model_alias")?.unwrap_or_default(),
         enabled,
-        inode: 0,
+        inode: folder.inode()?,
         opened: opened.and_then(|shown| clock?.time_of(shown.parse().ok()?)),
-    };
-    // What was read is of a backstore only if it was there to the end.
-    let folder = present(at(&folder, |folder| fs::metadata(folder)))?;
-    Ok(folder.map(|folder| Backstore { inode: folder.ino(), ..found }))
+    })
 }
 
 /// The file of a fileio backstore that was made without `udev_path`, letter by letter as rtslib saves it: it stops at

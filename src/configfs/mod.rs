@@ -7,7 +7,7 @@ mod backstore;
 mod opened;
 mod read;
 
-use actors::model::{Backstore, LunEntry, Tpg};
+use actors::model::{AclMapping, Backstore, BareLun, LunEntry, Tpg, TpgPath};
 use actors::ports::LioError;
 use backstore::backstore;
 use opened::Clock;
@@ -33,8 +33,8 @@ pub struct Configfs {
 pub struct Fabrics {
     /// Every LUN, sorted.
     pub luns: Vec<LunEntry>,
-    /// LUN folders without a link: of TPGs, and of node ACLs (`.../tpgt_1/acls/<initiator>`).
-    pub bare_luns: BTreeSet<(String, u16)>,
+    /// LUN folders without a link: of TPGs, and of node ACLs.
+    pub bare_luns: BTreeSet<BareLun>,
     /// Every portal and node ACL.
     pub others: BTreeSet<String>,
 }
@@ -110,7 +110,7 @@ impl Configfs {
             for wwn in self.folders(&fabric)? {
                 let target = format!("{fabric}/{wwn}");
                 for tpg in self.folders(&target)?.into_iter().filter(|name| name.starts_with("tpgt_")) {
-                    self.look_into(&format!("{target}/{tpg}"), &mut found)?;
+                    self.look_into(&TpgPath::new(format!("{target}/{tpg}")), &mut found)?;
                 }
             }
         }
@@ -119,7 +119,7 @@ impl Configfs {
     }
 
     /// One LUN of the TPG whose folder this is; `None` if there is none of this number, or it leads nowhere yet.
-    pub fn lun(&self, tpg: &str, lun: u16) -> Result<Option<LunEntry>, LioError> {
+    pub fn lun(&self, tpg: &TpgPath, lun: u16) -> Result<Option<LunEntry>, LioError> {
         Ok(match self.link(&format!("{tpg}/lun/lun_{lun}"))? {
             Some(Link::To(target)) => entry(tpg, lun, &target),
             Some(Link::Bare) | None => None,
@@ -128,14 +128,14 @@ impl Configfs {
 
     /// The node ACLs of a TPG that have no mapping to this LUN, each with the number under which it can get one: the
     /// same, or the lowest that is free, for rtslib maps none above 255. No ACL without a free number.
-    pub fn unmapped(&self, tpg: &str, lun: u16) -> Result<Vec<(String, u16)>, LioError> {
+    pub fn unmapped(&self, tpg: &TpgPath, lun: u16) -> Result<Vec<AclMapping>, LioError> {
         let mut found = Vec::new();
         for (initiator, mapped) in self.acls(tpg)? {
             if !mapped.iter().any(|(_, to)| to.lun() == Some(lun)) {
                 let taken: BTreeSet<u16> = mapped.into_iter().map(|(number, _)| number).collect();
                 let mut numbers = std::iter::once(lun).chain(0..=LAST_MAPPED);
                 let free = numbers.find(|number| *number <= LAST_MAPPED && !taken.contains(number));
-                found.extend(free.map(|number| (initiator, number)));
+                found.extend(free.map(|lun| AclMapping { initiator, lun }));
             }
         }
         found.sort();
@@ -144,13 +144,13 @@ impl Configfs {
 
     /// The initiators that may write to LUNs of a TPG, with the TPG's numbers. targetcli makes such mappings unless it
     /// is told otherwise, and `prod_mode_write_protect` does not protect them.
-    pub fn writable(&self, tpg: &str) -> Result<BTreeSet<(String, u16)>, LioError> {
+    pub fn writable(&self, tpg: &TpgPath) -> Result<BTreeSet<AclMapping>, LioError> {
         let mut found = BTreeSet::new();
         for (initiator, mapped) in self.acls(tpg)? {
             for (number, to) in mapped {
                 let protected = format!("{tpg}/acls/{initiator}/lun_{number}/write_protect");
                 if flag(&self.root.join(protected))? == Some(false) {
-                    found.extend(to.lun().map(|lun| (initiator.clone(), lun)));
+                    found.extend(to.lun().map(|lun| AclMapping { initiator: initiator.clone(), lun }));
                 }
             }
         }
@@ -158,8 +158,8 @@ impl Configfs {
     }
 
     /// The TPG whose folder this is; `None` if it has not been provisioned.
-    pub fn tpg(&self, folder: &str) -> Result<Option<Tpg>, LioError> {
-        let tpg = self.root.join(folder);
+    pub fn tpg(&self, path: &TpgPath) -> Result<Option<Tpg>, LioError> {
+        let tpg = self.root.join(path.as_str());
         let is_on = |attribute: &str| flag(&tpg.join(attribute));
         let Some(enabled) = is_on("enable")? else { return Ok(None) };
         let protected = |mode| is_on(mode).map(|on| on == Some(true));
@@ -167,8 +167,8 @@ impl Configfs {
             protected("attrib/demo_mode_write_protect")? && protected("attrib/prod_mode_write_protect")?;
         let numbers = |mapped: Links| mapped.iter().filter_map(|(_, to)| to.lun()).collect();
         let acls =
-            self.acls(folder)?.into_iter().map(|(initiator, mapped)| (initiator, numbers(mapped))).collect();
-        Ok(Some(Tpg { enabled, write_protected, acls, writable: self.writable(folder)? }))
+            self.acls(path)?.into_iter().map(|(initiator, mapped)| (initiator, numbers(mapped))).collect();
+        Ok(Some(Tpg { enabled, write_protected, acls, writable: self.writable(path)? }))
     }
 
     /// Each backstore has a folder of its own, `fileio_3`, which says of which plugin it is.
@@ -178,11 +178,11 @@ impl Configfs {
         Ok(hbas.iter().filter_map(|hba| Some((plugin(hba)?, core.join(hba)))).collect())
     }
 
-    fn look_into(&self, tpg: &str, found: &mut Fabrics) -> Result<(), LioError> {
+    fn look_into(&self, tpg: &TpgPath, found: &mut Fabrics) -> Result<(), LioError> {
         for (lun, link) in self.links(&format!("{tpg}/lun"))? {
             match link {
                 Link::To(target) => found.luns.extend(entry(tpg, lun, &target)),
-                Link::Bare => found.bare_luns.extend([(tpg.to_owned(), lun)]),
+                Link::Bare => found.bare_luns.extend([BareLun { folder: tpg.to_string(), lun }]),
             }
         }
         let portals = self.folders(&format!("{tpg}/np"))?;
@@ -191,14 +191,14 @@ impl Configfs {
             let acl = format!("{tpg}/acls/{initiator}");
             // Like a LUN without a backstore it fails every save, and every deletion of a LUN of its TPG.
             let bare = mapped.into_iter().filter(|(_, to)| matches!(to, Link::Bare));
-            found.bare_luns.extend(bare.map(|(lun, _)| (acl.clone(), lun)));
+            found.bare_luns.extend(bare.map(|(lun, _)| BareLun { folder: acl.clone(), lun }));
             found.others.insert(acl);
         }
         Ok(())
     }
 
     /// The node ACLs of a TPG, and what each maps: its own number, and where that leads.
-    fn acls(&self, tpg: &str) -> Result<Vec<(String, Links)>, LioError> {
+    fn acls(&self, tpg: &TpgPath) -> Result<Vec<(String, Links)>, LioError> {
         let folder = format!("{tpg}/acls");
         let mapped = |initiator: String| {
             self.links(&format!("{folder}/{initiator}")).map(|mapped| (initiator, mapped))
@@ -248,8 +248,8 @@ fn number(folder: &str) -> Option<u16> {
 }
 
 /// The LUN that leads there.
-fn entry(tpg: &str, lun: u16, target: &Path) -> Option<LunEntry> {
-    named(target).map(|(plugin, name)| LunEntry { tpg: tpg.to_owned(), lun, plugin, name })
+fn entry(tpg: &TpgPath, lun: u16, target: &Path) -> Option<LunEntry> {
+    named(target).map(|(plugin, name)| LunEntry { tpg: tpg.clone(), lun, plugin, name })
 }
 
 /// `../../../../../../target/core/fileio_2/NAME` -> (`fileio`, `NAME`).

@@ -1,19 +1,76 @@
 //! Reading a tree that other tools change meanwhile: what has vanished is gone, any other failure is an error (R2).
 
 use actors::ports::LioError;
+use rustix::fs::{Mode, OFlags, fstat, openat};
 use std::fs::{self, FileType};
 use std::io;
-use std::path::Path;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+/// A folder of configfs, opened once: its attributes are read without walking the whole path for each, which is most of
+/// what a pass over hundreds of backstores costs.
+pub(super) struct Folder {
+    fd: OwnedFd,
+    path: PathBuf,
+}
+
+impl Folder {
+    /// `None` if there is none.
+    pub(super) fn open(path: PathBuf) -> Result<Option<Self>, LioError> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let opened = at(&path, |path| Ok(rustix::fs::open(path, flags, Mode::empty())?));
+        Ok(present(opened)?.map(|fd| Folder { fd, path }))
+    }
+
+    /// The text of an attribute, without the blanks around it; `None` if there is none.
+    pub(super) fn text(&self, attribute: &str) -> Result<Option<String>, LioError> {
+        present(at(&self.path.join(attribute), |_| {
+            let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+            let file = openat(&self.fd, attribute, flags, Mode::empty())?;
+            let (mut page, mut bytes) = ([0; PAGE], Vec::new());
+            loop {
+                match rustix::io::read(&file, &mut page)? {
+                    0 => return Ok(trimmed(&bytes)),
+                    count => bytes.extend(page.iter().take(count)),
+                }
+            }
+        }))
+    }
+
+    /// An attribute that is `0` or `1`.
+    pub(super) fn flag(&self, attribute: &str) -> Result<Option<bool>, LioError> {
+        Ok(self.text(attribute)?.map(|text| text == "1"))
+    }
+
+    /// Its inode: that of another folder, if another one is in its place by now.
+    pub(super) fn inode(&self) -> Result<u64, LioError> {
+        at(&self.path, |_| Ok(fstat(&self.fd)?.st_ino))
+    }
+
+    /// Whether it is still there, and no other one in its place.
+    pub(super) fn is_there(&self) -> Result<bool, LioError> {
+        let now = present(at(&self.path, |path| fs::metadata(path)))?;
+        Ok(now.map(|now| now.ino()) == Some(self.inode()?))
+    }
+}
+
+/// Bytes: the kernel gives an attribute one page.
+const PAGE: usize = 4096;
+
+/// Foreign paths may be anything, so no encoding is an error.
+fn trimmed(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).trim().to_owned()
+}
 
 /// An attribute that is `0` or `1`.
 pub(super) fn flag(path: &Path) -> Result<Option<bool>, LioError> {
     Ok(present(text(path))?.map(|text| text == "1"))
 }
 
-/// The text of a file, without the blanks around it. Foreign paths may be anything, so no encoding is an error.
+/// The text of a file, without the blanks around it.
 pub(super) fn text(path: &Path) -> Result<String, LioError> {
-    let bytes = at(path, |path| fs::read(path))?;
-    Ok(String::from_utf8_lossy(&bytes).trim().to_owned())
+    at(path, |path| fs::read(path)).map(|bytes| trimmed(&bytes))
 }
 
 /// The names of the entries of this type.

@@ -8,6 +8,10 @@ use support::configfs::{FOLDER, Tree};
 
 const TPG: &str = "iscsi/iqn.2023-06.csm.iscsi:vm1/tpgt_1";
 
+fn tpg() -> TpgPath {
+    TpgPath::new(TPG)
+}
+
 fn grown(tree: &Tree) -> (tempfile::TempDir, Configfs) {
     let folder = tempfile::tempdir().unwrap();
     tree.grow(folder.path());
@@ -37,10 +41,10 @@ fn a_recorded_tree_shows_its_backstores_its_luns_and_its_tpg() {
     );
     let luns = configfs.fabrics().unwrap().luns;
     assert_eq!(luns.iter().map(|lun| lun.lun).collect::<Vec<_>>(), [300, 301, 302]);
-    assert_eq!(luns[2].tpg, "iscsi/iqn.2023-06.csm.iscsi:vm1/tpgt_1");
+    assert_eq!(luns[2].tpg, tpg());
     assert_eq!((luns[2].plugin.as_str(), luns[2].name.as_str()), ("fileio", "rootfs000000003"));
     assert_eq!(
-        configfs.tpg("iscsi/iqn.2023-06.csm.iscsi:vm1/tpgt_1").unwrap(),
+        configfs.tpg(&tpg()).unwrap(),
         Some(Tpg { enabled: true, write_protected: true, acls: BTreeMap::new(), writable: BTreeSet::new() })
     );
     assert_eq!(configfs.dbroot().unwrap(), Path::new("/etc/rtslib-fb-target"));
@@ -55,18 +59,17 @@ fn one_backstore_is_found_by_its_name_and_an_unknown_one_is_none() {
 
 #[test]
 fn r10_a_tpg_is_write_protected_only_if_both_attributes_say_so() {
-    let tpg = "iscsi/iqn.2023-06.csm.iscsi:vm1/tpgt_1";
     for attribute in ["demo_mode_write_protect", "prod_mode_write_protect"] {
-        let tree = Tree::recorded().with(&format!("{tpg}/attrib/{attribute}"), "0\n");
+        let tree = Tree::recorded().with(&format!("{TPG}/attrib/{attribute}"), "0\n");
         let (_folder, configfs) = grown(&tree);
-        assert!(!configfs.tpg(tpg).unwrap().unwrap().write_protected);
+        assert!(!configfs.tpg(&tpg()).unwrap().unwrap().write_protected);
     }
 }
 
 #[test]
 fn a_tpg_that_was_never_made_is_none() {
     let (_folder, configfs) = grown(&Tree::recorded());
-    assert_eq!(configfs.tpg("iscsi/iqn.other/tpgt_1").unwrap(), None);
+    assert_eq!(configfs.tpg(&TpgPath::new("iscsi/iqn.other/tpgt_1")).unwrap(), None);
 }
 
 #[test]
@@ -98,23 +101,23 @@ fn luns_of_every_fabric_are_found_and_half_made_ones_are_named() {
         .with("loopback/naa.1/tpgt_1/lun/lun_0/virtual", "-> ../../../../../../target/core/fileio_0/a");
     let (_folder, configfs) = grown(&tree);
     let fabrics = configfs.fabrics().unwrap();
-    let only =
-        LunEntry { tpg: "loopback/naa.1/tpgt_1".into(), lun: 0, plugin: "fileio".into(), name: "a".into() };
+    let tpg = TpgPath::new("loopback/naa.1/tpgt_1");
+    let only = LunEntry { tpg, lun: 0, plugin: "fileio".into(), name: "a".into() };
     assert_eq!(fabrics.luns, [only]);
-    let bare = |tpg: &str, lun| (tpg.to_owned(), lun);
+    let bare = |folder: &str, lun| BareLun { folder: folder.to_owned(), lun };
     let expected = [
         bare("iscsi/iqn.x/tpgt_2", 7),
         bare("iscsi/iqn.x/tpgt_2", 8),
         bare("iscsi/iqn.x/tpgt_2/acls/iqn.i", 1),
     ];
     assert_eq!(fabrics.bare_luns.into_iter().collect::<Vec<_>>(), expected);
-    assert_eq!(configfs.lun("iscsi/iqn.x/tpgt_2", 7).unwrap(), None);
+    assert_eq!(configfs.lun(&TpgPath::new("iscsi/iqn.x/tpgt_2"), 7).unwrap(), None);
 }
 
 #[test]
 fn m15_a_tpg_shows_its_node_acls_and_what_each_is_mapped_to() {
     let (_folder, configfs) = grown(&Tree::with_acls());
-    let acls = configfs.tpg(TPG).unwrap().unwrap().acls;
+    let acls = configfs.tpg(&tpg()).unwrap().unwrap().acls;
     let both = BTreeSet::from([12, 21, 300]);
     let expected = [("iqn.2001-01.com.other:b", &both), ("iqn.2023-06.csm.iscsi:vm1-initiator", &both)];
     assert_eq!(acls.iter().map(|(name, luns)| (name.as_str(), luns)).collect::<Vec<_>>(), expected);
@@ -123,27 +126,27 @@ fn m15_a_tpg_shows_its_node_acls_and_what_each_is_mapped_to() {
 #[test]
 fn m15_an_acl_without_a_lun_gets_it_under_its_number_or_the_lowest_free_one() {
     let b = "iqn.2001-01.com.other:b";
-    let own = |number| vec![(b.to_owned(), number)];
+    let own = |lun| vec![AclMapping { initiator: b.to_owned(), lun }];
     let tree = Tree::with_acls().without(&format!("{TPG}/acls/{b}/lun_12/"));
     let (_folder, configfs) = grown(&tree);
-    assert_eq!(configfs.unmapped(TPG, 12).unwrap(), own(12));
-    assert_eq!(configfs.unmapped(TPG, 21).unwrap(), []);
-    assert_eq!(configfs.unmapped(TPG, 300).unwrap(), [], "it is mapped, under another number");
-    let next = configfs.unmapped(TPG, 15_000).unwrap();
-    assert_eq!(next.iter().map(|(_, number)| *number).collect::<Vec<_>>(), [1, 1], "0 leads to LUN 300");
+    assert_eq!(configfs.unmapped(&tpg(), 12).unwrap(), own(12));
+    assert_eq!(configfs.unmapped(&tpg(), 21).unwrap(), []);
+    assert_eq!(configfs.unmapped(&tpg(), 300).unwrap(), [], "it is mapped, under another number");
+    let next = configfs.unmapped(&tpg(), 15_000).unwrap();
+    assert_eq!(next.iter().map(|mapping| mapping.lun).collect::<Vec<_>>(), [1, 1], "0 leads to LUN 300");
     let mut full = Tree::with_acls();
     for number in 0..=255 {
         full = full.with(&format!("{TPG}/acls/{b}/lun_{number}/x"), "-> ../../../lun/lun_12");
     }
     let (_folder, configfs) = grown(&full);
-    assert_eq!(configfs.unmapped(TPG, 300).unwrap(), [], "no number is free");
+    assert_eq!(configfs.unmapped(&tpg(), 300).unwrap(), [], "no number is free");
 }
 
 #[test]
 fn r10_mappings_that_an_initiator_may_write_to_are_named() {
     let (_folder, configfs) = grown(&Tree::with_acls());
-    let writable = configfs.writable(TPG).unwrap();
-    assert_eq!(writable.iter().map(|(_, lun)| *lun).collect::<Vec<_>>(), [12, 12]);
+    let writable = configfs.writable(&tpg()).unwrap();
+    assert_eq!(writable.iter().map(|mapping| mapping.lun).collect::<Vec<_>>(), [12, 12]);
 }
 
 #[test]

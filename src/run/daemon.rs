@@ -6,20 +6,20 @@ use super::rules::cadence;
 use super::signals::{Signals, Told};
 use super::{RunError, end};
 use crate::notify;
-use actors::agent::{Cast, Kept};
+use actors::agent::{Agent, Kept};
 use actors::decide::status::Status;
 use actors::reconciler::Resync;
 use tokio::sync::watch;
 use tracing::info;
 
-/// What ends a cast.
+/// What ends a agent.
 enum Next {
     Stop,
     Dead,
     Restart(Restart),
 }
 
-/// The next cast, made already, and what an operator has confirmed for it.
+/// The next agent, made already, and what an operator has confirmed for it.
 struct Restart {
     prepared: Box<Prepared>,
     confirmed: Option<String>,
@@ -44,7 +44,7 @@ pub(super) async fn run(
     actix::spawn(keep_the_watchdog_quiet());
     loop {
         let cadence = cadence(&next.prepared.in_force.settings);
-        let (cast, in_force) = next.prepared.start(Some(cadence), &kept);
+        let (agent, in_force) = next.prepared.start(Some(cadence), &kept);
         info!(
             event = "started",
             version = env!("CARGO_PKG_VERSION"),
@@ -54,14 +54,14 @@ pub(super) async fn run(
             "the agent runs"
         );
         if next.confirmed.is_some() {
-            cast.reconciler.do_send(Resync { reason: "sighup", confirmed: next.confirmed });
+            agent.reconciler.do_send(Resync { reason: "sighup", confirmed: next.confirmed });
         }
         notify::ready();
-        let outcome = serve(&cast, &in_force, reloader, &mut signals).await;
+        let outcome = serve(&agent, &in_force, reloader, &mut signals).await;
         if matches!(outcome, Next::Stop) {
             notify::stopping();
         }
-        let ended = end(cast, &in_force.settings).await;
+        let ended = end(agent, &in_force.settings).await;
         match after(outcome, ended)? {
             Some(restart) => next = restart,
             None => return Ok(()),
@@ -70,8 +70,8 @@ pub(super) async fn run(
 }
 
 /// Passes happen by themselves; this hears signals and tells systemd how things are.
-async fn serve(cast: &Cast, in_force: &InForce, reloader: &Reloader<'_>, signals: &mut Signals) -> Next {
-    let mut status = cast.status.clone();
+async fn serve(agent: &Agent, in_force: &InForce, reloader: &Reloader<'_>, signals: &mut Signals) -> Next {
+    let mut status = agent.status.clone();
     loop {
         match hear(signals, &mut status).await {
             Heard::Told(Told::Stop) => return Next::Stop,
@@ -88,14 +88,14 @@ async fn serve(cast: &Cast, in_force: &InForce, reloader: &Reloader<'_>, signals
                 if let Some(prepared) = prepared {
                     return Next::Restart(Restart { prepared, confirmed });
                 }
-                cast.reconciler.do_send(Resync { reason: "sighup", confirmed });
+                agent.reconciler.do_send(Resync { reason: "sighup", confirmed });
                 notify::ready();
             }
         }
     }
 }
 
-/// A signal first: a stop may have come while the cast before this one ended.
+/// A signal first: a stop may have come while the agent before this one ended.
 async fn hear(signals: &mut Signals, status: &mut watch::Receiver<Status>) -> Heard {
     tokio::select! {
         biased;
@@ -104,7 +104,7 @@ async fn hear(signals: &mut Signals, status: &mut watch::Receiver<Status>) -> He
     }
 }
 
-/// Nothing starts beside a cast that has not ended: two sessions would undo each other's work. Then the process ends,
+/// Nothing starts beside a agent that has not ended: two sessions would undo each other's work. Then the process ends,
 /// and systemd starts the next one.
 fn after(outcome: Next, ended: bool) -> Result<Option<Restart>, RunError> {
     match outcome {

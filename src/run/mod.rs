@@ -15,7 +15,7 @@ use crate::config::{Loaded, Settings, Sources};
 use crate::lock::{InstanceLock, LockError};
 use crate::telemetry::{self, LevelHandle, TelemetryError};
 use actix::{System, SystemRunner};
-use actors::agent::{Cast, Kept};
+use actors::agent::{Agent, Kept};
 use actors::decide::plan::Plan;
 use actors::model::{Actual, Cause};
 use actors::reconciler::{Preview, Tick};
@@ -132,8 +132,8 @@ fn alone(
 pub fn preview(settings: Settings, world: World) -> Result<(Plan, Actual), RunError> {
     let prepared = Prepared::make(settings, world, None)?;
     runtime().block_on(async {
-        let (cast, _) = prepared.start(None, &Kept::default());
-        cast.reconciler.send(Preview).await?.map_err(RunError::Blind)
+        let (agent, _) = prepared.start(None, &Kept::default());
+        agent.reconciler.send(Preview).await?.map_err(RunError::Blind)
     })
 }
 
@@ -150,19 +150,19 @@ fn runtime() -> ManuallyDrop<SystemRunner> {
 
 /// Told to stop, it finishes its step and has not converged. SIGHUP means nothing to it.
 async fn one_pass(prepared: Prepared, mut signals: Signals) -> Result<bool, RunError> {
-    let (cast, in_force) = prepared.start(None, &Kept::default());
+    let (agent, in_force) = prepared.start(None, &Kept::default());
     let status = tokio::select! {
         biased;
         () = signals.stop() => None,
-        status = cast.reconciler.send(Tick { confirmed: None }) => Some(status),
+        status = agent.reconciler.send(Tick { confirmed: None }) => Some(status),
     };
-    end(cast, &in_force.settings).await;
+    end(agent, &in_force.settings).await;
     Ok(status.transpose()?.is_some_and(|status| status.converged))
 }
 
 /// Whether the session with targetclid, and the step before it, have ended.
-async fn end(cast: Cast, settings: &Settings) -> bool {
-    let ended = cast.stop(stop_limit(settings)).await;
+async fn end(agent: Agent, settings: &Settings) -> bool {
+    let ended = agent.stop(stop_limit(settings)).await;
     if !ended {
         warn!(event = "session_not_ended", "the session with targetclid could not be ended in time");
     }

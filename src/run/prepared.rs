@@ -2,7 +2,7 @@
 //! old ones end.
 
 use super::World;
-use super::rules::rules;
+use super::rules::{deadlines, policy};
 use crate::config::Settings;
 use crate::exposure;
 use crate::history::HistoryFile;
@@ -12,8 +12,9 @@ use crate::mount::S3fsMount;
 use crate::s3::S3Client;
 use crate::tls::{self, Fingerprint, TlsError};
 use crate::token::FileToken;
-use actors::agent::{Cast, Kept, Ports};
+use actors::agent::{Agent, Kept, Ports};
 use actors::decide::cadence::Cadence;
+use actors::model::Site;
 use actors::sim;
 use actors::sim::Sim;
 use std::io;
@@ -56,7 +57,7 @@ enum Outside {
     Simulated(Sim),
 }
 
-/// By what a cast lives: what a reload is compared with, and what it goes on using.
+/// By what a agent lives: what a reload is compared with, and what it goes on using.
 #[derive(Clone)]
 pub(super) struct InForce {
     pub settings: Settings,
@@ -67,7 +68,7 @@ pub(super) struct InForce {
 }
 
 impl InForce {
-    /// Whether a cast made from these would be the same.
+    /// Whether a agent made from these would be the same.
     pub fn is_equal(&self, settings: &Settings, trusted: &Option<[Fingerprint; 2]>) -> bool {
         self.settings == *settings && self.trusted == *trusted
     }
@@ -88,7 +89,7 @@ pub(super) fn trusted(settings: &Settings, world: World) -> Result<Option<[Finge
     Ok(Some([ims, s3]))
 }
 
-/// A cast that only has to be started.
+/// A agent that only has to be started.
 pub(super) struct Prepared {
     pub in_force: InForce,
     outside: Outside,
@@ -122,7 +123,7 @@ impl Prepared {
             history: HistoryFile::new(&settings.state_dir),
             lio: Box::new(move || lio.clone()) as MakeLio,
         };
-        let notes = exposure::of_token(&settings);
+        let notes = exposure::of_secrets(&settings);
         let in_force = InForce { settings, trusted, mount: Some(mount) };
         Ok(Prepared { in_force, outside: Outside::Real(Box::new(ports)), notes })
     }
@@ -138,21 +139,22 @@ impl Prepared {
     }
 
     /// The actors, alive, and by what they live.
-    pub fn start(self, cadence: Option<Cadence>, kept: &Kept) -> (Cast, InForce) {
+    pub fn start(self, cadence: Option<Cadence>, kept: &Kept) -> (Agent, InForce) {
         let settings = &self.in_force.settings;
-        let suffix = settings.pe.suffix.clone();
-        let cast = match self.outside {
+        let agent = match self.outside {
             Outside::Real(ports) => {
-                let rules = rules(settings, &settings.s3.bucket, &settings.mount.path.to_string_lossy());
-                Cast::start(*ports, rules, suffix, cadence, kept)
+                let mount = settings.mount.path.to_string_lossy().into_owned();
+                let site = Site { bucket: settings.s3.bucket.clone(), mount };
+                Agent::start(*ports, policy(settings, site), deadlines(settings), cadence, kept)
             }
             Outside::Simulated(site) => {
                 let (ims, tokens, s3) = (site.clone(), site.clone(), site.clone());
                 let (mount, history) = (site.clone(), site.clone());
                 let ports = Ports { ims, tokens, s3, mount, history, lio: move || site.clone() };
-                Cast::start(ports, rules(settings, sim::BUCKET, sim::MOUNT), suffix, cadence, kept)
+                let policy = policy(settings, sim::site());
+                Agent::start(ports, policy, deadlines(settings), cadence, kept)
             }
         };
-        (cast, self.in_force)
+        (agent, self.in_force)
     }
 }

@@ -1,4 +1,4 @@
-//! What a SIGHUP comes to: nothing new, a cast ready to be started, or a refusal that changes nothing.
+//! What a SIGHUP comes to: nothing new, a agent ready to be started, or a refusal that changes nothing.
 
 use super::World;
 use super::prepared::{InForce, PortsError, Prepared, trusted};
@@ -46,7 +46,7 @@ pub(super) struct Reloader<'a> {
 }
 
 impl Reloader<'_> {
-    /// The cast to go on with, if anything is new, and what an operator has confirmed. That is taken in any case: it
+    /// The agent to go on with, if anything is new, and what an operator has confirmed. That is taken in any case: it
     /// shall not lie there until another day.
     pub async fn read(&self, now: &InForce) -> (Option<Box<Prepared>>, Option<String>) {
         let confirmed = self.confirmation(now.settings.runtime_dir.clone()).await;

@@ -1,10 +1,11 @@
 //! Settings as the actors want them.
 
 use crate::config::Settings;
-use actors::decide::cadence::Cadence;
+use actors::decide::cadence::{Cadence, Deadlines};
+use actors::decide::pe_rules::PeRules;
 use actors::decide::policy::Policy;
-use actors::decide::policy::Rules;
 use actors::decide::removals::Limits;
+use actors::model::Site;
 use std::time::Duration;
 
 /// Added to the longest command, when the agent is told to stop and waits for the step under way.
@@ -23,26 +24,25 @@ pub(super) fn cadence(settings: &Settings) -> Cadence {
     Cadence { scan: settings.scan.frequency, tags: settings.scan.tag_frequency }
 }
 
-/// For this bucket, mounted here.
-pub(super) fn rules(settings: &Settings, bucket: &str, mount: &str) -> Rules {
-    Rules {
+/// What is decided by, for this site.
+pub(super) fn policy(settings: &Settings, site: Site) -> Policy {
+    Policy {
+        site,
         tagging: settings.ims.tagging,
-        pe_prefix: settings.pe.prefix.clone(),
-        policy: Policy {
-            bucket: bucket.to_owned(),
-            mount: mount.to_owned(),
-            limits: Limits {
-                confirm_after: settings.guard.confirm_after,
-                max_removal_percent: settings.guard.max_removal_percent,
-                max_removals: settings.guard.max_removals,
-                window: settings.guard.window,
-            },
-            luns: settings.lio.first_lun..=settings.lio.last_lun,
-            verify_md5: settings.ims.verify_md5,
+        pe: PeRules { prefix: settings.pe.prefix.clone(), suffix: settings.pe.suffix.clone() },
+        limits: Limits {
+            confirm_after: settings.guard.confirm_after,
+            max_removal_percent: settings.guard.max_removal_percent,
+            max_removals: settings.guard.max_removals,
+            window: settings.guard.window,
         },
-        patience: longest_command(settings) + Duration::from_secs(60),
-        objects_within: settings.s3.timeout,
+        luns: settings.lio.first_lun..=settings.lio.last_lun,
+        verify_md5: settings.ims.verify_md5,
     }
+}
+
+pub(super) fn deadlines(settings: &Settings) -> Deadlines {
+    Deadlines { step: longest_command(settings) + Duration::from_secs(60), objects: settings.s3.timeout }
 }
 
 #[cfg(test)]
@@ -71,7 +71,7 @@ mod tests {
             set("ims.verify_md5", "no"),
         ];
         let settings = load(&Sources { flags, ..Sources::default() }).unwrap().settings;
-        let policy = rules(&settings, "b", "/m").policy;
+        let policy = policy(&settings, Site { bucket: "b".into(), mount: "/m".into() });
         assert_eq!((policy.limits.max_removals, policy.limits.window), (7, Duration::from_secs(120)));
         assert_eq!((policy.limits.max_removal_percent, policy.verify_md5), (20, false));
     }

@@ -9,17 +9,10 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// Bytes of the longest file we read: a line has about 70.
 const LONGEST: u64 = 64 << 10;
-
-/// Everything but reading and writing by its owner.
-const TOO_WIDE: u32 = 0o7177;
-
-/// Whether this process has already said that the file is readable by others.
-static TOLD: AtomicBool = AtomicBool::new(false);
 
 /// The password file. It is read for every request, so that rotated keys are used at once; beside the actors, because
 /// it may lie on a file system that hangs.
@@ -28,33 +21,24 @@ pub struct KeyFile {
     path: Arc<Path>,
     aside: Aside,
     timeout: Duration,
-    told: &'static AtomicBool,
 }
 
 impl KeyFile {
     /// Nothing is read yet; later, each reading has this deadline.
     pub fn new(path: PathBuf, timeout: Duration) -> Self {
-        KeyFile { path: path.into(), aside: Aside::default(), timeout, told: &TOLD }
+        KeyFile { path: path.into(), aside: Aside::default(), timeout }
     }
 
     /// The keys of its last line: those who rotate them append.
     pub async fn read(&self) -> Result<Credentials, S3Error> {
         let path = Arc::clone(&self.path);
         let read = self.aside.ask(self.timeout, move || contents(&path)).await;
-        let (text, mode) = read
+        let text = read
             .unwrap_or_else(|error| match error.kind() {
                 io::ErrorKind::TimedOut => Err("did not answer in time: see to its file system".to_owned()),
                 _ => Err(format!("cannot be read: {error}")),
             })
             .map_err(|problem| self.unusable(problem))?;
-        if mode & TOO_WIDE != 0 && !self.told.swap(true, Ordering::Relaxed) {
-            tracing::warn!(
-                event = "credentials_readable",
-                path = %self.path.display(),
-                mode = format!("{mode:04o}"),
-                "others may read the S3 credentials: chmod 600"
-            );
-        }
         last_keys(&text).map_err(|problem| self.unusable(problem.to_owned()))
     }
 
@@ -63,8 +47,8 @@ impl KeyFile {
     }
 }
 
-/// The text of a regular file and its permission bits. Of a FIFO or a device nothing is read: not even opening waits.
-fn contents(path: &Path) -> Result<(String, u32), String> {
+/// The text of a regular file. Of a FIFO or a device nothing is read: not even opening waits.
+fn contents(path: &Path) -> Result<String, String> {
     let failed = |error: io::Error| format!("cannot be read: {error}");
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
     let file = rustix::fs::open(path, flags, Mode::empty()).map_err(|errno| failed(errno.into()))?;
@@ -74,7 +58,7 @@ fn contents(path: &Path) -> Result<(String, u32), String> {
     }
     let mut text = String::new();
     File::from(file).take(LONGEST).read_to_string(&mut text).map_err(failed)?;
-    Ok((text, stat.st_mode & 0o7777))
+    Ok(text)
 }
 
 fn last_keys(text: &str) -> Result<Credentials, &'static str> {
@@ -94,8 +78,6 @@ fn last_keys(text: &str) -> Result<Credentials, &'static str> {
 mod tests {
     use super::*;
     use rustix::fs::{CWD, mknodat};
-    use std::os::unix::fs::PermissionsExt;
-    use std::sync::Mutex;
 
     /// Of questions that are answered at once, however slow this machine is.
     const LONG: Duration = Duration::from_secs(60);
@@ -151,42 +133,5 @@ mod tests {
         let error = file.read().await.unwrap_err();
         assert!(error.to_string().contains("did not answer in time"), "{error}");
         drop(come_back);
-    }
-
-    /// The events of this thread, as text.
-    #[derive(Clone, Default)]
-    struct Log(Arc<Mutex<Vec<u8>>>);
-
-    impl io::Write for Log {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap().extend_from_slice(bytes);
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
-    #[tokio::test]
-    async fn a_file_that_others_may_read_is_told_once_and_used() {
-        let log = Log::default();
-        let writer = log.clone();
-        let subscriber =
-            tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
-        let _guard = tracing::subscriber::set_default(subscriber);
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("keys");
-        std::fs::write(&path, "KEY:geheim\n").unwrap();
-        let file = KeyFile::new(path.clone(), LONG);
-        let file = KeyFile { told: Box::leak(Box::default()), ..file };
-        for (mode, events) in [(0o600, 0), (0o400, 0), (0o640, 1), (0o604, 1)] {
-            std::fs::set_permissions(&path, PermissionsExt::from_mode(mode)).unwrap();
-            assert!(file.read().await.is_ok());
-            let told = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
-            assert_eq!(told.matches("event=\"credentials_readable\"").count(), events, "{mode:o}: {told}");
-            assert!(!told.contains("geheim"));
-        }
-        assert!(String::from_utf8(log.0.lock().unwrap().clone()).unwrap().contains("mode=\"0640\""));
     }
 }

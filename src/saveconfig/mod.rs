@@ -2,7 +2,7 @@
 
 mod backup;
 
-use actors::model::{Inventory, LunEntry, Saved};
+use actors::model::{BackstoreEntry, Inventory, LunEntry, Saved, TpgPath};
 use actors::ports::LioError;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use serde::Deserialize;
@@ -149,8 +149,12 @@ struct Lun {
 impl SaveFile {
     /// In the words of configfs.
     fn inventory(self) -> Inventory {
-        let backstore =
-            |so: StorageObject| (so.plugin, so.name, so.dev.unwrap_or_default(), so.wwn.unwrap_or_default());
+        let backstore = |so: StorageObject| BackstoreEntry {
+            plugin: so.plugin,
+            name: so.name,
+            file: so.dev.unwrap_or_default(),
+            serial: so.wwn.unwrap_or_default(),
+        };
         let mut found = Inventory {
             backstores: self.storage_objects.into_iter().map(backstore).collect(),
             ..Inventory::default()
@@ -159,7 +163,7 @@ impl SaveFile {
             let folder =
                 format!("{}/{}", fabric_folder(&target.fabric), wwn_folder(&target.fabric, &target.wwn));
             for tpg in target.tpgs {
-                tpg.add_to(&mut found, &target.fabric, &format!("{folder}/tpgt_{}", tpg.tag));
+                tpg.add_to(&mut found, &target.fabric, &TpgPath::new(format!("{folder}/tpgt_{}", tpg.tag)));
             }
         }
         found
@@ -167,12 +171,12 @@ impl SaveFile {
 }
 
 impl Tpg {
-    fn add_to(&self, found: &mut Inventory, fabric: &str, tpg: &str) {
+    fn add_to(&self, found: &mut Inventory, fabric: &str, tpg: &TpgPath) {
         for lun in &self.luns {
             let (rest, name) = lun.storage_object.rsplit_once('/').unwrap_or_default();
             let plugin = rest.rsplit_once('/').map_or(rest, |(_, plugin)| plugin);
             let (plugin, name) = (plugin.to_owned(), name.to_owned());
-            found.luns.insert(LunEntry { tpg: tpg.to_owned(), lun: lun.index, plugin, name });
+            found.luns.insert(LunEntry { tpg: tpg.clone(), lun: lun.index, plugin, name });
         }
         let portals =
             self.portals.iter().map(|portal| format!("{tpg}/np/{}:{}", portal.ip_address, portal.port));

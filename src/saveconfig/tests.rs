@@ -26,14 +26,14 @@ fn readable(text: &str) -> Inventory {
 fn the_predecessors_file_is_understood() {
     let saved = readable(PREDECESSOR);
     assert_eq!((saved.backstores.len(), saved.luns.len()), (13, 13));
-    assert!(saved.backstores.contains(&(
-        "fileio".into(),
-        "8b04c5169aa0b0b".into(),
-        "/var/lib/cps-local/boot-images/c83a23e9-7d7a-4ff0-80be-fa74bdc15578/rootfs".into(),
-        "8b04c5169aa0b0b31adaa346eae9c98".into(),
-    )));
+    assert!(saved.backstores.contains(&BackstoreEntry {
+        plugin: "fileio".into(),
+        name: "8b04c5169aa0b0b".into(),
+        file: "/var/lib/cps-local/boot-images/c83a23e9-7d7a-4ff0-80be-fa74bdc15578/rootfs".into(),
+        serial: "8b04c5169aa0b0b31adaa346eae9c98".into(),
+    }));
     assert!(saved.luns.contains(&LunEntry {
-        tpg: "iscsi/iqn.2023-06.csm.iscsi:vm1/tpgt_1".into(),
+        tpg: TpgPath::new(TPG),
         lun: 12,
         plugin: "fileio".into(),
         name: "8b04c5169aa0b0b".into(),
@@ -78,7 +78,7 @@ fn live(tree: &Tree) -> Inventory {
     let configfs = Configfs::new(folder.path());
     let fabrics = configfs.fabrics().unwrap();
     Actual {
-        tpg_path: TPG.into(),
+        tpg_path: TpgPath::new(TPG),
         tpg: None,
         backstores: configfs.backstores().unwrap(),
         luns: fabrics.luns,
@@ -92,7 +92,8 @@ fn live(tree: &Tree) -> Inventory {
 /// The tree that the kernel has after this inventory was restored.
 fn restored(saved: &Inventory) -> Tree {
     let mut tree = Tree::default();
-    for (index, (plugin, name, file, serial)) in saved.backstores.iter().enumerate() {
+    for (index, backstore) in saved.backstores.iter().enumerate() {
+        let BackstoreEntry { plugin, name, file, serial } = backstore;
         let hba = format!("core/{plugin}_{index}/{name}");
         tree = tree
             .with(&format!("{hba}/udev_path"), &format!("{file}\n"))

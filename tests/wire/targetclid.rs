@@ -342,7 +342,7 @@ fn the_state_of_a_node_is_read_without_the_daemon() {
     let scene = Scene::new(Vec::new());
     let mut lio = adapter(&scene, &settings(&scene));
     let actual = lio.observe().unwrap();
-    assert_eq!(actual.tpg_path, "iscsi/iqn.2023-06.csm.iscsi:vm1/tpgt_1");
+    assert_eq!(actual.tpg_path.as_str(), "iscsi/iqn.2023-06.csm.iscsi:vm1/tpgt_1");
     assert!(actual.tpg.as_ref().is_some_and(|tpg| tpg.enabled && tpg.write_protected));
     assert_eq!(actual.numbers().into_iter().collect::<Vec<_>>(), [300, 301, 302]);
     assert_eq!(actual.backstores.len(), 3);

@@ -93,14 +93,23 @@ impl Identity {
         range.start().saturating_add(self.lun_start(count))
     }
 
+    /// Whether a backstore of this name could be its own: [`Identity::name`], compared in place, for it is asked of every
+    /// LUN for every image in every pass.
+    pub fn has_name(&self, name: &str) -> bool {
+        name.len() == NAME_DIGITS && self.0.as_str().starts_with(name)
+    }
+
     fn hash(text: &str) -> Self {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
         let digest = Sha224::digest(text.as_bytes());
-        let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-        Identity(word(&hex[..WWN_DIGITS]))
+        let nibbles = digest.iter().flat_map(|byte| [byte >> 4, byte & 0xf]);
+        let hex: String =
+            nibbles.map(|nibble| char::from(DIGITS[usize::from(nibble)])).take(WWN_DIGITS).collect();
+        Identity(Word::of_hex(&hex))
     }
 
     fn head(&self, digits: usize) -> Word {
-        word(&self.0.as_str()[..digits])
+        Word::of_hex(&self.0.as_str()[..digits])
     }
 }
 
@@ -120,12 +129,6 @@ pub fn allocate<'a>(
         (identity.clone(), number)
     });
     numbered.collect()
-}
-
-/// Hex digits are always a word.
-#[allow(clippy::expect_used)]
-fn word(hex: &str) -> Word {
-    Word::try_from(hex).expect("hex digits are a word")
 }
 
 impl fmt::Display for Identity {

@@ -235,7 +235,9 @@ impl Actual {
 
     /// Whether a backstore of this identity's name has a LUN in our TPG.
     pub fn is_projected(&self, identity: &Identity) -> bool {
-        self.luns_of_fileio(identity.name().as_str()).any(|lun| lun.tpg == self.tpg_path)
+        self.luns
+            .iter()
+            .any(|lun| lun.plugin == FILEIO && identity.has_name(&lun.name) && lun.tpg == self.tpg_path)
     }
 
     /// The numbers in use in our TPG, whosever they are.

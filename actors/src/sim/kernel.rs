@@ -121,7 +121,7 @@ impl SimSite {
             Step::Refresh => self.kernel.hba_taken = false,
             Step::SetAside => self.actual.saved = Saved::Missing,
             Step::DiscardLun { lun } => {
-                drop(self.actual.bare_luns.remove(&BareLun { folder: TPG.to_owned(), lun: *lun }))
+                self.actual.bare_luns.remove(&BareLun { folder: TPG.to_owned(), lun: *lun });
             }
             Step::SaveConfig if self.faults.backups => return "int() argument must be a string".into(),
             Step::SaveConfig | Step::SaveConfigAlone => {
