@@ -24,7 +24,7 @@ impl Fragment {
         // Without a name the placeholder stays, and the check of the IQN says so.
         let hostname = fs::read_to_string(HOSTNAME_FILE).unwrap_or_default();
         let mut fragment = Fragment::default();
-        for key in KEYS {
+        for key in KEYS.iter() {
             let default = match hostname.trim() {
                 "" => key.default.to_owned(),
                 hostname => key.default.replace("<hostname>", hostname),
@@ -49,7 +49,7 @@ impl Fragment {
     /// The variables of the Python agent. They are not ours alone, so others pass without a word.
     pub fn predecessor(env: &BTreeMap<String, String>) -> Fragment {
         let mut fragment = Fragment::default();
-        for key in KEYS {
+        for key in KEYS.iter() {
             if let Some(value) = env.get(key.predecessor) {
                 fragment.set(key, key.predecessor, value);
             }

@@ -1,5 +1,5 @@
 //! Configuration, in three stages: each layer is read into a [`fragment`] (only known keys, each value with its
-//! origin), the fragments are merged into one input, and the input is checked into [`Settings`].
+//! origin), the fragments are merged and read into one typed [`input`], and the input is made into [`Settings`].
 //!
 //! Lowest layer first: built-in defaults, `config.toml`, `conf.d/*.toml` by name, the predecessor's variables,
 //! `SBPS_MARSHAL_*`, `--set`. Doubt refuses: an unknown key, an odd value or an unreadable file is an error, and all
@@ -8,6 +8,7 @@
 
 mod errors;
 mod fragment;
+mod input;
 mod keys;
 mod kind;
 mod render;
@@ -19,7 +20,6 @@ use std::path::{Path, PathBuf};
 
 pub use errors::{ConfigError, ConfigErrors};
 pub use keys::{KEYS, Key};
-pub use kind::Kind;
 pub use render::{default_file, markdown_table};
 pub use settings::*;
 

@@ -16,13 +16,13 @@ const HEAD: &str = "\
 pub fn default_file() -> String {
     let mut file = HEAD.to_owned();
     let mut last_section = "";
-    for key in KEYS {
+    for key in KEYS.iter() {
         let (section, name) = key.name.split_once('.').unwrap_or(("", key.name));
         if section != last_section {
             file.push_str(&format!("\n[{section}]"));
             last_section = section;
         }
-        file.push_str(&format!("\n# {}\n#   {}: {}\n", key.doc, variables(key).join(", "), key.kind));
+        file.push_str(&format!("\n# {}\n#   {}: {}\n", key.doc, variables(key).join(", "), key.allowed));
         file.push_str(&format!("#{name} = {}\n", toml_default(key)));
     }
     file
@@ -32,13 +32,13 @@ pub fn default_file() -> String {
 pub fn markdown_table() -> String {
     let mut table =
         String::from("| key | default | meaning | allowed | variables |\n|---|---|---|---|---|\n");
-    for key in KEYS {
+    for key in KEYS.iter() {
         let default = if key.default.is_empty() { String::new() } else { format!("`{}`", key.default) };
         let variables: Vec<_> = variables(key).iter().map(|name| format!("`{name}`")).collect();
         let variables = variables.join(", ");
         table.push_str(&format!(
             "| `{}` | {default} | {} | {} | {variables} |\n",
-            key.name, key.doc, key.kind
+            key.name, key.doc, key.allowed
         ));
     }
     table
@@ -54,7 +54,7 @@ fn variables(key: &Key) -> Vec<String> {
 }
 
 fn toml_default(key: &Key) -> String {
-    if key.kind.is_bare() { key.default.to_owned() } else { format!("\"{}\"", key.default) }
+    if key.bare { key.default.to_owned() } else { format!("\"{}\"", key.default) }
 }
 
 #[cfg(test)]
