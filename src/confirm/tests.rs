@@ -65,9 +65,14 @@ fn m11_a_single_pass_takes_no_confirmation_and_is_not_signalled() {
 fn r3_what_is_left_can_be_taken_and_the_agent_is_woken() {
     use std::os::unix::process::ExitStatusExt;
     let dir = tempfile::tempdir().unwrap();
-    // It ends of the signal that wakes an agent.
-    let mut agent = std::process::Command::new("sleep").arg("600").spawn().unwrap();
-    tell(dir.path(), agent.id(), "1a2b3c4d").unwrap();
+    // It locks the file, and ends of the signal that wakes an agent.
+    let lock = dir.path().join(lock::FILE);
+    fs::write(&lock, "").unwrap();
+    let mut agent = std::process::Command::new("flock");
+    let mut agent = agent.arg("--no-fork").arg(&lock).args(["sleep", "600"]).spawn().unwrap();
+    fs::write(&lock, format!("{}\n", agent.id())).unwrap();
+    let holder = std::iter::repeat_with(|| lock::holder(dir.path()).unwrap()).find_map(|held| held).unwrap();
+    tell(dir.path(), &holder, "1a2b3c4d").unwrap();
     assert_eq!(agent.wait().unwrap().signal(), Some(Signal::HUP.as_raw()));
     assert_eq!(take(dir.path()).unwrap(), Some("1a2b3c4d".to_owned()));
 }
