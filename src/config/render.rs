@@ -87,6 +87,15 @@ mod tests {
         assert_eq!(std::fs::read_to_string(path).unwrap(), wanted);
     }
 
+    /// One that leans on the row above is a riddle in an error or a search.
+    #[test]
+    fn s9_the_meaning_of_a_key_is_a_phrase_of_its_own() {
+        for key in KEYS.iter() {
+            assert!(key.doc.starts_with(|c: char| c.is_ascii_uppercase()), "{}: {}", key.name, key.doc);
+            assert!(!key.doc.ends_with('.') && !key.doc.contains("..."), "{}: {}", key.name, key.doc);
+        }
+    }
+
     #[test]
     fn the_table_for_people_has_every_key_in_one_row_of_five_cells() {
         let table = markdown_table();

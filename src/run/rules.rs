@@ -68,7 +68,8 @@ mod tests {
             Duration::from_secs(line.parse().unwrap())
         };
         assert!(seconds("TimeoutStopSec=") >= longest_stop(&settings));
-        let longer = Sources { flags: vec![("lio.tree_timeout".into(), "3600".into())], ..Sources::default() };
+        let longer =
+            Sources { flags: vec![("lio.tree_timeout".into(), "3600".into())], ..Sources::default() };
         let longest = longest_stop(&load(&longer).unwrap().settings);
         assert_eq!(longest, Duration::from_secs(3615));
         assert!(u32::try_from(longest.as_micros()).is_ok(), "systemd can be told it");
