@@ -3,8 +3,8 @@
 //!
 //! Lowest layer first: built-in defaults, `config.toml`, `conf.d/*.toml` by name, the predecessor's variables,
 //! `SBPS_MARSHAL_*`, `--set`. Doubt refuses: an unknown key, an odd value or an unreadable file is an error, and all
-//! of them are told at once. What the keys are is said in one place, [`KEYS`]; the shipped file and the README's
-//! table are rendered from it.
+//! of them are told at once. What the keys are is said in one place, [`KEYS`]; the shipped file and the table
+//! in docs/configuration.md are rendered from it.
 
 mod errors;
 mod fragment;

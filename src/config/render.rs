@@ -1,4 +1,4 @@
-//! The table of keys as people read it: the commented file that is shipped, and the README's table.
+//! The table of keys as people read it: the commented file that is shipped, and the table in docs/configuration.md.
 
 use super::keys::{KEYS, Key};
 
@@ -71,12 +71,17 @@ mod tests {
         assert_eq!(std::fs::read_to_string(path).unwrap(), default_file());
     }
 
-    /// The same for the table between the README's two marks.
+    fn document(name: &str) -> (String, String) {
+        let path = format!("{}/{name}", env!("CARGO_MANIFEST_DIR"));
+        let text = std::fs::read_to_string(&path).unwrap();
+        (path, text)
+    }
+
+    /// The same for the table between the two marks of the documentation.
     #[test]
-    fn the_readme_has_the_table_as_it_is_rendered() {
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
-        let readme = std::fs::read_to_string(path).unwrap();
-        let (before, rest) = readme.split_once("<!-- keys").unwrap();
+    fn the_documentation_has_the_table_as_it_is_rendered() {
+        let (path, text) = document("docs/configuration.md");
+        let (before, rest) = text.split_once("<!-- keys").unwrap();
         let (mark, rest) = rest.split_once("-->").unwrap();
         let (_, after) = rest.split_once("<!-- /keys -->").unwrap();
         let table = markdown_table();
@@ -84,7 +89,25 @@ mod tests {
         if std::env::var_os("UPDATE").is_some() {
             std::fs::write(path, &wanted).unwrap();
         }
-        assert_eq!(std::fs::read_to_string(path).unwrap(), wanted);
+        assert_eq!(document("docs/configuration.md").1, wanted);
+    }
+
+    #[test]
+    fn the_documents_name_no_key_that_does_not_exist() {
+        let is_key = |word: &str| KEYS.iter().any(|key| key.name == word);
+        let sections: Vec<_> = KEYS.iter().filter_map(|key| key.name.split_once('.')).collect();
+        let would_be_key = |word: &&str| {
+            let in_section = |(section, key): (&str, &str)| {
+                sections.iter().any(|(known, _)| *known == section) && !matches!(key, "*" | "rs")
+            };
+            word.split_once('.').is_some_and(in_section) && !word.contains([' ', ':', '='])
+        };
+        for name in ["README.md", "docs/configuration.md"] {
+            let (_, text) = document(name);
+            let named: Vec<_> = text.split('`').skip(1).step_by(2).filter(would_be_key).collect();
+            assert!(named.len() >= 5, "{name}: {named:?}");
+            assert!(named.iter().all(|word| is_key(word)), "{name}: {named:?}");
+        }
     }
 
     /// One that leans on the row above is a riddle in an error or a search.
