@@ -79,8 +79,17 @@ pub enum ConfirmError {
     },
 }
 
+/// Where the agent is to be found.
+#[derive(Clone, Copy, Debug)]
+pub struct Folders<'a> {
+    /// Of its lock, and of what is left for it.
+    pub runtime_dir: &'a Path,
+    /// Of what it remembers.
+    pub state_dir: &'a Path,
+}
+
 /// Leaves the code for the agent and wakes it, if that is what the agent holds.
-pub fn leave(runtime_dir: &Path, state_dir: &Path, code: &str) -> Result<(), ConfirmError> {
+pub fn leave(Folders { runtime_dir, state_dir }: Folders<'_>, code: &str) -> Result<(), ConfirmError> {
     let Some(holder) = lock::holder(runtime_dir)? else {
         return Err(ConfirmError::NoAgent { path: runtime_dir.join(lock::FILE) });
     };

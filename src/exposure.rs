@@ -35,8 +35,8 @@ mod tests {
     use crate::config::{Sources, load};
     use std::fs::{Permissions, set_permissions, write};
 
-    fn notes(flags: &[(&str, &str)]) -> Vec<String> {
-        let flags = flags.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    fn notes(flags: &[&str]) -> Vec<String> {
+        let flags = flags.iter().map(|flag| flag.parse().unwrap()).collect();
         of_token(&load(&Sources { flags, ..Sources::default() }).unwrap().settings)
     }
 
@@ -44,12 +44,12 @@ mod tests {
     fn a_token_that_others_can_read_is_named() {
         let dir = tempfile::tempdir().unwrap();
         let token = dir.path().join("token");
-        let flags = [("ims.token_file", token.to_str().unwrap())];
-        assert_eq!(notes(&flags), [""; 0], "it is not there yet");
+        let flag = format!("ims.token_file={}", token.display());
+        assert_eq!(notes(&[&flag]), [""; 0], "it is not there yet");
         write(&token, "").unwrap();
         for (mode, told) in [(0o600, false), (0o604, true), (0o640, true)] {
             set_permissions(&token, Permissions::from_mode(mode)).unwrap();
-            let notes = notes(&flags);
+            let notes = notes(&[&flag]);
             assert_eq!(
                 notes.iter().any(|note| note.contains("token has mode 06")),
                 told,
@@ -60,9 +60,9 @@ mod tests {
 
     #[test]
     fn a_token_that_goes_over_http_is_told_and_http_without_a_token_is_not() {
-        let http = ("ims.gateway", "http://ims:8080");
+        let http = "ims.gateway=http://ims:8080";
         assert_eq!(notes(&[http]), [""; 0]);
-        let told = notes(&[http, ("ims.token_file", "/no/such")]);
+        let told = notes(&[http, "ims.token_file=/no/such"]);
         assert!(
             matches!(&told[..], [note] if note.contains("http://ims:8080/apis/ims/v3/images unencrypted")),
             "{told:?}"

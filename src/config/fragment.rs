@@ -8,6 +8,7 @@ use std::{fs, io};
 
 use ::config::{FileFormat, Format, Map, Source, Value, ValueKind};
 
+use super::Flag;
 use super::errors::ConfigError;
 use super::keys::{KEYS, Key, VARIABLE_PREFIX, nearest};
 
@@ -74,10 +75,10 @@ impl Fragment {
     }
 
     /// `--set`; of two for one key the later holds.
-    pub fn flags(flags: &[(String, String)], problems: &mut Vec<ConfigError>) -> Fragment {
+    pub fn flags(flags: &[Flag], problems: &mut Vec<ConfigError>) -> Fragment {
         let origin = "--set".to_owned();
         let values =
-            flags.iter().map(|(name, value)| (name.clone(), Value::new(Some(&origin), value.as_str())));
+            flags.iter().map(|flag| (flag.key.clone(), Value::new(Some(&origin), flag.value.as_str())));
         Fragment::known(values.collect(), &origin, problems)
     }
 

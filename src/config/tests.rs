@@ -34,7 +34,7 @@ impl Site {
     }
 
     fn set(mut self, name: &str, value: &str) -> Site {
-        self.sources.flags.push((name.to_owned(), value.to_owned()));
+        self.sources.flags.push(format!("{name}={value}").parse().unwrap());
         self
     }
 
@@ -62,6 +62,13 @@ fn nothing_said_gives_the_defaults_of_the_predecessor() {
     assert_eq!(settings.lio.iqn, format!("iqn.2023-06.csm.iscsi:{}", hostname.trim()));
     assert_eq!((settings.lio.tpg, settings.lio.first_lun, settings.lio.last_lun), (1, 1, 16383));
     assert_eq!((settings.lio.save_file, settings.pe.suffix.as_str()), (None, ""));
+}
+
+#[test]
+fn a_flag_is_cut_at_its_first_equals_sign() {
+    let flag: Flag = "log.level=sbps_marshal=debug,info".parse().unwrap();
+    assert_eq!((flag.key.as_str(), flag.value.as_str()), ("log.level", "sbps_marshal=debug,info"));
+    assert!("log.level".parse::<Flag>().is_err());
 }
 
 #[test]

@@ -68,8 +68,7 @@ mod tests {
             Duration::from_secs(line.parse().unwrap())
         };
         assert!(seconds("TimeoutStopSec=") >= longest_stop(&settings));
-        let longer =
-            Sources { flags: vec![("lio.tree_timeout".into(), "3600".into())], ..Sources::default() };
+        let longer = Sources { flags: vec!["lio.tree_timeout=3600".parse().unwrap()], ..Sources::default() };
         let longest = longest_stop(&load(&longer).unwrap().settings);
         assert_eq!(longest, Duration::from_secs(3615));
         assert!(u32::try_from(longest.as_micros()).is_ok(), "systemd can be told it");
@@ -77,13 +76,9 @@ mod tests {
 
     #[test]
     fn what_is_configured_is_what_the_passes_go_by() {
-        let set = |name: &str, value: &str| (name.to_owned(), value.to_owned());
-        let flags = vec![
-            set("guard.max_removals", "7"),
-            set("guard.window", "120"),
-            set("guard.max_removal_percent", "20"),
-            set("ims.verify_md5", "no"),
-        ];
+        let flags =
+            ["guard.max_removals=7", "guard.window=120", "guard.max_removal_percent=20", "ims.verify_md5=no"];
+        let flags = flags.iter().map(|flag| flag.parse().unwrap()).collect();
         let settings = load(&Sources { flags, ..Sources::default() }).unwrap().settings;
         let policy = rules(&settings, "b", "/m").policy;
         assert_eq!((policy.limits.max_removals, policy.limits.window), (7, Duration::from_secs(120)));
