@@ -6,6 +6,7 @@ SHELL := /bin/bash
 
 PREFIX ?= /usr
 UNITDIR ?= /usr/lib/systemd/system
+DOCDIR ?= $(PREFIX)/share/doc/sbps-marshal
 
 export CARGO_TERM_COLOR ?= auto
 TARGET := $(or $(CARGO_TARGET_DIR),target)
@@ -41,12 +42,13 @@ bench: setup image ## times and counts in the VM; writes bench/RESULTS.md
 	cargo build --bench lio
 	bench/run
 
-install: ## the release build into $(DESTDIR)$(PREFIX), with its unit and commented defaults
+install: ## the release build into $(DESTDIR)$(PREFIX), with its unit, commented defaults, documents and license
 	cargo build --release --bin sbps-marshal
 	install -D -m 0755 $(TARGET)/release/sbps-marshal $(DESTDIR)$(PREFIX)/bin/sbps-marshal
 	install -D -m 0644 systemd/sbps-marshal.service $(DESTDIR)$(UNITDIR)/sbps-marshal.service
 	install -D -m 0644 systemd/config.d/00-defaults.toml $(DESTDIR)/etc/sbps-marshal/conf.d/00-defaults.toml
-	install -D -m 0644 README.md $(DESTDIR)$(PREFIX)/share/doc/sbps-marshal/README.md
+	install -D -m 0644 -t $(DESTDIR)$(DOCDIR) README.md LICENSE
+	install -D -m 0644 -t $(DESTDIR)$(DOCDIR)/docs docs/*.md
 
 build:
 	cargo build --workspace

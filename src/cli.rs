@@ -1,10 +1,11 @@
 //! The command line: what there is to say, and which part of the program does it.
 
-use crate::config::{self, Loaded, Settings, Sources};
+use crate::causes;
+use crate::config::{self, Flag, Loaded, Settings, Sources};
+use crate::confirm::{self, Folders};
 use crate::plan_output::{self, PlanJson};
 use crate::run::{self, World};
 use crate::telemetry::complain;
-use crate::{causes, confirm};
 use clap::{Args, Parser, Subcommand};
 use std::io::Write;
 use std::iter;
@@ -30,8 +31,8 @@ struct Configuration {
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Sets one key over files and environment, such as s3.bucket=boot-images; may be repeated
-    #[arg(long = "set", global = true, value_name = "SECTION.KEY=VALUE", value_parser = key_value)]
-    set: Vec<(String, String)>,
+    #[arg(long = "set", global = true, value_name = "SECTION.KEY=VALUE")]
+    set: Vec<Flag>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -66,12 +67,6 @@ enum Command {
         /// The code that the log and `plan` show: it names exactly those removals
         code: String,
     },
-}
-
-fn key_value(text: &str) -> Result<(String, String), String> {
-    let (key, value) =
-        text.split_once('=').ok_or("it should be SECTION.KEY=VALUE, such as log.level=debug")?;
-    Ok((key.to_owned(), value.to_owned()))
 }
 
 impl Cli {
@@ -113,7 +108,8 @@ impl Cli {
 }
 
 fn confirm_removal(settings: &Settings, code: &str) -> ExitCode {
-    match confirm::leave(&settings.runtime_dir, &settings.state_dir, code) {
+    let folders = Folders { runtime_dir: &settings.runtime_dir, state_dir: &settings.state_dir };
+    match confirm::leave(folders, code) {
         Ok(()) => print("confirmed: the agent passes now\n"),
         Err(error) => fail(&error),
     }

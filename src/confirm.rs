@@ -3,11 +3,11 @@
 //! It counts once and for a minute: what is confirmed is what the operator has just seen, not what is held under the
 //! same code after a reload days later.
 
-use crate::lock::{self, LockError};
+use crate::lock::{self, Holder, LockError};
 use crate::{boot, files, history};
 use actors::decide::history::held_code;
 use actors::ports::HistoryError;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -79,25 +79,33 @@ pub enum ConfirmError {
     },
 }
 
+/// Where the agent is to be found.
+#[derive(Clone, Copy, Debug)]
+pub struct Folders<'a> {
+    /// Of its lock, and of what is left for it.
+    pub runtime_dir: &'a Path,
+    /// Of what it remembers.
+    pub state_dir: &'a Path,
+}
+
 /// Leaves the code for the agent and wakes it, if that is what the agent holds.
-pub fn leave(runtime_dir: &Path, state_dir: &Path, code: &str) -> Result<(), ConfirmError> {
+pub fn leave(Folders { runtime_dir, state_dir }: Folders<'_>, code: &str) -> Result<(), ConfirmError> {
     let Some(holder) = lock::holder(runtime_dir)? else {
         return Err(ConfirmError::NoAgent { path: runtime_dir.join(lock::FILE) });
     };
-    let pid = holder.pid;
-    if holder.passes_once {
-        return Err(ConfirmError::OnePass { pid });
+    if holder.name.passes_once {
+        return Err(ConfirmError::OnePass { pid: holder.name.pid });
     }
     let stored = history::read(&state_dir.join(history::FILE))?;
     matches(stored.as_deref().and_then(held_code), code)?;
-    tell(runtime_dir, pid, code)
+    tell(runtime_dir, &holder, code)
 }
 
-fn tell(runtime_dir: &Path, pid: u32, code: &str) -> Result<(), ConfirmError> {
+fn tell(runtime_dir: &Path, holder: &Holder, code: &str) -> Result<(), ConfirmError> {
     let path = runtime_dir.join(FILE);
     let text = format!("{code} {}\n", boot::since().as_secs());
     files::replace(&path, text.as_bytes()).map_err(|source| ConfirmError::Write { path, source })?;
-    signal(pid).map_err(|source| ConfirmError::Signal { pid, source })
+    holder.signal(Signal::HUP).map_err(|source| ConfirmError::Signal { pid: holder.name.pid, source })
 }
 
 /// Only what is held can be confirmed.
@@ -108,11 +116,6 @@ fn matches(held: Option<String>, code: &str) -> Result<(), ConfirmError> {
         Some(held) => Err(ConfirmError::OtherCode { code, held }),
         None => Err(ConfirmError::NothingHeld { code }),
     }
-}
-
-fn signal(pid: u32) -> rustix::io::Result<()> {
-    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).ok_or(rustix::io::Errno::SRCH)?;
-    kill_process(pid, Signal::HUP)
 }
 
 /// Why a confirmation that was left does not count.

@@ -43,35 +43,37 @@ mod tests {
     use crate::config::{Sources, load};
     use std::fs::{Permissions, set_permissions, write};
 
+    fn notes(flags: &[&str]) -> Vec<String> {
+        let flags = flags.iter().map(|flag| flag.parse().unwrap()).collect();
+        of_secrets(&load(&Sources { flags, ..Sources::default() }).unwrap().settings)
+    }
+
     #[test]
     fn secrets_that_others_can_read_are_named_and_the_others_are_not() {
         let dir = tempfile::tempdir().unwrap();
         let (keys, token) = (dir.path().join("keys"), dir.path().join("token"));
-        let set = |name: &str, value: &Path| (name.to_owned(), value.display().to_string());
-        let flags = vec![set("s3.credential_file", &keys), set("ims.token_file", &token)];
-        let settings = load(&Sources { flags, ..Sources::default() }).unwrap().settings;
-        assert_eq!(of_secrets(&settings), [""; 0], "they are not there yet");
+        let flags =
+            [format!("s3.credential_file={}", keys.display()), format!("ims.token_file={}", token.display())];
+        let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
+        assert_eq!(notes(&flags), [""; 0], "they are not there yet");
         for (path, mode) in [(&keys, 0o640), (&token, 0o600)] {
             write(path, "").unwrap();
             set_permissions(path, Permissions::from_mode(mode)).unwrap();
         }
-        let notes = of_secrets(&settings);
-        assert!(matches!(&notes[..], [note] if note.contains("keys has mode 0640")), "{notes:?}");
+        let told = notes(&flags);
+        assert!(matches!(&told[..], [note] if note.contains("keys has mode 0640")), "{told:?}");
         set_permissions(&token, Permissions::from_mode(0o604)).unwrap();
-        assert_eq!(of_secrets(&settings).len(), 2);
+        assert_eq!(notes(&flags).len(), 2);
     }
 
     #[test]
     fn a_token_that_goes_over_http_is_told_and_http_without_a_token_is_not() {
-        let set = |name: &str, value: &str| (name.to_owned(), value.to_owned());
-        let mut flags = vec![set("ims.gateway", "http://ims:8080"), set("s3.credential_file", "/no/such")];
-        let notes = |flags: &Vec<_>| {
-            of_secrets(&load(&Sources { flags: flags.clone(), ..Sources::default() }).unwrap().settings)
-        };
-        assert_eq!(notes(&flags), [""; 0]);
-        flags.push(set("ims.token_file", "/no/such"));
+        let http = "ims.gateway=http://ims:8080";
+        assert_eq!(notes(&[http, "s3.credential_file=/no/such"]), [""; 0]);
+        let told = notes(&[http, "s3.credential_file=/no/such", "ims.token_file=/no/such"]);
         assert!(
-            matches!(&notes(&flags)[..], [note] if note.contains("http://ims:8080/apis/ims/v3/images unencrypted"))
+            matches!(&told[..], [note] if note.contains("http://ims:8080/apis/ims/v3/images unencrypted")),
+            "{told:?}"
         );
     }
 }

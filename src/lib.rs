@@ -9,6 +9,7 @@ pub mod configfs;
 pub mod confirm;
 pub mod exposure;
 pub mod files;
+mod flock;
 pub mod history;
 pub mod ims;
 pub mod lio;

@@ -1,7 +1,10 @@
 //! One instance at a time (R12): two agents would undo each other's work.
 
+use crate::flock;
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
@@ -24,13 +27,29 @@ pub struct InstanceLock {
     file: File,
 }
 
-/// Who holds the lock.
+/// Who holds the lock, as it wrote itself into the file. It is written a moment after the lock is taken: until then the
+/// name is that of the one before.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Holder {
-    /// Its process, as it wrote it.
+pub struct Name {
+    /// Its process.
     pub pid: u32,
     /// Whether it does one pass and ends: nothing can be asked of it.
     pub passes_once: bool,
+}
+
+/// The process that holds the lock: this one and no later one of its number.
+#[derive(Debug)]
+pub struct Holder {
+    /// What it says of itself.
+    pub name: Name,
+    process: OwnedFd,
+}
+
+impl Holder {
+    /// Sends it a signal; it may have ended by now.
+    pub fn signal(&self, signal: Signal) -> rustix::io::Result<()> {
+        pidfd_send_signal(&self.process, signal)
+    }
 }
 
 /// Why this instance may not run, or the lock not be asked.
@@ -45,7 +64,7 @@ pub enum LockError {
         /// The lock file.
         path: PathBuf,
         /// Who, if it has said so.
-        holder: Option<Holder>,
+        holder: Option<Name>,
     },
     /// The lock file cannot be made or locked.
     #[error("{} cannot be locked ({source}); is runtime_dir a folder that root may write to?", path.display())]
@@ -58,7 +77,7 @@ pub enum LockError {
     },
 }
 
-fn process(holder: &Option<Holder>) -> String {
+fn process(holder: &Option<Name>) -> String {
     holder.as_ref().map(|holder| format!(", process {}", holder.pid)).unwrap_or_default()
 }
 
@@ -99,7 +118,7 @@ impl InstanceLock {
 }
 
 /// Who holds the lock of this folder; `None` if nobody does, whatever its file says. The lock is taken for a moment to
-/// see that.
+/// see that, and whoever the file names must be the one that the kernel names.
 pub fn holder(dir: &Path) -> Result<Option<Holder>, LockError> {
     let path = dir.join(FILE);
     for _ in 0..TRIES {
@@ -114,12 +133,19 @@ pub fn holder(dir: &Path) -> Result<Option<Holder>, LockError> {
             Err(TryLockError::Error(source)) => return Err(failed(source)),
             Err(TryLockError::WouldBlock) => {}
         }
-        if let Some(holder) = read_name(&path) {
+        if let Some(holder) = read_name(&path).and_then(|name| verified(name, &file)) {
             return Ok(Some(holder));
         }
         thread::sleep(BETWEEN_TRIES);
     }
     Err(LockError::Io { path, source: io::Error::other("its holder has not said who it is") })
+}
+
+/// Its process first: should it end and its number go to another one, that one is not signalled.
+fn verified(name: Name, file: &File) -> Option<Holder> {
+    let pid = i32::try_from(name.pid).ok().and_then(Pid::from_raw)?;
+    let process = pidfd_open(pid, PidfdFlags::empty()).ok()?;
+    flock::is_owner(name.pid, file).then_some(Holder { name, process })
 }
 
 fn open(dir: &Path, path: &Path) -> io::Result<File> {
@@ -135,16 +161,17 @@ fn write_name(file: &mut File, passes_once: bool) -> io::Result<()> {
 }
 
 /// `None` in the moment between the other's lock and its writing.
-fn read_name(path: &Path) -> Option<Holder> {
+fn read_name(path: &Path) -> Option<Name> {
     let mut text = String::new();
     File::open(path).ok()?.take(64).read_to_string(&mut text).ok()?;
     let (pid, work) = text.trim().split_once(' ').unwrap_or((text.trim(), ""));
-    Some(Holder { pid: pid.parse().ok()?, passes_once: work == ONE_PASS })
+    Some(Name { pid: pid.parse().ok()?, passes_once: work == ONE_PASS })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::causes;
 
     #[test]
     fn r12_the_second_instance_is_refused_and_told_who_holds_the_lock() {
@@ -183,16 +210,26 @@ mod tests {
     fn m11_only_who_holds_the_lock_is_its_holder_whatever_the_file_says() {
         let folder = tempfile::tempdir().unwrap();
         let dir = folder.path();
-        assert_eq!(holder(dir).unwrap(), None, "nobody ever did");
+        assert!(holder(dir).unwrap().is_none(), "nobody ever did");
         fs::write(dir.join(FILE), "1\n").unwrap();
-        assert_eq!(holder(dir).unwrap(), None, "its file outlives it");
+        assert!(holder(dir).unwrap().is_none(), "its file outlives it");
         let pid = std::process::id();
         for passes_once in [false, true] {
             let lock = InstanceLock::acquire(dir, passes_once).unwrap();
-            assert_eq!(holder(dir).unwrap(), Some(Holder { pid, passes_once }));
+            assert_eq!(holder(dir).unwrap().map(|holder| holder.name), Some(Name { pid, passes_once }));
             lock.release();
-            assert_eq!(holder(dir).unwrap(), None);
+            assert!(holder(dir).unwrap().is_none());
         }
+    }
+
+    #[test]
+    fn s2_the_name_of_the_one_before_is_not_taken_for_that_of_the_holder() {
+        let folder = tempfile::tempdir().unwrap();
+        let _lock = InstanceLock::acquire(folder.path(), false).unwrap();
+        // As in the moment between the lock and the writing of the name. Process 1 lives and holds nothing here.
+        fs::write(folder.path().join(FILE), "1\n").unwrap();
+        let error = causes::detail(&holder(folder.path()).unwrap_err());
+        assert!(error.contains("its holder has not said who it is"), "{error}");
     }
 
     #[test]

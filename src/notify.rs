@@ -36,9 +36,10 @@ pub fn alive() {
     tell(&[NotifyState::Watchdog]);
 }
 
-/// The last step is being finished.
-pub fn stopping() {
-    tell(&[NotifyState::Stopping]);
+/// The last step is being finished, within this time. systemd waits for it even if the unit's TimeoutStopSec= is shorter.
+pub fn stopping(limit: Duration) {
+    let micros = u32::try_from(limit.as_micros()).unwrap_or(u32::MAX);
+    tell(&[NotifyState::Stopping, NotifyState::ExtendTimeoutUsec(micros)]);
 }
 
 fn tell(states: &[NotifyState<'_>]) {
@@ -61,7 +62,7 @@ mod tests {
         reloading();
         status("3 projected\nREADY=0");
         alive();
-        stopping();
+        stopping(Duration::from_secs(315));
     }
 
     #[test]
@@ -87,6 +88,6 @@ mod tests {
         assert!(time.trim_end().parse::<u64>().unwrap() > 0);
         assert_eq!(hear(), "STATUS=3 projected READY=0\n");
         assert_eq!(hear(), "WATCHDOG=1\n");
-        assert_eq!(hear(), "STOPPING=1\n");
+        assert_eq!(hear(), "STOPPING=1\nEXTEND_TIMEOUT_USEC=315000000\n");
     }
 }

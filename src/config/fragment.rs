@@ -8,6 +8,7 @@ use std::{fs, io};
 
 use ::config::{FileFormat, Format, Map, Source, Value, ValueKind};
 
+use super::Flag;
 use super::errors::ConfigError;
 use super::keys::{KEYS, Key, VARIABLE_PREFIX, nearest};
 
@@ -24,7 +25,7 @@ impl Fragment {
         // Without a name the placeholder stays, and the check of the IQN says so.
         let hostname = fs::read_to_string(HOSTNAME_FILE).unwrap_or_default();
         let mut fragment = Fragment::default();
-        for key in KEYS {
+        for key in KEYS.iter() {
             let default = match hostname.trim() {
                 "" => key.default.to_owned(),
                 hostname => key.default.replace("<hostname>", hostname),
@@ -49,7 +50,7 @@ impl Fragment {
     /// The variables of the Python agent. They are not ours alone, so others pass without a word.
     pub fn predecessor(env: &BTreeMap<String, String>) -> Fragment {
         let mut fragment = Fragment::default();
-        for key in KEYS {
+        for key in KEYS.iter() {
             if let Some(value) = env.get(key.predecessor) {
                 fragment.set(key, key.predecessor, value);
             }
@@ -74,10 +75,10 @@ impl Fragment {
     }
 
     /// `--set`; of two for one key the later holds.
-    pub fn flags(flags: &[(String, String)], problems: &mut Vec<ConfigError>) -> Fragment {
+    pub fn flags(flags: &[Flag], problems: &mut Vec<ConfigError>) -> Fragment {
         let origin = "--set".to_owned();
         let values =
-            flags.iter().map(|(name, value)| (name.clone(), Value::new(Some(&origin), value.as_str())));
+            flags.iter().map(|flag| (flag.key.clone(), Value::new(Some(&origin), flag.value.as_str())));
         Fragment::known(values.collect(), &origin, problems)
     }
 

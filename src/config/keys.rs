@@ -1,10 +1,17 @@
-//! The one table of what can be configured. Checks, the shipped file and the README's table come from it.
+//! The one table of what can be configured: of every key its name, default, kind, meaning and the place that its value
+//! goes to. Checks, the shipped file and the table in docs/configuration.md come from it.
 
-use super::kind::{Kind, SHORTEST_SECONDS};
-use Kind::*;
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use super::input::Input;
+use super::kind::*;
+use super::settings::LogFormat;
+
+/// Puts the value of a text into its place; false if it is none.
+type ReadInto = Box<dyn Fn(&str, &mut Input) -> bool + Send + Sync>;
 
 /// One thing that can be configured.
-#[derive(Debug)]
 pub struct Key {
     /// Section and key, `s3.bucket`.
     pub name: &'static str,
@@ -12,10 +19,15 @@ pub struct Key {
     pub default: &'static str,
     /// The variable by which the Python agent knew it; empty: it did not.
     pub predecessor: &'static str,
-    /// What it may be.
-    pub kind: Kind,
+    /// What it may be, in one line.
+    pub allowed: String,
     /// What it means, in one line.
     pub doc: &'static str,
+    /// Whether TOML writes it without quotes.
+    pub(super) bare: bool,
+    secret: bool,
+    read: ReadInto,
+    beside: fn(&Input) -> Option<String>,
 }
 
 impl Key {
@@ -23,6 +35,45 @@ impl Key {
     pub fn variable(&self) -> String {
         format!("{VARIABLE_PREFIX}{}", self.name.replace('.', "_").to_uppercase())
     }
+
+    /// Puts the value that `text` says into its place, if it is one of this key's kind.
+    pub(super) fn read(&self, text: &str, input: &mut Input) -> bool {
+        (self.read)(text.trim(), input)
+    }
+
+    /// What it must be beside another key, if it is not that: both were read.
+    pub(super) fn astray(&self, input: &Input) -> Option<String> {
+        (self.beside)(input)
+    }
+
+    /// Whether a wrong value may be shown. A user part of an address may be a password.
+    pub(super) fn may_show(&self, text: &str) -> bool {
+        !self.secret && !text.contains('@')
+    }
+
+    fn was(self, predecessor: &'static str) -> Key {
+        Key { predecessor, ..self }
+    }
+
+    fn beside(self, beside: fn(&Input) -> Option<String>) -> Key {
+        Key { beside, ..self }
+    }
+}
+
+/// A row: its kind and its place have one type, or it does not compile.
+fn key<T: 'static>(
+    name: &'static str,
+    default: &'static str,
+    kind: Kind<T>,
+    doc: &'static str,
+    place: fn(&mut Input) -> &mut Option<T>,
+) -> Key {
+    let Kind { allowed, read, bare, secret } = kind;
+    let read = Box::new(move |text: &str, input: &mut Input| {
+        *place(input) = read(text);
+        place(input).is_some()
+    });
+    Key { name, default, predecessor: "", allowed, doc, bare, secret, read, beside: |_| None }
 }
 
 /// What our variables start with.
@@ -32,100 +83,84 @@ pub(super) const VARIABLE_PREFIX: &str = "SBPS_MARSHAL_";
 pub(super) const UNUSED_VARIABLE: &str = "TARGETCLI_BIN";
 
 /// From a second, below which an agent would do nothing else, to a day: nothing here is waited for longer.
-const PERIOD: Kind = Seconds { min: 1.0, max: 86_400 };
+fn period() -> Kind<Duration> {
+    seconds(1.0..=86_400.0)
+}
+
 /// Up to an hour: a call that takes longer has failed.
-const LIMIT: Kind = Seconds { min: SHORTEST_SECONDS, max: 3_600 };
+fn limit() -> Kind<Duration> {
+    seconds(SHORTEST_SECONDS..=3_600.0)
+}
+
 /// 16383 is the last number that SCSI's flat addressing can say.
-const LUN: Kind = Whole { min: 1, max: 16_383 };
+fn lun() -> Kind<u16> {
+    whole(1..=16_383)
+}
 
 /// Every key, in the order of the shipped file: TOML wants those without a section first.
+pub static KEYS: LazyLock<Vec<Key>> = LazyLock::new(keys);
+
 #[rustfmt::skip] // a table
-pub const KEYS: &[Key] = &[
-    key("runtime_dir", "/run/sbps-marshal", "", Path, "Folder of the lock file and of confirmations; a change needs a restart"),
-    key("state_dir", "/var/lib/sbps-marshal", "", Path, "Folder of what is remembered over a restart; a change needs a restart"),
+fn keys() -> Vec<Key> {
+    vec![
+        key("runtime_dir", "/run/sbps-marshal", path(), "Folder of the lock file and of confirmations; a change needs a restart", |input| &mut input.runtime_dir),
+        key("state_dir", "/var/lib/sbps-marshal", path(), "Folder of what is remembered over a restart; a change needs a restart", |input| &mut input.state_dir),
 
-    key("scan.frequency", "180", "SCAN_FREQUENCY", PERIOD, "From one full pass to the next"),
-    key("scan.tag_frequency", "20", "", PERIOD, "From one look at the IMS tags to the next; a changed tag causes a pass at once"),
+        key("scan.frequency", "180", period(), "Interval between full passes", |input| &mut input.scan.frequency).was("SCAN_FREQUENCY"),
+        key("scan.tag_frequency", "20", period(), "Interval between polls of the IMS tags; a changed tag starts a pass at once", |input| &mut input.scan.tag_frequency),
 
-    key("guard.confirm_after", "20", "", PERIOD, "From the first look that finds an image gone to the second, which lets it be removed"),
-    key("guard.max_removal_percent", "10", "", Whole { min: 1, max: 100 }, "Percent of our projections that may be removed within guard.window; more waits for confirm-removal"),
-    key("guard.max_removals", "3", "", Whole { min: 1, max: 1_000 }, "So many removals are always allowed"),
-    key("guard.window", "3600", "", PERIOD, "Removals of this time are counted together"),
+        key("guard.confirm_after", "20", period(), "Delay from the observation that an image is gone to the second one, which allows its removal", |input| &mut input.guard.confirm_after),
+        key("guard.max_removal_percent", "10", whole(1..=100), "Percentage of our projections that may be removed within guard.window; more wait for confirm-removal", |input| &mut input.guard.max_removal_percent),
+        key("guard.max_removals", "3", whole(1..=1_000), "Number of removals within guard.window that are always allowed", |input| &mut input.guard.max_removals),
+        key("guard.window", "3600", period(), "Time within which removals are counted together", |input| &mut input.guard.window),
 
-    key("ims.gateway", "https://api-gw-service-nmn.local", "API_GATEWAY", Url, "The API gateway in front of IMS"),
-    key("ims.uri", "apis/ims/v3/images", "IMS_URI", Text, "Where the gateway has the images"),
-    key("ims.tagging", "true", "IMS_TAGGING", Flag, "Whether only images tagged sbps-project=true are projected"),
-    key("ims.timeout", "10", "IMS_TIMEOUT", LIMIT, "Limit of a whole call"),
-    key("ims.connect_timeout", "5", "", LIMIT, "Limit of connecting"),
-    key("ims.ca_bundle", "", "", Optional(&Path), "PEM file of further trusted CAs"),
-    key("ims.token_file", "", "", Optional(&SecretPath), "File that holds the bearer token"),
-    key("ims.verify_md5", "true", "", Flag, "Whether an image whose ETag is not its manifest's may be proven by the manifest's MD5: read once, slowly"),
+        key("ims.gateway", "https://api-gw-service-nmn.local", url(), "The API gateway in front of IMS", |input| &mut input.ims.gateway).was("API_GATEWAY"),
+        key("ims.uri", "apis/ims/v3/images", line(), "Where the gateway has the images", |input| &mut input.ims.uri).was("IMS_URI").beside(Input::uri_is_astray),
+        key("ims.tagging", "true", flag(), "Whether only images tagged sbps-project=true are projected", |input| &mut input.ims.tagging).was("IMS_TAGGING"),
+        key("ims.timeout", "10", limit(), "Total request timeout", |input| &mut input.ims.timeout).was("IMS_TIMEOUT"),
+        key("ims.connect_timeout", "5", limit(), "Connect timeout", |input| &mut input.ims.connect_timeout),
+        key("ims.ca_bundle", "", path().optional(), "PEM file of additional trusted CAs", |input| &mut input.ims.ca_bundle),
+        key("ims.token_file", "", secret_path().optional(), "File that holds the bearer token", |input| &mut input.ims.token_file),
+        key("ims.verify_md5", "true", flag(), "Whether an image whose ETag is not its manifest's may be proven by the manifest's MD5: read once, slowly", |input| &mut input.ims.verify_md5),
 
-    key("s3.host", "rgw-vip.nmn", "S3_HOST", Host, "The S3 server"),
-    key("s3.proto", "https", "S3_PROTO", OneOf(&["https", "http"]), "How it is spoken to"),
-    key("s3.region", "us-east-1", "", Name, "Region that requests are signed for"),
-    key("s3.bucket", "boot-images", "S3_BUCKET", Name, "The bucket of the images; part of every PE identity"),
-    key("s3.credential_file", "/root/.ims.s3fs", "S3_CREDENTIAL_FILE", SecretPath, "File that holds KEY:SECRET, as s3fs wants it"),
-    key("s3.timeout", "60", "", LIMIT, "Limit of a whole listing, and of a whole manifest"),
-    key("s3.connect_timeout", "5", "", LIMIT, "Limit of connecting"),
-    key("s3.ca_bundle", "", "", Optional(&Path), "PEM file of further trusted CAs"),
+        key("s3.host", "rgw-vip.nmn", host(), "The S3 server", |input| &mut input.s3.host).was("S3_HOST"),
+        key("s3.proto", "https", one_of([("https", "https://"), ("http", "http://")]), "Protocol", |input| &mut input.s3.proto).was("S3_PROTO"),
+        key("s3.region", "us-east-1", name(), "Region that requests are signed for", |input| &mut input.s3.region),
+        key("s3.bucket", "boot-images", name(), "The bucket of the images; part of every PE identity", |input| &mut input.s3.bucket).was("S3_BUCKET"),
+        key("s3.credential_file", "/root/.ims.s3fs", secret_path(), "File that holds KEY:SECRET, as s3fs wants it", |input| &mut input.s3.credential_file).was("S3_CREDENTIAL_FILE"),
+        key("s3.timeout", "60", limit(), "Total timeout of a listing, and of a manifest", |input| &mut input.s3.timeout),
+        key("s3.connect_timeout", "5", limit(), "Connect timeout", |input| &mut input.s3.connect_timeout),
+        key("s3.ca_bundle", "", path().optional(), "PEM file of additional trusted CAs", |input| &mut input.s3.ca_bundle),
 
-    key("pe.prefix", "PE/", "", Text, "Keys that start so are PE images"),
-    key("pe.suffix", "", "", Optional(&Text), "... if they end so too"),
+        key("pe.prefix", "PE/", line(), "Key prefix of PE images", |input| &mut input.pe.prefix),
+        key("pe.suffix", "", line_or_empty(), "Optional key suffix", |input| &mut input.pe.suffix),
 
-    key("mount.path", "/var/lib/cps-local/boot-images", "SQUASHFS_S3FS_MOUNT", MountPath, "Where s3fs mounts the bucket"),
-    key("mount.timeout", "10", "", LIMIT, "Limit of one question to the mount"),
-    key("mount.fstype", "fuse.s3fs", "", Name, "Type that the mount must have in mountinfo"),
+        key("mount.path", "/var/lib/cps-local/boot-images", mount_path(), "Where s3fs mounts the bucket", |input| &mut input.mount.path).was("SQUASHFS_S3FS_MOUNT"),
+        key("mount.timeout", "10", limit(), "Timeout of one request to the mount", |input| &mut input.mount.timeout),
+        key("mount.fstype", "fuse.s3fs", name(), "Type that the mount must have in mountinfo", |input| &mut input.mount.fstype),
 
-    key("lio.iqn", "iqn.2023-06.csm.iscsi:<hostname>", "", Iqn, "Our target"),
-    key("lio.tpg", "1", "", Whole { min: 1, max: u16::MAX }, "Tag of our target portal group"),
-    key("lio.configfs", "/sys/kernel/config/target", "", Path, "Root of LIO's configfs tree"),
-    key("lio.socket", "/run/targetclid.sock", "", Path, "Socket of targetclid"),
-    key("lio.command_timeout", "60", "", LIMIT, "Limit of one command"),
-    key("lio.tree_timeout", "300", "", LIMIT, "Limit of refresh and saveconfig, which grow with the number of LUNs"),
-    key("lio.save_file", "", "LIO_SAVE_FILE", Optional(&Path), "saveconfig.json; unset: the one in the folder that configfs' dbroot names"),
-    key("lio.first_lun", "1", "", LUN, "Lowest number for a new LUN"),
-    key("lio.last_lun", "16383", "", LUN, "Highest number for a new LUN"),
+        key("lio.iqn", "iqn.2023-06.csm.iscsi:<hostname>", iqn(), "Our target", |input| &mut input.lio.iqn),
+        key("lio.tpg", "1", whole(1..=u16::MAX), "Tag of our target portal group", |input| &mut input.lio.tpg),
+        key("lio.configfs", "/sys/kernel/config/target", path(), "Root of LIO's configfs tree", |input| &mut input.lio.configfs),
+        key("lio.socket", "/run/targetclid.sock", path(), "Socket of targetclid", |input| &mut input.lio.socket),
+        key("lio.command_timeout", "60", limit(), "Timeout of one command", |input| &mut input.lio.command_timeout),
+        key("lio.tree_timeout", "300", limit(), "Timeout of refresh and saveconfig, whose duration grows with the number of LUNs", |input| &mut input.lio.tree_timeout),
+        key("lio.save_file", "", path().optional(), "Path of saveconfig.json; unset: the one in the folder that configfs' dbroot names", |input| &mut input.lio.save_file).was("LIO_SAVE_FILE"),
+        key("lio.first_lun", "1", lun(), "Lowest number for a new LUN", |input| &mut input.lio.first_lun),
+        key("lio.last_lun", "16383", lun(), "Highest number for a new LUN", |input| &mut input.lio.last_lun).beside(Input::luns_are_reversed),
 
-    key("spire.agent_path", "/opt/cray/cray-spire/sbps-marshal-spire-agent", "SPIRE_AGENT_PATH", Path, "The helper that fetches the JWT-SVID"),
-    key("spire.jwt_audience", "system-compute", "SPIRE_JWT_AUDIENCE", Text, "Audience of the JWT-SVID"),
-    key("spire.agent_sock_path", "/var/lib/spire/agent.sock", "SPIRE_AGENT_SOCK_PATH", Path, "Socket of the Workload API"),
+        key("spire.agent_path", "/opt/cray/cray-spire/sbps-marshal-spire-agent", path(), "The helper that fetches the JWT-SVID", |input| &mut input.spire.agent_path).was("SPIRE_AGENT_PATH"),
+        key("spire.jwt_audience", "system-compute", line(), "Audience of the JWT-SVID", |input| &mut input.spire.jwt_audience).was("SPIRE_JWT_AUDIENCE"),
+        key("spire.agent_sock_path", "/var/lib/spire/agent.sock", path(), "Socket of the Workload API", |input| &mut input.spire.agent_sock_path).was("SPIRE_AGENT_SOCK_PATH"),
 
-    key("log.level", "info", "", LogFilter, "How much of our own events is logged; of the libraries' only warnings, unless named"),
-    key("log.format", "json", "", OneOf(&["json", "text"]), "How lines look: for machines or for a person"),
-];
-
-const fn key(
-    name: &'static str,
-    default: &'static str,
-    predecessor: &'static str,
-    kind: Kind,
-    doc: &'static str,
-) -> Key {
-    Key { name, default, predecessor, kind, doc }
+        key("log.level", "info", log_filter(), "Level of our own events; libraries log warnings and errors, unless named", |input| &mut input.log.level),
+        key("log.format", "json", one_of([("json", LogFormat::Json), ("text", LogFormat::Text)]), "Line format: for machines or for a person", |input| &mut input.log.format),
+    ]
 }
 
 /// The known name that is the fewest edits away: what a mistyped one was meant to be.
 pub(super) fn nearest(odd: &str, known: impl Iterator<Item = String>) -> String {
-    known.min_by_key(|name| edits(odd, name)).unwrap_or_default()
-}
-
-/// Levenshtein's distance, one row at a time.
-fn edits(from: &str, to: &str) -> usize {
-    let to: Vec<char> = to.chars().collect();
-    let mut row: Vec<usize> = (0..=to.len()).collect();
-    for (i, a) in from.chars().enumerate() {
-        let mut diagonal = i;
-        let mut left = i + 1;
-        row[0] = left;
-        for (j, b) in to.iter().enumerate() {
-            let above = row[j + 1];
-            left = (above + 1).min(left + 1).min(diagonal + usize::from(a != *b));
-            row[j + 1] = left;
-            diagonal = above;
-        }
-    }
-    row.last().copied().unwrap_or_default()
+    known.min_by_key(|name| strsim::levenshtein(odd, name)).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -171,11 +206,6 @@ mod tests {
         assert_eq!(nearest("s3.bukcet"), "s3.bucket");
         assert_eq!(nearest("scan.freqency"), "scan.frequency");
         assert_eq!(nearest("bucket"), "s3.bucket");
-    }
-
-    #[test]
-    fn edits_are_counted() {
-        assert_eq!((edits("", ""), edits("", "abc"), edits("abc", "")), (0, 3, 3));
-        assert_eq!((edits("kitten", "sitting"), edits("same", "same")), (3, 0));
+        assert_eq!(nearest("scan.tagfrequency"), "scan.tag_frequency");
     }
 }

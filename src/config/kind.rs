@@ -1,65 +1,28 @@
-//! What a value may be: one check and one sentence for each kind.
+//! What a value may be: one check and one sentence for each kind, and the type that comes of it.
 //!
 //! Environment and flags are text, so every value is checked as text; TOML may write numbers with or without quotes.
 
-use std::fmt;
+use std::fmt::Display;
+use std::ops::RangeInclusive;
 use std::path::{Component, PathBuf};
+use std::str::FromStr;
 use std::time::Duration;
 
 use actors::model::Word;
+use reqwest::Url;
 
-/// What a key may be set to.
-#[derive(Clone, Copy, Debug)]
-pub enum Kind {
-    /// A time in seconds; fractions are allowed.
-    Seconds {
-        /// The shortest.
-        min: f64,
-        /// The longest.
-        max: u32,
-    },
-    /// A whole number.
-    Whole {
-        /// The smallest.
-        min: u16,
-        /// The largest.
-        max: u16,
-    },
-    /// Yes or no, in every way the predecessor understood.
-    Flag,
-    /// One of these words.
-    OneOf(&'static [&'static str]),
-    /// One line of text.
-    Text,
-    /// One word without slashes.
-    Name,
-    /// A file or folder.
-    Path,
-    /// A file that holds a secret: someone may have put the secret itself here, so the value is never shown.
-    SecretPath,
-    /// A folder that becomes part of targetclid's words.
-    MountPath,
-    /// The root of a service.
-    Url,
-    /// A server.
-    Host,
-    /// An iSCSI target.
-    Iqn,
-    /// What is logged.
-    LogFilter,
-    /// The kind within, or empty.
-    Optional(&'static Kind),
-}
+/// The value of a text, if it is one.
+type Read<T> = Box<dyn Fn(&str) -> Option<T> + Send + Sync>;
 
-/// A value that passed its check.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) enum Checked {
-    Seconds(Duration),
-    Whole(u16),
-    Flag(bool),
-    Text(String),
-    Path(PathBuf),
-    Unset,
+/// What a key may be set to, and the `T` that its text becomes.
+pub(super) struct Kind<T> {
+    /// For an operator.
+    pub allowed: String,
+    pub read: Read<T>,
+    /// TOML writes it without quotes.
+    pub bare: bool,
+    /// Someone may have put the secret itself where its file belongs, so a wrong value is never shown.
+    pub secret: bool,
 }
 
 /// One millisecond: what is shorter is a mistyped unit, and a timer of nothing would never rest.
@@ -71,80 +34,126 @@ const LONGEST_IQN: usize = 223;
 /// What a log level may be.
 const LEVELS: &[&str] = &["off", "error", "warn", "info", "debug", "trace"];
 
-impl Kind {
-    /// The value that `text` says, if it is one of this kind.
-    pub(super) fn check(&self, text: &str) -> Option<Checked> {
-        let text = text.trim();
-        let valid_text = |valid: bool| valid.then(|| Checked::Text(text.to_owned()));
-        match self {
-            Kind::Seconds { min, max } => seconds(text, *min, *max).map(Checked::Seconds),
-            Kind::Whole { min, max } => {
-                text.parse().ok().filter(|number| (min..=max).contains(&number)).map(Checked::Whole)
-            }
-            Kind::Flag => flag(text).map(Checked::Flag),
-            Kind::OneOf(words) => valid_text(words.contains(&text)),
-            Kind::Text => valid_text(!text.is_empty() && !text.contains(char::is_control)),
-            Kind::Name => valid_text(is_name(text)),
-            Kind::Path | Kind::SecretPath => path(text).map(Checked::Path),
-            Kind::MountPath => path(text).filter(|_| Word::try_from(text).is_ok()).map(Checked::Path),
-            Kind::Url => valid_text(is_service_root(text)),
-            Kind::Host => valid_text(is_host(text)),
-            Kind::Iqn => valid_text(is_iqn(text)),
-            Kind::LogFilter => valid_text(text.split(',').all(is_log_directive)),
-            Kind::Optional(_) if text.is_empty() => Some(Checked::Unset),
-            Kind::Optional(kind) => kind.check(text),
-        }
+impl<T: 'static> Kind<T> {
+    fn new(allowed: impl Into<String>, read: impl Fn(&str) -> Option<T> + Send + Sync + 'static) -> Kind<T> {
+        Kind { allowed: allowed.into(), read: Box::new(read), bare: false, secret: false }
     }
 
-    /// Whether a wrong value may be shown. A user part of an address may be a password.
-    pub(super) fn may_show(&self, text: &str) -> bool {
-        match self {
-            Kind::SecretPath => false,
-            Kind::Optional(kind) => kind.may_show(text),
-            _ => !text.contains('@'),
-        }
+    fn bare(self) -> Kind<T> {
+        Kind { bare: true, ..self }
     }
 
-    /// Whether TOML writes it without quotes.
-    pub(super) fn is_bare(&self) -> bool {
-        matches!(self, Kind::Seconds { .. } | Kind::Whole { .. } | Kind::Flag)
-    }
-}
-
-impl fmt::Display for Kind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Kind::Seconds { min, max } => write!(f, "seconds from {min} to {max}"),
-            Kind::Whole { min, max } => write!(f, "a whole number from {min} to {max}"),
-            Kind::Flag => f.write_str("true, false, yes, no, 1 or 0"),
-            Kind::OneOf(words) => f.write_str(&words.join(" or ")),
-            Kind::Text => f.write_str("one line of text"),
-            Kind::Name => f.write_str("a word of A-Z a-z 0-9 _ . : -"),
-            Kind::Path => f.write_str("an absolute path without .."),
-            Kind::SecretPath => f.write_str("the absolute path of a file, not what is in it"),
-            Kind::MountPath => f.write_str("an absolute path of A-Z a-z 0-9 _ . / : + @ ~ - without .."),
-            Kind::Url => f.write_str("http:// or https://, host, perhaps port and path; no user, no query"),
-            Kind::Host => f.write_str("host or host:port, without https://"),
-            Kind::Iqn => f.write_str("iqn.YYYY-MM.domain:name of A-Z a-z 0-9 . : -"),
-            Kind::LogFilter => {
-                write!(f, "one of {}, or a list such as sbps_marshal=debug,info", LEVELS.join(", "))
-            }
-            Kind::Optional(kind) => write!(f, "{kind}; or empty"),
+    /// This kind, or empty.
+    pub fn optional(self) -> Kind<Option<T>> {
+        let read = self.read;
+        Kind {
+            allowed: format!("{}; or empty", self.allowed),
+            read: Box::new(move |text| if text.is_empty() { Some(None) } else { read(text).map(Some) }),
+            bare: self.bare,
+            secret: self.secret,
         }
     }
 }
 
-fn seconds(text: &str, min: f64, max: u32) -> Option<Duration> {
-    let seconds: f64 = text.parse().ok()?;
-    (min..=f64::from(max)).contains(&seconds).then(|| Duration::from_secs_f64(seconds))
+/// Text that passes a check and stays as it is.
+fn text(allowed: impl Into<String>, is_valid: fn(&str) -> bool) -> Kind<String> {
+    Kind::new(allowed, move |text| is_valid(text).then(|| text.to_owned()))
 }
 
-fn flag(text: &str) -> Option<bool> {
-    match text.to_ascii_lowercase().as_str() {
+/// A time in seconds; fractions are allowed.
+pub(super) fn seconds(range: RangeInclusive<f64>) -> Kind<Duration> {
+    let allowed = format!("seconds from {} to {}", range.start(), range.end());
+    Kind::new(allowed, move |text| {
+        let seconds = text.parse().ok().filter(|seconds| range.contains(seconds))?;
+        Some(Duration::from_secs_f64(seconds))
+    })
+    .bare()
+}
+
+/// A whole number.
+pub(super) fn whole<T>(range: RangeInclusive<T>) -> Kind<T>
+where
+    T: FromStr + PartialOrd + Display + Send + Sync + 'static,
+{
+    let allowed = format!("a whole number from {} to {}", range.start(), range.end());
+    Kind::new(allowed, move |text| text.parse().ok().filter(|number| range.contains(number))).bare()
+}
+
+/// Yes or no, in every way the predecessor understood.
+pub(super) fn flag() -> Kind<bool> {
+    Kind::new("true, false, yes, no, 1 or 0", |text| match text.to_ascii_lowercase().as_str() {
         "true" | "yes" | "1" => Some(true),
         "false" | "no" | "0" => Some(false),
         _ => None,
-    }
+    })
+    .bare()
+}
+
+/// One of these words, each with what it stands for.
+pub(super) fn one_of<T: Copy + Send + Sync + 'static, const N: usize>(
+    words: [(&'static str, T); N],
+) -> Kind<T> {
+    Kind::new(words.map(|(word, _)| word).join(" or "), move |text| {
+        words.iter().find(|(word, _)| *word == text).map(|(_, meaning)| *meaning)
+    })
+}
+
+/// One line of text.
+pub(super) fn line() -> Kind<String> {
+    text("one line of text", |text| !text.is_empty() && is_line(text))
+}
+
+/// One line of text, or nothing.
+pub(super) fn line_or_empty() -> Kind<String> {
+    text("one line of text; or empty", is_line)
+}
+
+/// One word without slashes.
+pub(super) fn name() -> Kind<String> {
+    text("a word of A-Z a-z 0-9 _ . : -", is_name)
+}
+
+/// A file or folder.
+pub(super) fn path() -> Kind<PathBuf> {
+    Kind::new("an absolute path without ..", absolute)
+}
+
+/// A file that holds a secret.
+pub(super) fn secret_path() -> Kind<PathBuf> {
+    let kind = Kind::new("the absolute path of a file, not what is in it", absolute);
+    Kind { secret: true, ..kind }
+}
+
+/// A folder that becomes part of targetclid's words.
+pub(super) fn mount_path() -> Kind<PathBuf> {
+    Kind::new("an absolute path of A-Z a-z 0-9 _ . / : + @ ~ - without ..", |text| {
+        absolute(text).filter(|_| Word::try_from(text).is_ok())
+    })
+}
+
+/// The root of a service.
+pub(super) fn url() -> Kind<Url> {
+    Kind::new("http:// or https://, host, perhaps port and path; no user, no query", service_root)
+}
+
+/// A server.
+pub(super) fn host() -> Kind<String> {
+    text("host or host:port, without https://", is_host)
+}
+
+/// An iSCSI target.
+pub(super) fn iqn() -> Kind<String> {
+    text("iqn.YYYY-MM.domain:name of A-Z a-z 0-9 . : -", is_iqn)
+}
+
+/// What is logged.
+pub(super) fn log_filter() -> Kind<String> {
+    let allowed = format!("one of {}, or a list such as sbps_marshal=debug,info", LEVELS.join(", "));
+    text(allowed, |text| text.split(',').all(is_log_directive))
+}
+
+fn is_line(text: &str) -> bool {
+    !text.contains(char::is_control)
 }
 
 fn is_name(text: &str) -> bool {
@@ -152,15 +161,14 @@ fn is_name(text: &str) -> bool {
 }
 
 /// In its shortest form, without a slash at the end. The root is refused: no key here means the whole machine.
-fn path(text: &str) -> Option<PathBuf> {
+fn absolute(text: &str) -> Option<PathBuf> {
     let path: PathBuf = PathBuf::from(text).components().collect();
     let normal = path.components().skip(1).all(|part| matches!(part, Component::Normal(_)));
-    let plain = !text.contains(char::is_control);
-    (plain && normal && path.is_absolute() && path.parent().is_some()).then_some(path)
+    (is_line(text) && normal && path.is_absolute() && path.parent().is_some()).then_some(path)
 }
 
-fn is_service_root(text: &str) -> bool {
-    reqwest::Url::parse(text).is_ok_and(|url| {
+fn service_root(text: &str) -> Option<Url> {
+    Url::parse(text).ok().filter(|url| {
         matches!(url.scheme(), "http" | "https")
             && url.has_host()
             && url.username().is_empty()
@@ -173,7 +181,7 @@ fn is_service_root(text: &str) -> bool {
 fn is_host(text: &str) -> bool {
     !text.contains(['/', '\\', '?', '#', '@'])
         && !text.contains(char::is_whitespace)
-        && is_service_root(&format!("https://{text}"))
+        && service_root(&format!("https://{text}")).is_some()
 }
 
 /// rtslib's own rule for iSCSI names, and no slash, which would end a targetclid path.
@@ -197,86 +205,96 @@ fn is_log_directive(text: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn allows(kind: Kind, texts: &[&str]) {
+    fn allows<T>(kind: &Kind<T>, texts: &[&str]) {
         for text in texts {
-            assert!(kind.check(text).is_some(), "{kind:?} refuses {text:?}");
+            assert!((kind.read)(text).is_some(), "{} refuses {text:?}", kind.allowed);
         }
     }
 
-    fn refuses(kind: Kind, texts: &[&str]) {
+    fn refuses<T>(kind: &Kind<T>, texts: &[&str]) {
         for text in texts {
-            assert!(kind.check(text).is_none(), "{kind:?} allows {text:?}");
+            assert!((kind.read)(text).is_none(), "{} allows {text:?}", kind.allowed);
         }
     }
 
     #[test]
     fn seconds_are_positive_finite_and_may_have_a_fraction() {
-        let kind = Kind::Seconds { min: SHORTEST_SECONDS, max: 3600 };
-        assert_eq!(kind.check("0.25"), Some(Checked::Seconds(Duration::from_millis(250))));
-        allows(kind, &["1", " 10 ", "3600", "0.001"]);
-        refuses(kind, &["", "0", "-1", "0.0001", "3600.1", "nan", "inf", "10s", "ten"]);
+        let kind = seconds(SHORTEST_SECONDS..=3600.0);
+        assert_eq!((kind.read)("0.25"), Some(Duration::from_millis(250)));
+        allows(&kind, &["1", "10", "3600", "0.001"]);
+        refuses(&kind, &["", "0", "-1", "0.0001", "3600.1", "nan", "inf", "10s", "ten"]);
     }
 
     #[test]
     fn flags_of_the_predecessor_are_understood_in_any_case() {
-        for (text, flag) in
+        for (text, meaning) in
             [("true", true), ("YES", true), ("1", true), ("False", false), ("no", false), ("0", false)]
         {
-            assert_eq!(Kind::Flag.check(text), Some(Checked::Flag(flag)), "{text}");
+            assert_eq!((flag().read)(text), Some(meaning), "{text}");
         }
-        refuses(Kind::Flag, &["", "2", "y", "enabled"]);
+        refuses(&flag(), &["", "2", "y", "enabled"]);
     }
 
     #[test]
     fn a_path_is_absolute_and_loses_its_slash_at_the_end() {
-        assert_eq!(Kind::Path.check("/var//lib/x/"), Some(Checked::Path("/var/lib/x".into())));
-        allows(Kind::Path, &["/a b", "/é"]);
-        refuses(Kind::Path, &["", "/", "//", "relative", "/a/../b", "/a\nb"]);
-        refuses(Kind::MountPath, &["/a b", "/é", "/a%b"]);
+        assert_eq!((path().read)("/var//lib/x/"), Some("/var/lib/x".into()));
+        allows(&path(), &["/a b", "/é"]);
+        refuses(&path(), &["", "/", "//", "relative", "/a/../b", "/a\nb"]);
+        refuses(&mount_path(), &["/a b", "/é", "/a%b"]);
     }
 
     #[test]
     fn a_gateway_is_a_root_without_secrets_or_questions() {
-        allows(
-            Kind::Url,
-            &["https://api-gw-service-nmn.local", "http://127.0.0.1:8080/", "https://h/prefix/"],
-        );
+        allows(&url(), &["https://api-gw-service-nmn.local", "http://127.0.0.1:8080/", "https://h/prefix/"]);
         refuses(
-            Kind::Url,
+            &url(),
             &["", "api-gw", "ftp://h", "https://", "https://u:p@h", "https://h/?a=b", "https://h/#a"],
         );
     }
 
     #[test]
     fn a_host_has_no_scheme_and_no_path() {
-        allows(Kind::Host, &["rgw-vip.nmn", "127.0.0.1:9000", "[::1]:9000"]);
-        refuses(Kind::Host, &["", "https://rgw-vip.nmn", "h/x", "h:port", "u@h", "a b", "h:99999"]);
+        allows(&host(), &["rgw-vip.nmn", "127.0.0.1:9000", "[::1]:9000"]);
+        refuses(&host(), &["", "https://rgw-vip.nmn", "h/x", "h:port", "u@h", "a b", "h:99999"]);
     }
 
     #[test]
     fn an_iqn_is_dated_and_harmless_to_targetclid() {
-        allows(Kind::Iqn, &["iqn.2023-06.csm.iscsi:ncn-w001", "iqn.2023-06.x"]);
+        allows(&iqn(), &["iqn.2023-06.csm.iscsi:ncn-w001", "iqn.2023-06.x"]);
         refuses(
-            Kind::Iqn,
+            &iqn(),
             &["", "iqn.", "iqn.2023-06.", "iqn.202-066.x", "eui.02004567A425678D", "iqn.2023-06.é"],
         );
-        refuses(Kind::Iqn, &["iqn.2023-06.a:b/c", "iqn.2023-06.a:b_c", "iqn.2023-06.a:<hostname>"]);
-        refuses(Kind::Iqn, &[&format!("iqn.2023-06.{}", "a".repeat(212))]);
+        refuses(&iqn(), &["iqn.2023-06.a:b/c", "iqn.2023-06.a:b_c", "iqn.2023-06.a:<hostname>"]);
+        refuses(&iqn(), &[&format!("iqn.2023-06.{}", "a".repeat(212))]);
     }
 
     #[test]
     fn a_mistyped_log_level_is_refused() {
-        allows(Kind::LogFilter, &["info", "off", "sbps_marshal=debug,info", "sbps_marshal::ims=trace"]);
-        refuses(Kind::LogFilter, &["", "inof", "INFO", "info,", "=info", "a=b", "a b=info", "sbps_marshal"]);
+        allows(&log_filter(), &["info", "off", "sbps_marshal=debug,info", "sbps_marshal::ims=trace"]);
+        refuses(&log_filter(), &["", "inof", "INFO", "info,", "=info", "a=b", "a b=info", "sbps_marshal"]);
     }
 
     #[test]
     fn whole_numbers_words_and_text_keep_to_their_kind() {
-        let percent = Kind::Whole { min: 1, max: 100 };
-        allows(percent, &["1", "100"]);
-        refuses(percent, &["0", "101", "-1", "1.5", ""]);
-        refuses(Kind::OneOf(&["https", "http"]), &["ftp", "HTTPS", ""]);
-        refuses(Kind::Name, &["", "a/b", "a b", "a@b"]);
-        refuses(Kind::Text, &["", " ", "a\nb"]);
+        let percent = whole(1..=100_u8);
+        allows(&percent, &["1", "100"]);
+        refuses(&percent, &["0", "101", "256", "-1", "1.5", ""]);
+        let proto = one_of([("https", 's'), ("http", 'p')]);
+        assert_eq!((proto.read)("http"), Some('p'));
+        refuses(&proto, &["ftp", "HTTPS", ""]);
+        refuses(&name(), &["", "a/b", "a b", "a@b"]);
+        refuses(&line(), &["", "a\nb"]);
+        refuses(&line_or_empty(), &["a\nb"]);
+        assert_eq!((line_or_empty().read)(""), Some(String::new()));
+    }
+
+    #[test]
+    fn an_optional_value_may_be_empty_but_not_wrong() {
+        let kind = secret_path().optional();
+        assert!(kind.secret && kind.allowed.ends_with("; or empty"));
+        assert_eq!((kind.read)(""), Some(None));
+        assert_eq!((kind.read)("/x"), Some(Some("/x".into())));
+        refuses(&kind, &["x"]);
     }
 }

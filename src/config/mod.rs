@@ -1,13 +1,14 @@
 //! Configuration, in three stages: each layer is read into a [`fragment`] (only known keys, each value with its
-//! origin), the fragments are merged into one input, and the input is checked into [`Settings`].
+//! origin), the fragments are merged and read into one typed [`input`], and the input is made into [`Settings`].
 //!
 //! Lowest layer first: built-in defaults, `config.toml`, `conf.d/*.toml` by name, the predecessor's variables,
 //! `SBPS_MARSHAL_*`, `--set`. Doubt refuses: an unknown key, an odd value or an unreadable file is an error, and all
-//! of them are told at once. What the keys are is said in one place, [`KEYS`]; the shipped file and the README's
-//! table are rendered from it.
+//! of them are told at once. What the keys are is said in one place, [`KEYS`]; the shipped file and the table
+//! in docs/configuration.md are rendered from it.
 
 mod errors;
 mod fragment;
+mod input;
 mod keys;
 mod kind;
 mod render;
@@ -16,10 +17,10 @@ mod validate;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 pub use errors::{ConfigError, ConfigErrors};
 pub use keys::{KEYS, Key};
-pub use kind::Kind;
 pub use render::{default_file, markdown_table};
 pub use settings::*;
 
@@ -39,13 +40,36 @@ pub struct Sources {
     pub dir: PathBuf,
     /// The environment.
     pub env: BTreeMap<String, String>,
-    /// `--set section.key=value`, in the order given.
-    pub flags: Vec<(String, String)>,
+    /// `--set`, in the order given.
+    pub flags: Vec<Flag>,
+}
+
+/// One `--set section.key=value`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Flag {
+    /// `section.key`, which may not exist.
+    pub key: String,
+    /// As text.
+    pub value: String,
+}
+
+/// A flag that sets nothing.
+#[derive(Debug, thiserror::Error)]
+#[error("it should be SECTION.KEY=VALUE, such as log.level=debug")]
+pub struct FlagError;
+
+impl FromStr for Flag {
+    type Err = FlagError;
+
+    fn from_str(text: &str) -> Result<Flag, FlagError> {
+        let (key, value) = text.split_once('=').ok_or(FlagError)?;
+        Ok(Flag { key: key.to_owned(), value: value.to_owned() })
+    }
 }
 
 impl Sources {
     /// The real ones: `--config` or the system's file, `conf.d` beside it, and the environment of this process.
-    pub fn system(config: Option<&Path>, flags: Vec<(String, String)>) -> Sources {
+    pub fn system(config: Option<&Path>, flags: Vec<Flag>) -> Sources {
         let file = config.unwrap_or(Path::new(SYSTEM_FILE));
         // Lossy: what is not UTF-8 matters only under a name of ours, and there its check refuses or shows it.
         let env = std::env::vars_os()

@@ -1,4 +1,4 @@
-//! The table of keys as people read it: the commented file that is shipped, and the README's table.
+//! The table of keys as people read it: the commented file that is shipped, and the table in docs/configuration.md.
 
 use super::keys::{KEYS, Key};
 
@@ -16,13 +16,13 @@ const HEAD: &str = "\
 pub fn default_file() -> String {
     let mut file = HEAD.to_owned();
     let mut last_section = "";
-    for key in KEYS {
+    for key in KEYS.iter() {
         let (section, name) = key.name.split_once('.').unwrap_or(("", key.name));
         if section != last_section {
             file.push_str(&format!("\n[{section}]"));
             last_section = section;
         }
-        file.push_str(&format!("\n# {}\n#   {}: {}\n", key.doc, variables(key).join(", "), key.kind));
+        file.push_str(&format!("\n# {}\n#   {}: {}\n", key.doc, variables(key).join(", "), key.allowed));
         file.push_str(&format!("#{name} = {}\n", toml_default(key)));
     }
     file
@@ -32,13 +32,13 @@ pub fn default_file() -> String {
 pub fn markdown_table() -> String {
     let mut table =
         String::from("| key | default | meaning | allowed | variables |\n|---|---|---|---|---|\n");
-    for key in KEYS {
+    for key in KEYS.iter() {
         let default = if key.default.is_empty() { String::new() } else { format!("`{}`", key.default) };
         let variables: Vec<_> = variables(key).iter().map(|name| format!("`{name}`")).collect();
         let variables = variables.join(", ");
         table.push_str(&format!(
             "| `{}` | {default} | {} | {} | {variables} |\n",
-            key.name, key.doc, key.kind
+            key.name, key.doc, key.allowed
         ));
     }
     table
@@ -54,7 +54,7 @@ fn variables(key: &Key) -> Vec<String> {
 }
 
 fn toml_default(key: &Key) -> String {
-    if key.kind.is_bare() { key.default.to_owned() } else { format!("\"{}\"", key.default) }
+    if key.bare { key.default.to_owned() } else { format!("\"{}\"", key.default) }
 }
 
 #[cfg(test)]
@@ -71,12 +71,17 @@ mod tests {
         assert_eq!(std::fs::read_to_string(path).unwrap(), default_file());
     }
 
-    /// The same for the table between the README's two marks.
+    fn document(name: &str) -> (String, String) {
+        let path = format!("{}/{name}", env!("CARGO_MANIFEST_DIR"));
+        let text = std::fs::read_to_string(&path).unwrap();
+        (path, text)
+    }
+
+    /// The same for the table between the two marks of the documentation.
     #[test]
-    fn the_readme_has_the_table_as_it_is_rendered() {
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
-        let readme = std::fs::read_to_string(path).unwrap();
-        let (before, rest) = readme.split_once("<!-- keys").unwrap();
+    fn the_documentation_has_the_table_as_it_is_rendered() {
+        let (path, text) = document("docs/configuration.md");
+        let (before, rest) = text.split_once("<!-- keys").unwrap();
         let (mark, rest) = rest.split_once("-->").unwrap();
         let (_, after) = rest.split_once("<!-- /keys -->").unwrap();
         let table = markdown_table();
@@ -84,7 +89,34 @@ mod tests {
         if std::env::var_os("UPDATE").is_some() {
             std::fs::write(path, &wanted).unwrap();
         }
-        assert_eq!(std::fs::read_to_string(path).unwrap(), wanted);
+        assert_eq!(document("docs/configuration.md").1, wanted);
+    }
+
+    #[test]
+    fn the_documents_name_no_key_that_does_not_exist() {
+        let is_key = |word: &str| KEYS.iter().any(|key| key.name == word);
+        let sections: Vec<_> = KEYS.iter().filter_map(|key| key.name.split_once('.')).collect();
+        let would_be_key = |word: &&str| {
+            let in_section = |(section, key): (&str, &str)| {
+                sections.iter().any(|(known, _)| *known == section) && !matches!(key, "*" | "rs")
+            };
+            word.split_once('.').is_some_and(in_section) && !word.contains([' ', ':', '='])
+        };
+        for name in ["README.md", "docs/configuration.md"] {
+            let (_, text) = document(name);
+            let named: Vec<_> = text.split('`').skip(1).step_by(2).filter(would_be_key).collect();
+            assert!(named.len() >= 5, "{name}: {named:?}");
+            assert!(named.iter().all(|word| is_key(word)), "{name}: {named:?}");
+        }
+    }
+
+    /// One that leans on the row above is a riddle in an error or a search.
+    #[test]
+    fn s9_the_meaning_of_a_key_is_a_phrase_of_its_own() {
+        for key in KEYS.iter() {
+            assert!(key.doc.starts_with(|c: char| c.is_ascii_uppercase()), "{}: {}", key.name, key.doc);
+            assert!(!key.doc.ends_with('.') && !key.doc.contains("..."), "{}: {}", key.name, key.doc);
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The whole way from sources to settings, over real files.
 
 use super::*;
+use crate::config::input::Input;
 use std::time::Duration;
 
 /// A folder of configuration files, and what else is said.
@@ -33,7 +34,7 @@ impl Site {
     }
 
     fn set(mut self, name: &str, value: &str) -> Site {
-        self.sources.flags.push((name.to_owned(), value.to_owned()));
+        self.sources.flags.push(format!("{name}={value}").parse().unwrap());
         self
     }
 
@@ -61,6 +62,13 @@ fn nothing_said_gives_the_defaults_of_the_predecessor() {
     assert_eq!(settings.lio.iqn, format!("iqn.2023-06.csm.iscsi:{}", hostname.trim()));
     assert_eq!((settings.lio.tpg, settings.lio.first_lun, settings.lio.last_lun), (1, 1, 16383));
     assert_eq!((settings.lio.save_file, settings.pe.suffix.as_str()), (None, ""));
+}
+
+#[test]
+fn a_flag_is_cut_at_its_first_equals_sign() {
+    let flag: Flag = "log.level=sbps_marshal=debug,info".parse().unwrap();
+    assert_eq!((flag.key.as_str(), flag.value.as_str()), ("log.level", "sbps_marshal=debug,info"));
+    assert!("log.level".parse::<Flag>().is_err());
 }
 
 #[test]
@@ -101,26 +109,56 @@ fn the_predecessors_environment_works_unchanged() {
 }
 
 /// A value that the key may have and that is not its default.
-fn another(key: &Key) -> String {
-    let of_kind = |kind: &Kind| match kind {
-        Kind::Seconds { .. } | Kind::Whole { .. } => "7".to_owned(),
-        Kind::Flag => "no".to_owned(),
-        Kind::OneOf(words) => words.iter().find(|word| **word != key.default).unwrap().to_string(),
-        Kind::Url => "http://other".to_owned(),
-        Kind::Iqn => "iqn.2020-01.other".to_owned(),
-        Kind::LogFilter => "debug".to_owned(),
-        Kind::Path | Kind::SecretPath | Kind::MountPath => "/other".to_owned(),
-        _ => "other".to_owned(),
-    };
-    if let Kind::Optional(kind) = &key.kind { of_kind(kind) } else { of_kind(&key.kind) }
+fn another(key: &Key) -> &'static str {
+    let values = ["7", "no", "/other", "http", "http://other", "iqn.2020-01.other", "debug", "text"];
+    let is_allowed = |value: &&str| *value != key.default && key.read(value, &mut Input::default());
+    values.into_iter().find(is_allowed).unwrap_or_else(|| panic!("{}", key.name))
 }
 
 #[test]
 fn every_key_of_the_table_arrives_in_the_settings_by_its_variable() {
     let defaults = Site::new().settings();
-    for key in KEYS {
-        assert_ne!(Site::new().env(&key.variable(), &another(key)).settings(), defaults, "{}", key.name);
+    for key in KEYS.iter() {
+        assert_ne!(Site::new().env(&key.variable(), another(key)).settings(), defaults, "{}", key.name);
     }
+}
+
+/// Two places of one type can be mistaken for each other, which no compiler sees.
+#[test]
+fn s8_the_value_of_a_key_goes_to_the_place_of_its_name() {
+    for key in KEYS.iter() {
+        let mut input = Input::default();
+        assert!(key.read(another(key), &mut input), "{}", key.name);
+        let input = format!("{input:?}");
+        let (section, field) = match key.name.split_once('.') {
+            Some((section, field)) => (format!(" {section}: "), field),
+            None => ("Input".to_owned(), key.name),
+        };
+        let (_, section) = input.split_once(&section).unwrap();
+        let section = section.split('}').next().unwrap();
+        assert!(section.contains(&format!(" {field}: Some(")), "{}: {section}", key.name);
+    }
+}
+
+#[test]
+fn s8_without_any_one_of_the_keys_there_are_no_settings() {
+    let without = |left_out: &str| {
+        let mut input = Input::default();
+        for key in KEYS.iter().filter(|key| key.name != left_out) {
+            assert!(key.read(another(key), &mut input), "{}", key.name);
+        }
+        input.whole()
+    };
+    assert!(without("nothing").is_some());
+    assert!(KEYS.iter().all(|key| without(key.name).is_none()));
+}
+
+#[test]
+fn a_value_is_trimmed_and_is_not_nothing_but_spaces() {
+    let settings = Site::new().env("SCAN_FREQUENCY", " 60\n").set("s3.bucket", "\tb ").settings();
+    assert_eq!((settings.scan.frequency.as_secs(), settings.s3.bucket.as_str()), (60, "b"));
+    assert_eq!(Site::new().set("pe.prefix", " ").errors().len(), 1);
+    assert_eq!(Site::new().set("ims.ca_bundle", " ").settings().ims.ca_bundle, None);
 }
 
 #[test]

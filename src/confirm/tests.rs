@@ -3,6 +3,11 @@
 use super::*;
 use crate::lock::InstanceLock;
 
+/// One folder for everything.
+fn both(dir: &tempfile::TempDir) -> Folders<'_> {
+    Folders { runtime_dir: dir.path(), state_dir: dir.path() }
+}
+
 /// Takes a confirmation that was left so long ago.
 fn taken_after(dir: &Path, seconds: u64) -> Result<Option<String>, DropError> {
     fs::write(dir.join(FILE), "1a2b3c4d 4711\n").unwrap();
@@ -47,7 +52,7 @@ fn m11_a_process_that_does_not_hold_the_lock_is_not_signalled() {
     let dir = tempfile::tempdir().unwrap();
     // A SIGHUP would end this test.
     fs::write(dir.path().join(lock::FILE), format!("{}\n", std::process::id())).unwrap();
-    let error = leave(dir.path(), dir.path(), "1a2b3c4d").unwrap_err();
+    let error = leave(both(&dir), "1a2b3c4d").unwrap_err();
     assert!(matches!(error, ConfirmError::NoAgent { .. }), "{error}");
     assert!(error.to_string().contains("no agent runs"), "{error}");
     assert!(!dir.path().join(FILE).exists());
@@ -57,7 +62,7 @@ fn m11_a_process_that_does_not_hold_the_lock_is_not_signalled() {
 fn m11_a_single_pass_takes_no_confirmation_and_is_not_signalled() {
     let dir = tempfile::tempdir().unwrap();
     let _lock = InstanceLock::acquire(dir.path(), true).unwrap();
-    let error = leave(dir.path(), dir.path(), "1a2b3c4d").unwrap_err();
+    let error = leave(both(&dir), "1a2b3c4d").unwrap_err();
     assert!(matches!(error, ConfirmError::OnePass { pid } if pid == std::process::id()), "{error}");
 }
 
@@ -65,9 +70,14 @@ fn m11_a_single_pass_takes_no_confirmation_and_is_not_signalled() {
 fn r3_what_is_left_can_be_taken_and_the_agent_is_woken() {
     use std::os::unix::process::ExitStatusExt;
     let dir = tempfile::tempdir().unwrap();
-    // It ends of the signal that wakes an agent.
-    let mut agent = std::process::Command::new("sleep").arg("600").spawn().unwrap();
-    tell(dir.path(), agent.id(), "1a2b3c4d").unwrap();
+    // It locks the file, and ends of the signal that wakes an agent.
+    let lock = dir.path().join(lock::FILE);
+    fs::write(&lock, "").unwrap();
+    let mut agent = std::process::Command::new("flock");
+    let mut agent = agent.arg("--no-fork").arg(&lock).args(["sleep", "600"]).spawn().unwrap();
+    fs::write(&lock, format!("{}\n", agent.id())).unwrap();
+    let holder = std::iter::repeat_with(|| lock::holder(dir.path()).unwrap()).find_map(|held| held).unwrap();
+    tell(dir.path(), &holder, "1a2b3c4d").unwrap();
     assert_eq!(agent.wait().unwrap().signal(), Some(Signal::HUP.as_raw()));
     assert_eq!(take(dir.path()).unwrap(), Some("1a2b3c4d".to_owned()));
 }
@@ -85,10 +95,10 @@ fn l10_a_code_that_nothing_has_is_refused_with_what_is_held() {
 fn l10_an_agent_that_holds_nothing_is_neither_told_nor_woken() {
     let dir = tempfile::tempdir().unwrap();
     let _lock = InstanceLock::acquire(dir.path(), false).unwrap();
-    let error = leave(dir.path(), dir.path(), "1a2b3c4d").unwrap_err();
+    let error = leave(both(&dir), "1a2b3c4d").unwrap_err();
     assert!(matches!(error, ConfirmError::NothingHeld { .. }), "{error}");
     fs::create_dir(dir.path().join(history::FILE)).unwrap();
-    let error = leave(dir.path(), dir.path(), "1a2b3c4d").unwrap_err();
+    let error = leave(both(&dir), "1a2b3c4d").unwrap_err();
     assert!(matches!(error, ConfirmError::History(_)), "{error}");
     assert!(!dir.path().join(FILE).exists());
 }

@@ -2,7 +2,7 @@
 
 use super::prepared::{InForce, Prepared};
 use super::reload::Reloader;
-use super::rules::cadence;
+use super::rules::{cadence, longest_stop};
 use super::signals::{Signals, Told};
 use super::{RunError, end};
 use crate::notify;
@@ -59,7 +59,7 @@ pub(super) async fn run(
         notify::ready();
         let outcome = serve(&agent, &in_force, reloader, &mut signals).await;
         if matches!(outcome, Next::Stop) {
-            notify::stopping();
+            notify::stopping(longest_stop(&in_force.settings));
         }
         let ended = end(agent, &in_force.settings).await;
         match after(outcome, ended)? {

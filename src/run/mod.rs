@@ -7,7 +7,6 @@ mod rules;
 mod signals;
 
 pub use prepared::PortsError;
-pub use rules::stop_limit;
 
 use crate::aside::Aside;
 use crate::causes;
@@ -21,6 +20,7 @@ use actors::model::{Actual, Cause};
 use actors::reconciler::{Preview, Tick};
 use prepared::Prepared;
 use reload::Reloader;
+use rules::stop_limit;
 use signals::Signals;
 use std::io;
 use std::mem::ManuallyDrop;

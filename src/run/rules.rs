@@ -11,9 +11,18 @@ use std::time::Duration;
 /// Added to the longest command, when the agent is told to stop and waits for the step under way.
 const STOP_MARGIN: Duration = Duration::from_secs(5);
 
-/// The longest that a stop takes. The unit's TimeoutStopSec= is longer, or systemd would kill what is being saved.
-pub fn stop_limit(settings: &Settings) -> Duration {
+/// Added to that for the end of the process.
+const END_MARGIN: Duration = Duration::from_secs(10);
+
+/// So long a stop waits for the step under way and for the end of the session.
+pub(super) fn stop_limit(settings: &Settings) -> Duration {
     longest_command(settings) + STOP_MARGIN
+}
+
+/// The longest that a stop takes. systemd is told it at each stop, and the unit's TimeoutStopSec= is not shorter for the
+/// defaults: killed in a save, saveconfig.json may be torn.
+pub(super) fn longest_stop(settings: &Settings) -> Duration {
+    stop_limit(settings) + END_MARGIN
 }
 
 fn longest_command(settings: &Settings) -> Duration {
@@ -51,25 +60,25 @@ mod tests {
     use crate::config::{Sources, load};
 
     #[test]
-    fn s3_systemd_waits_longer_for_a_stop_than_the_agent_does() {
+    fn s3_systemd_waits_at_least_as_long_for_a_stop_as_the_agent_takes() {
         let settings = load(&Sources::default()).unwrap().settings;
         let unit = include_str!("../../systemd/sbps-marshal.service");
         let seconds = |key| {
             let line = unit.lines().find_map(|line| line.strip_prefix(key)).unwrap();
             Duration::from_secs(line.parse().unwrap())
         };
-        assert!(seconds("TimeoutStopSec=") >= stop_limit(&settings) + Duration::from_secs(10));
+        assert!(seconds("TimeoutStopSec=") >= longest_stop(&settings));
+        let longer = Sources { flags: vec!["lio.tree_timeout=3600".parse().unwrap()], ..Sources::default() };
+        let longest = longest_stop(&load(&longer).unwrap().settings);
+        assert_eq!(longest, Duration::from_secs(3615));
+        assert!(u32::try_from(longest.as_micros()).is_ok(), "systemd can be told it");
     }
 
     #[test]
     fn what_is_configured_is_what_the_passes_go_by() {
-        let set = |name: &str, value: &str| (name.to_owned(), value.to_owned());
-        let flags = vec![
-            set("guard.max_removals", "7"),
-            set("guard.window", "120"),
-            set("guard.max_removal_percent", "20"),
-            set("ims.verify_md5", "no"),
-        ];
+        let flags =
+            ["guard.max_removals=7", "guard.window=120", "guard.max_removal_percent=20", "ims.verify_md5=no"];
+        let flags = flags.iter().map(|flag| flag.parse().unwrap()).collect();
         let settings = load(&Sources { flags, ..Sources::default() }).unwrap().settings;
         let policy = policy(&settings, Site { bucket: "b".into(), mount: "/m".into() });
         assert_eq!((policy.limits.max_removals, policy.limits.window), (7, Duration::from_secs(120)));

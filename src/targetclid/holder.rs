@@ -1,5 +1,6 @@
 //! The name of whoever is in the way, for a person: `pid 4711 (/usr/bin/python3 /usr/bin/targetcli)`.
 
+use crate::flock;
 use std::fs::{self, File};
 use std::path::Path;
 
@@ -25,18 +26,7 @@ pub(super) fn of_socket(inode: u32) -> Option<String> {
 
 /// The process that has locked this file with flock(2).
 pub(super) fn of_lock(file: &File) -> Option<String> {
-    let stat = rustix::fs::fstat(file).ok()?;
-    let (major, minor) = (rustix::fs::major(stat.st_dev), rustix::fs::minor(stat.st_dev));
-    let wanted = format!("{major:02x}:{minor:02x}:{}", stat.st_ino);
-    locker(&fs::read_to_string("/proc/locks").ok()?, &wanted).map(process)
-}
-
-/// `1: FLOCK  ADVISORY  WRITE 3875 fe:00:5611603 0 EOF`; whoever waits for a lock has `->` before its kind.
-fn locker(locks: &str, file: &str) -> Option<u32> {
-    locks.lines().find_map(|line| match line.split_whitespace().collect::<Vec<_>>()[..] {
-        [_, "FLOCK", _, _, pid, of, ..] if of == file => pid.parse().ok(),
-        _ => None,
-    })
+    flock::owner(file).map(process)
 }
 
 fn process(pid: u32) -> String {
@@ -65,17 +55,6 @@ fn readable(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_locker_of_a_file_is_the_one_that_has_it_and_not_one_that_waits() {
-        let locks = "1: POSIX  ADVISORY  WRITE 11 00:1a:77 0 EOF\n\
-                     2: FLOCK  ADVISORY  WRITE 12 00:1a:78 0 EOF\n\
-                     3: FLOCK  ADVISORY  WRITE 13 00:1a:77 0 EOF\n\
-                     3: -> FLOCK  ADVISORY  WRITE 14 00:1a:77 0 EOF\n";
-        assert_eq!(locker(locks, "00:1a:77"), Some(13));
-        assert_eq!(locker(&locks.replace("WRITE 13", "WRITE -1"), "00:1a:77"), None);
-        assert_eq!(locker(locks, "00:1a:7"), None);
-    }
 
     #[test]
     fn a_command_line_is_one_short_line_that_no_terminal_obeys() {

@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use serde_json::{Number, Value};
-
-const SECONDS_A_DAY: u64 = 86_400;
+use time::OffsetDateTime;
 
 /// Seconds since 1970 with their fraction, as Splunk's HEC wants its time.
 pub(super) fn epoch(since_1970: Duration) -> Value {
@@ -12,25 +11,13 @@ pub(super) fn epoch(since_1970: Duration) -> Value {
     Number::from_f64(since_1970.as_micros() as f64 / 1e6).map_or(Value::Null, Value::Number)
 }
 
-/// `2026-10-01T12:00:00.123456Z`.
+/// `2026-10-01T12:00:00.123456Z`, in always so many characters; it stops at the end of the year 9999.
 pub(super) fn rfc3339(since_1970: Duration) -> String {
-    let (days, second) = (since_1970.as_secs() / SECONDS_A_DAY, since_1970.as_secs() % SECONDS_A_DAY);
-    let (year, month, day) = civil(days);
-    let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
-    let micros = since_1970.subsec_micros();
+    let since_1970 = since_1970.try_into().unwrap_or(time::Duration::MAX);
+    let now = OffsetDateTime::UNIX_EPOCH.saturating_add(since_1970);
+    let (year, month, day) = (now.year(), u8::from(now.month()), now.day());
+    let (hour, minute, second, micros) = now.to_hms_micro();
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{micros:06}Z")
-}
-
-/// The date of a day counted from 1970 on. Years begin in March here, so that the leap day is their last
-/// (Howard Hinnant's `civil_from_days`).
-fn civil(days: u64) -> (u64, u64, u64) {
-    let days = days + 719_468; // from 0000-03-01 on
-    let (era, day) = (days / 146_097, days % 146_097); // 400 years
-    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
-    let day = day - (365 * year + year / 4 - year / 100);
-    let month = (5 * day + 2) / 153;
-    let day = day - (153 * month + 2) / 5 + 1;
-    if month < 10 { (era * 400 + year, month + 3, day) } else { (era * 400 + year + 1, month - 9, day) }
 }
 
 #[cfg(test)]
@@ -47,9 +34,11 @@ mod tests {
             (1_767_225_599, "2025-12-31T23:59:59.000000Z"),
             (1_772_323_200, "2026-03-01T00:00:00.000000Z"),
             (4_107_542_400, "2100-03-01T00:00:00.000000Z"),
+            (253_402_300_799, "9999-12-31T23:59:59.000000Z"),
         ] {
             assert_eq!(rfc3339(Duration::from_secs(second)), text);
         }
+        assert_eq!(rfc3339(Duration::MAX), "9999-12-31T23:59:59.999999Z");
     }
 
     #[test]

@@ -58,7 +58,7 @@ fn systemd_hears_that_the_agent_lives_again_and_again_and_that_a_refused_reload_
     hear("RELOADING=1");
     hear("READY=1");
     assert_eq!(agent.stop(), Some(0));
-    hear("STOPPING=1");
+    hear("STOPPING=1\nEXTEND_TIMEOUT_USEC=315000000");
     assert_eq!(agent.count("reload_refused"), 1);
 }
 

@@ -13,7 +13,7 @@ use support::node::{IQN, Image, Node, squashfs};
 const SAVED: &str = "/etc/rtslib-fb-target/saveconfig.json";
 
 fn adapter() -> LioAdapter {
-    let flags = vec![("lio.iqn".to_owned(), IQN.to_owned())];
+    let flags = vec![format!("lio.iqn={IQN}").parse().unwrap()];
     let sources = config::Sources { file: "/nowhere/config.toml".into(), flags, ..Default::default() };
     LioAdapter::new(&config::load(&sources).unwrap().settings.lio).unwrap()
 }

@@ -15,12 +15,13 @@ const TPG: &str = "iscsi/iqn.2023-06.csm.iscsi:vm1/tpgt_1";
 /// An adapter for what is in this folder.
 fn adapter(folder: &Path, tree: Tree) -> LioAdapter {
     tree.with("dbroot", &format!("{}\n", folder.display())).grow(&folder.join("target"));
-    let flag = |key: &str, value: String| (key.to_owned(), value);
-    let flags = vec![
-        flag("lio.iqn", "iqn.2023-06.csm.iscsi:vm1".into()),
-        flag("lio.configfs", folder.join("target").display().to_string()),
-        flag("lio.socket", folder.join("targetclid.sock").display().to_string()),
+    let shown = folder.display();
+    let flags = [
+        "lio.iqn=iqn.2023-06.csm.iscsi:vm1".to_owned(),
+        format!("lio.configfs={shown}/target"),
+        format!("lio.socket={shown}/targetclid.sock"),
     ];
+    let flags = flags.iter().map(|flag| flag.parse().unwrap()).collect();
     let sources = config::Sources { file: folder.join("config.toml"), flags, ..Default::default() };
     LioAdapter::new(&config::load(&sources).unwrap().settings.lio).unwrap()
 }
