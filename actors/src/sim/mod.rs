@@ -19,7 +19,8 @@ mod kernel;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// The bucket of the simulated site.
 pub const BUCKET: &str = "boot-images";
@@ -63,6 +64,8 @@ pub struct Faults {
     pub refused: BTreeSet<ObjectKey>,
     /// s3fs shows these with size 0 and mode 0: it is denied them.
     pub denied: BTreeSet<ObjectKey>,
+    /// s3fs does not show these: it was not told yet, or it is the mount of another bucket.
+    pub hidden: BTreeSet<ObjectKey>,
     /// s3fs shows a symlink here.
     pub symlinks: BTreeSet<ObjectKey>,
     /// A listing that is well-formed, says that it is complete, and leaves these out.
@@ -341,8 +344,12 @@ impl SimSite {
         if self.faults.symlinks.contains(key) {
             return Err(MountError::Escape { key: shown });
         }
-        let size = self.objects.get(key).map(|(_, bytes)| bytes.len() as u64);
-        let size = size.ok_or(MountError::Absent { key: shown })?;
+        let object = self.objects.get(key).filter(|_| !self.faults.hidden.contains(key));
+        let size = match object {
+            Some((_, bytes)) => bytes.len() as u64,
+            None if self.kernel.unborn.contains(key) => 0,
+            None => return Err(MountError::Absent { key: shown }),
+        };
         Ok(self.faults.stale.get(key).copied().unwrap_or(size))
     }
 }

@@ -10,6 +10,7 @@ mod live;
 mod progress;
 mod projections;
 mod removals;
+mod restore;
 mod saved;
 mod steps;
 mod target;
