@@ -5,7 +5,9 @@
 mod breaker;
 #[path = "../common/mod.rs"]
 mod common;
+mod deadlines;
 mod evidence;
+mod limits;
 mod live;
 mod progress;
 mod projections;
