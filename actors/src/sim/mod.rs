@@ -63,6 +63,8 @@ pub struct Faults {
     pub refused: BTreeSet<ObjectKey>,
     /// s3fs shows these with size 0 and mode 0: it is denied them.
     pub denied: BTreeSet<ObjectKey>,
+    /// s3fs does not show these: it has mounted another bucket.
+    pub hidden: BTreeSet<ObjectKey>,
     /// s3fs shows a symlink here.
     pub symlinks: BTreeSet<ObjectKey>,
     /// A listing that is well-formed, says that it is complete, and leaves these out.
@@ -96,6 +98,8 @@ pub struct SimSite {
     pub faults: Faults,
     /// What was stored to be remembered over a restart.
     pub history: Option<Vec<u8>>,
+    /// Storing something later has failed.
+    pub outdated: bool,
     /// When each object was written.
     pub modified: BTreeMap<ObjectKey, Duration>,
     /// `st_dev` of the mount.
@@ -140,6 +144,7 @@ impl Default for Sim {
                 summed: Vec::new(),
                 faults: Faults::default(),
                 history: None,
+                outdated: false,
                 modified: BTreeMap::new(),
                 device: 40,
                 opened: BTreeMap::new(),
@@ -341,7 +346,8 @@ impl SimSite {
         if self.faults.symlinks.contains(key) {
             return Err(MountError::Escape { key: shown });
         }
-        let size = self.objects.get(key).map(|(_, bytes)| bytes.len() as u64);
+        let there = self.objects.get(key).filter(|_| !self.faults.hidden.contains(key));
+        let size = there.map(|(_, bytes)| bytes.len() as u64);
         let size = size.ok_or(MountError::Absent { key: shown })?;
         Ok(self.faults.stale.get(key).copied().unwrap_or(size))
     }
@@ -349,16 +355,21 @@ impl SimSite {
 
 impl HistoryPort for Sim {
     async fn load(&self) -> Result<Option<Vec<u8>>, HistoryError> {
-        Ok(self.site().history.clone())
+        let site = self.site();
+        match site.outdated {
+            true => Err(HistoryError::Outdated { path: "sim".into() }),
+            false => Ok(site.history.clone()),
+        }
     }
 
     async fn store(&self, bytes: Vec<u8>) -> Result<(), HistoryError> {
         let mut site = self.site();
         if site.faults.history {
+            site.outdated = true;
             let source = std::io::ErrorKind::ReadOnlyFilesystem.into();
             return Err(HistoryError::Io { path: "sim".into(), done: "written", source });
         }
-        site.history = Some(bytes);
+        (site.history, site.outdated) = (Some(bytes), false);
         Ok(())
     }
 

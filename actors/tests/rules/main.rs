@@ -12,6 +12,7 @@ mod projections;
 mod removals;
 mod saved;
 mod steps;
+mod succession;
 mod target;
 
 /// Images of the small site.
