@@ -2,7 +2,8 @@
 
 use crate::causes;
 use crate::config::{self, Flag, Loaded, Settings, Sources};
-use crate::confirm::{self, Folders};
+use crate::confirm;
+use crate::files::Folders;
 use crate::plan_output::{self, PlanJson};
 use crate::run::{self, World};
 use crate::telemetry::complain;

@@ -3,6 +3,7 @@
 //! It counts once and for a minute: what is confirmed is what the operator has just seen, not what is held under the
 //! same code after a reload days later.
 
+use crate::files::Folders;
 use crate::lock::{self, Holder, LockError};
 use crate::{boot, files, history};
 use actors::decide::history::held_code;
@@ -77,15 +78,6 @@ pub enum ConfirmError {
         #[source]
         source: rustix::io::Errno,
     },
-}
-
-/// Where the agent is to be found.
-#[derive(Clone, Copy, Debug)]
-pub struct Folders<'a> {
-    /// Of its lock, and of what is left for it.
-    pub runtime_dir: &'a Path,
-    /// Of what it remembers.
-    pub state_dir: &'a Path,
 }
 
 /// Leaves the code for the agent and wakes it, if that is what the agent holds.

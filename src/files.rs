@@ -5,6 +5,15 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+/// Where the agent is to be found.
+#[derive(Clone, Copy, Debug)]
+pub struct Folders<'a> {
+    /// Of its lock, and of what is left for it; empty after a boot.
+    pub runtime_dir: &'a Path,
+    /// Of what it remembers.
+    pub state_dir: &'a Path,
+}
+
 /// The first `limit` bytes of a file.
 pub fn read_up_to(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();

@@ -1,11 +1,11 @@
 //! The Mount actor: owns the mount, for all images, and tells which files may be projected.
 
-use crate::decide::desired::{Candidate, FileChecks, FileVerdict};
+use crate::decide::desired::{Candidate, FileChecks, FileVerdict, file_verdict};
 use crate::decide::live::{FileQuery, LiveFile, LiveFiles};
 use crate::decide::pe_rules::{PeRules, discover};
-use crate::decide::reason::Reason;
+use crate::decide::reason::{ABSENT, Reason};
 use crate::decide::squashfs;
-use crate::model::{Cause, Etag, ObjectIndex, ObjectKey, Site, Source};
+use crate::model::{Cause, Etag, FileFacts, ObjectIndex, ObjectKey, Site, Source};
 use crate::ports::{MountError, MountPort};
 use actix::prelude::*;
 use std::cell::RefCell;
@@ -30,6 +30,14 @@ struct Memory {
     never: BTreeMap<ObjectKey, (Etag, Reason)>,
     /// Objects that the mount refused when it was last asked.
     refused: BTreeSet<ObjectKey>,
+}
+
+impl Memory {
+    fn forget_all_but(&mut self, files: &[FileQuery]) {
+        let asked: BTreeSet<&ObjectKey> = files.iter().map(|file| &file.key).collect();
+        self.never.retain(|key, _| asked.contains(key));
+        self.refused.retain(|key| asked.contains(key));
+    }
 }
 
 impl<P: MountPort> Mount<P> {
@@ -120,8 +128,9 @@ const LOOK_WITHIN: Duration = Duration::from_secs(60);
 /// So many files may be refused in one pass before the mount is left alone.
 const MOST_REFUSED: usize = 32;
 
-/// A file that the mount refuses is a matter of that file, as long as the mount itself still answers. The first failure
-/// of the mount as a whole ends the round: what hangs once is not asked again (R14).
+/// A file that the mount refuses is a matter of that file, as long as the mount itself still answers; so whoever may
+/// write to the bucket holds up nothing but what he wrote. The first failure of the mount as a whole ends the round:
+/// what hangs once is not asked again (R14).
 async fn check_files(
     mount: &impl MountPort,
     memory: &RefCell<Memory>,
@@ -132,70 +141,55 @@ async fn check_files(
         checks.cause = Some(of_mount(&error));
         return checks;
     }
-    let until = Instant::now() + LOOK_WITHIN;
-    {
-        let mut memory = memory.borrow_mut();
-        let asked: BTreeSet<&ObjectKey> = files.iter().map(|file| &file.key).collect();
-        memory.never.retain(|key, _| asked.contains(key));
-        memory.refused.retain(|key| asked.contains(key));
-    }
+    memory.borrow_mut().forget_all_but(&files);
     // Whoever may write to the bucket chooses names: what was refused last time must not come first for ever.
     files.sort_by_key(|file| memory.borrow().refused.contains(&file.key));
-    let (mut refused, mut denied) = (BTreeSet::new(), 0);
+    let until = Instant::now() + LOOK_WITHIN;
+    let mut refused = BTreeSet::new();
     for file in files {
         let known = memory.borrow().never.get(&file.key).filter(|(etag, _)| *etag == file.etag).cloned();
-        if let Some((_, reason)) = known {
-            checks.files.insert(file.key, FileVerdict::Incomplete(reason));
-            continue;
-        }
-        if Instant::now() >= until {
-            let detail = format!("{} was not reached within {} s", file.key, LOOK_WITHIN.as_secs());
-            let cause = Cause { source_name: Source::Mount, kind: "slow", detail };
-            checks.files.insert(file.key, FileVerdict::Unknown(cause));
-            continue;
-        }
-        let verdict = match mount.inspect(&file.key).await {
-            Ok(facts) if squashfs::is_denied(&facts, file.size) => {
-                denied += 1;
-                let detail = "the mount shows it with size 0 and no permissions: s3fs is denied this object"
-                    .to_owned();
-                FileVerdict::Incomplete(Reason::File { kind: "file_denied", detail })
-            }
-            Ok(facts) => match squashfs::check(&facts, file.size) {
-                Ok(()) => FileVerdict::Complete,
-                Err(why) => {
-                    let reason = Reason::from(why);
-                    if !reason.will_pass() {
-                        memory.borrow_mut().never.insert(file.key.clone(), (file.etag, reason.clone()));
+        let verdict = match known {
+            Some((_, reason)) => FileVerdict::Incomplete(reason),
+            None if Instant::now() >= until => not_reached(&file.key, "slow"),
+            None if refused.len() > MOST_REFUSED => not_reached(&file.key, "refused"),
+            None => match mount.inspect(&file.key).await {
+                Ok(facts) => judged(&facts, &file, memory),
+                Err(error) => match of_file(&error) {
+                    Some(reason) => FileVerdict::Incomplete(reason),
+                    None => {
+                        refused.insert(file.key.clone());
+                        let hangs = matches!(error, MountError::Hung { .. });
+                        let whole = if hangs { None } else { mount.check().await.err() };
+                        if hangs || whole.is_some() {
+                            checks.cause = Some(of_mount(whole.as_ref().unwrap_or(&error)));
+                            break;
+                        }
+                        FileVerdict::Unknown(of_mount(&error))
                     }
-                    FileVerdict::Incomplete(reason)
-                }
-            },
-            Err(error) => match of_file(&error) {
-                Some(reason) => FileVerdict::Incomplete(reason),
-                None => {
-                    refused.insert(file.key.clone());
-                    let given_up = matches!(error, MountError::Hung { .. }) || refused.len() > MOST_REFUSED;
-                    let whole = if given_up { None } else { mount.check().await.err() };
-                    if given_up || whole.is_some() {
-                        checks.cause = Some(of_mount(whole.as_ref().unwrap_or(&error)));
-                        break;
-                    }
-                    FileVerdict::Unknown(of_mount(&error))
-                }
+                },
             },
         };
         checks.files.insert(file.key, verdict);
     }
     memory.borrow_mut().refused.extend(refused);
-    if denied > 1 {
-        let detail = format!(
-            "the mount shows {denied} files with size 0 and no permissions: s3fs is denied them; give it the \
-             credentials of this bucket and mount it again"
-        );
-        checks.cause.get_or_insert(Cause { source_name: Source::Mount, kind: "denied", detail });
-    }
     checks
+}
+
+/// R7; what will never be an image is remembered.
+fn judged(facts: &FileFacts, file: &FileQuery, memory: &RefCell<Memory>) -> FileVerdict {
+    let verdict = file_verdict(facts, file.size);
+    if let FileVerdict::Incomplete(reason) = &verdict
+        && !reason.will_pass()
+    {
+        memory.borrow_mut().never.insert(file.key.clone(), (file.etag.clone(), reason.clone()));
+    }
+    verdict
+}
+
+fn not_reached(key: &ObjectKey, kind: &'static str) -> FileVerdict {
+    let detail =
+        format!("{key} was not reached in this pass: the mount takes too long, or refuses too many files");
+    FileVerdict::Unknown(Cause { source_name: Source::Mount, kind, detail })
 }
 
 async fn examine_files(mount: &impl MountPort, keys: Vec<ObjectKey>) -> LiveFiles {
@@ -218,7 +212,7 @@ async fn examine_files(mount: &impl MountPort, keys: Vec<ObjectKey>) -> LiveFile
 /// Of one file's error: a reason, if it concerns this file alone for sure.
 fn of_file(error: &MountError) -> Option<Reason> {
     let kind = match error {
-        MountError::Absent { .. } => "file_absent",
+        MountError::Absent { .. } => ABSENT,
         MountError::Escape { .. } => "file_escapes",
         MountError::NotRegular { .. } => "file_not_regular",
         _ => return None,

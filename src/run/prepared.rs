@@ -5,6 +5,7 @@ use super::World;
 use super::rules::{deadlines, policy};
 use crate::config::Settings;
 use crate::exposure;
+use crate::files::Folders;
 use crate::history::HistoryFile;
 use crate::ims::ImsClient;
 use crate::lio::{LioAdapter, SettingError};
@@ -120,7 +121,10 @@ impl Prepared {
             tokens: FileToken::new(settings.ims.token_file.clone(), settings.ims.timeout),
             s3: S3Client::new(&settings.s3).map_err(PortsError::S3)?,
             mount: mount.clone(),
-            history: HistoryFile::new(&settings.state_dir),
+            history: HistoryFile::new(Folders {
+                runtime_dir: &settings.runtime_dir,
+                state_dir: &settings.state_dir,
+            }),
             lio: Box::new(move || lio.clone()) as MakeLio,
         };
         let notes = exposure::of_secrets(&settings);

@@ -2,6 +2,7 @@
 
 use crate::decide::plan::Plan;
 use crate::decide::plan::change::Unclear;
+use crate::decide::reason::DENIED;
 use crate::decide::removals::Hold;
 use crate::model::{Cause, Condition, ConditionType, ImageRef, Report, SaveOutcome, Source, Subject};
 use std::collections::BTreeMap;
@@ -31,7 +32,11 @@ pub fn after(plan: &Plan, report: &Report) -> Vec<Holding> {
     let mut all = of_images(plan);
     all.extend(of_removals(plan));
     for drifted in &plan.drifted {
-        let detail = "only a withdrawal would put it right".to_owned();
+        let detail = match drifted.kind {
+            "not_mapped_to_acl" => "a node ACL has no mapping of it: make one, with write_protect=1",
+            _ => "only a withdrawal would put it right",
+        };
+        let detail = detail.to_owned();
         let subject = Subject::Image(drifted.image.clone());
         all.push(holding(ConditionType::ProjectionDrifted, subject, drifted.kind, detail));
     }
@@ -67,6 +72,15 @@ fn of_images(plan: &Plan) -> Vec<Holding> {
         }
         let subject = Subject::Image(pending.image.clone());
         all.push(holding(ConditionType::ImagePending, subject, pending.reason.kind(), detail));
+    }
+    let denied = plan.pending.iter().filter(|pending| pending.reason.kind() == DENIED).count();
+    if denied > 1 {
+        let detail = format!(
+            "the mount shows {denied} files with size 0 and no permissions: s3fs is denied them; give it the \
+             credentials of this bucket and mount it again"
+        );
+        let subject = Subject::Other(Source::Mount.to_string());
+        all.push(holding(ConditionType::SourceDegraded, subject, "denied", detail));
     }
     // A few images each by its name; many of the same cause as what they are, a source that does not answer.
     let mut by_cause: BTreeMap<(Source, &'static str), Vec<&Unclear>> = BTreeMap::new();

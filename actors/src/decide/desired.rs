@@ -6,10 +6,11 @@
 use crate::decide::images::{ImageList, ImageRecord, Tag};
 use crate::decide::manifest::{Proof, Rootfs};
 use crate::decide::policy::Policy;
-use crate::decide::reason::Reason;
+use crate::decide::reason::{DENIED, Reason};
+use crate::decide::squashfs;
 use crate::model::{
-    Cause, Identity, ImageId, ImageRef, ObjectIndex, ObjectKey, Projection, S3Path, Site, Snapshot, Source,
-    Word,
+    Cause, FileFacts, Identity, ImageId, ImageRef, ObjectIndex, ObjectKey, Projection, S3Path, Site,
+    Snapshot, Source, Word,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -160,6 +161,19 @@ pub enum FileVerdict {
     Incomplete(Reason),
     /// The mount refuses this one file, or there was no time for it.
     Unknown(Cause),
+}
+
+/// R7: what a file that has been opened is.
+pub fn file_verdict(facts: &FileFacts, listed: u64) -> FileVerdict {
+    if squashfs::is_denied(facts, listed) {
+        let detail =
+            "the mount shows it with size 0 and no permissions: s3fs is denied this object".to_owned();
+        return FileVerdict::Incomplete(Reason::File { kind: DENIED, detail });
+    }
+    match squashfs::check(facts, listed) {
+        Ok(()) => FileVerdict::Complete,
+        Err(why) => FileVerdict::Incomplete(Reason::from(why)),
+    }
 }
 
 /// The verdict on a candidate that is not live yet, now that its file has been looked at (R7).

@@ -4,7 +4,7 @@ use crate::decide::desired::{Candidate, Desired, Verdict};
 use crate::decide::history::{History, MOST_CLAIMS};
 use crate::decide::reason::Reason;
 use crate::decide::withdrawal::Withdrawal;
-use crate::model::{Identity, ImageId, ImageRef, Kind, Ours};
+use crate::model::{Identity, ImageId, ImageRef, Kind, Ours, Projection};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How a projection of ours stands.
@@ -35,10 +35,19 @@ pub fn claims(
             claims.insert(id.clone(), meant);
         }
     }
-    if !desired.unknown.is_empty() {
-        // An image that was not seen now may come back unreadable.
-        for (id, identities) in &before.claims {
-            claims.entry(id.clone()).or_insert_with(|| identities.clone());
+    for (id, meant) in &before.claims {
+        if claims.contains_key(id) {
+            continue;
+        }
+        let kept: BTreeSet<Identity> = match desired.unknown.is_empty() {
+            // An image that was not seen now may come back unreadable.
+            false => meant.clone(),
+            // As long as what it named is there, a look at the tags that sees it wanted after all has to know that it
+            // is meant (R2).
+            true => meant.intersection(ours).cloned().collect(),
+        };
+        if !kept.is_empty() {
+            claims.insert(id.clone(), kept);
         }
     }
     claims
@@ -72,6 +81,16 @@ fn named(candidate: &Candidate) -> Option<&Identity> {
         Verdict::Project(projection) => Some(&projection.identity),
         Verdict::Pending { claims, .. } | Verdict::Unknown { claims, .. } => claims.as_ref(),
     }
+}
+
+/// Whether an image that is wanted names, or may name, this projection, which is not live.
+pub fn may_be_wanted(identity: &Identity, desired: &Desired, history: &History) -> bool {
+    let names = |candidate: &Candidate| named(candidate) == Some(identity);
+    !desired.unknown.is_empty()
+        || !history.never_read.is_empty()
+        || desired.candidates.iter().any(names)
+        || rootfs_of(desired)
+            .any(|(id, _)| history.claims.get(id).is_some_and(|meant| meant.contains(identity)))
 }
 
 /// How this projection stands; `history` with the claims of this pass. Only where every source has answered.
@@ -121,20 +140,31 @@ fn folder_of(ours: &Ours) -> ImageId {
 
 /// Why a projection that is not wanted, not claimed, and still has its object is gone.
 fn evidence(ours: &Ours, desired: &Desired, history: &History) -> Withdrawal {
-    let folder = folder_of(ours);
-    let has_another = |(id, c): (&ImageId, &Candidate)| {
-        let meant = history.claims.get(id).is_some_and(|meant| meant.contains(&ours.identity));
-        matches!(c.verdict, Verdict::Project(_)) && (meant || *id == folder)
-    };
     if ours.kind == Kind::Pe {
         Withdrawal::NotSelected
-    } else if rootfs_of(desired).any(has_another) {
+    } else if successors(ours, desired, history).next().is_some() {
         Withdrawal::Superseded
-    } else if desired.listed.contains(&folder) {
+    } else if desired.listed.contains(&folder_of(ours)) {
         Withdrawal::Untagged
     } else {
         Withdrawal::ImageGone
     }
+}
+
+/// What has to be a LUN before this superseded projection may go: else its image would have none at all.
+pub fn successors<'a>(
+    ours: &'a Ours,
+    desired: &'a Desired,
+    history: &'a History,
+) -> impl Iterator<Item = &'a Projection> {
+    let folder = folder_of(ours);
+    let is_its = move |id: &ImageId| {
+        *id == folder || history.claims.get(id).is_some_and(|meant| meant.contains(&ours.identity))
+    };
+    rootfs_of(desired).filter_map(move |(id, candidate)| match &candidate.verdict {
+        Verdict::Project(projection) if is_its(id) => Some(projection),
+        _ => None,
+    })
 }
 
 /// What an operator calls it: the image that names it or has its folder, or the PE key.

@@ -31,6 +31,8 @@ pub struct History {
     pub mounts: BTreeMap<Identity, Opened>,
     /// What each live projection held when it was first seen (R6).
     pub contents: BTreeMap<Identity, Etag>,
+    /// Numbers of projections that a torn saveconfig.json had, and that are not live again yet (R5).
+    pub numbers: BTreeMap<Identity, u16>,
     /// MD5 of objects that were read to be proven, by `key etag`.
     pub proven: BTreeMap<String, String>,
     /// Whether any pass has seen the site whole.

@@ -7,7 +7,7 @@
 
 use crate::decide::desired::{Candidate, FileVerdict, Verdict};
 use crate::decide::history::{History, Opened};
-use crate::decide::reason::Reason;
+use crate::decide::reason::{ABSENT, Reason};
 use crate::model::{
     Actual, Backstore, Cause, Etag, FILEIO, Identity, MountFacts, ObjectKey, Ours, Projection, Site, Source,
 };
@@ -47,7 +47,7 @@ fn while_open(live: &LiveFiles, key: &ObjectKey, listed: u64) -> FileVerdict {
             FileVerdict::Incomplete(Reason::File { kind: "file_escapes", detail: what.clone() })
         }
         Some(LiveFile::Absent) => {
-            FileVerdict::Incomplete(Reason::File { kind: "file_absent", detail: "it is not there".into() })
+            FileVerdict::Incomplete(Reason::File { kind: ABSENT, detail: "it is not there".into() })
         }
         Some(LiveFile::Unclear(what)) => unknown(what),
         None if live.mount.is_some() => FileVerdict::Complete,

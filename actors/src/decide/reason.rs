@@ -203,9 +203,19 @@ impl Reason {
 
     /// Whether it is the node that cannot project, and not the image that cannot be projected.
     pub fn is_of_the_node(&self) -> bool {
-        matches!(self, Reason::TargetMissing(_) | Reason::NotWriteProtected(_) | Reason::NoFreeNumber)
+        match self {
+            Reason::TargetMissing(_) | Reason::NotWriteProtected(_) | Reason::NoFreeNumber => true,
+            Reason::File { kind, .. } => *kind == DENIED,
+            _ => false,
+        }
     }
 }
+
+/// Kind of a file that s3fs is denied.
+pub const DENIED: &str = "file_denied";
+
+/// Kind of a file that the mount does not show.
+pub const ABSENT: &str = "file_absent";
 
 /// A key for a person: quoted, with what is no printable character escaped.
 fn quoted(key: &ObjectKey) -> String {

@@ -52,6 +52,8 @@ pub enum Hold {
     SecondLook(Duration),
     /// R3: an operator confirms with the code of [`Tripped`].
     Breaker,
+    /// R2: what supersedes it cannot be a LUN now: without it the image would have none at all.
+    Successor,
 }
 
 impl Hold {
@@ -61,6 +63,7 @@ impl Hold {
             Hold::ForeignLun(_) => "foreign_lun",
             Hold::SecondLook(_) => "second_look",
             Hold::Breaker => "breaker",
+            Hold::Successor => "successor",
         }
     }
 }
@@ -71,6 +74,7 @@ impl fmt::Display for Hold {
             Hold::ForeignLun(tpg) => write!(f, "a LUN of {tpg} uses it too: delete that one, or keep both"),
             Hold::SecondLook(left) => write!(f, "a second look follows in {} s", left.as_secs_f32().ceil()),
             Hold::Breaker => f.write_str("an operator has to confirm it"),
+            Hold::Successor => f.write_str("what its image names now cannot be projected yet"),
         }
     }
 }

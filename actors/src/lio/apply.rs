@@ -5,7 +5,8 @@ use super::{Lio, log};
 use crate::decide::plan::Plan;
 use crate::decide::plan::change::{Action, Change};
 use crate::decide::save;
-use crate::model::{Actual, Cause, Failure, Inventory, Report, SaveOutcome, Source, Step};
+use crate::decide::withdrawal::Withdrawal;
+use crate::model::{Actual, Cause, Failure, Identity, Inventory, Report, SaveOutcome, Source, Step};
 use crate::mount::InspectAgain;
 use crate::ports::{LioError, LioPort};
 use std::collections::BTreeSet;
@@ -68,10 +69,21 @@ impl<P: LioPort> Lio<P> {
 
     /// Whether the daemon still answers at the end.
     fn carry_out_all(&mut self, plan: &Plan, before: &Actual, report: &mut Report, scan_id: u64) -> bool {
-        let (mut failures, mut may_remake) = (0, true);
+        let (mut failures, mut remake_failed) = (0, false);
+        let mut skipped = BTreeSet::new();
         for change in &plan.changes {
             let begun = Instant::now();
-            if matches!(change.action, Action::Remake(..)) && !may_remake {
+            // What has to be taken down first is left alone once something could not be made.
+            let leave = match change.action {
+                Action::Remake(_) => remake_failed,
+                Action::Withdraw(Withdrawal::Superseded) if change.after.is_empty() => {
+                    !report.failed.is_empty()
+                }
+                Action::Withdraw(_) => !self.are_live(&change.after),
+                Action::Project(_) => skipped.contains(&change.file),
+            };
+            if leave {
+                skipped.insert(change.file.clone());
                 continue;
             }
             match self.carry_out(change) {
@@ -102,14 +114,20 @@ impl<P: LioPort> Lio<P> {
                         // Perhaps it was these three alone. What has been changed is to be saved all the same.
                         return self.refresh(report);
                     }
-                    // Whatever keeps this one from being made keeps a LUN that is taken down from coming back.
-                    may_remake = false;
+                    // Whatever kept this one from coming back may keep the next one.
+                    remake_failed |= matches!(change.action, Action::Remake(_));
                     continue;
                 }
             }
             report.untried -= 1;
         }
         true
+    }
+
+    /// Whether configfs shows LUNs of all of these.
+    fn are_live(&mut self, identities: &[Identity]) -> bool {
+        let is_live = |actual: &Actual| identities.iter().all(|identity| actual.is_projected(identity));
+        identities.is_empty() || self.port.observe().is_ok_and(|actual| is_live(&actual))
     }
 
     /// Its steps in order, up to the first that fails, or to the one at which the agent was told to stop. A step that

@@ -20,6 +20,8 @@ pub enum ConditionType {
     TargetProblem,
     /// A LUN or backstore whose creation was cut short.
     HalfMade,
+    /// The mount shows none of the images that S3 lists.
+    MountEmpty,
     /// The file of a live LUN leads out of the mount (R8).
     ExportEscapes,
     /// A missing file keeps targetcli from creating any backstore.
@@ -38,7 +40,7 @@ pub enum ConditionType {
 
 impl ConditionType {
     /// All of them.
-    pub const ALL: [ConditionType; 14] = [
+    pub const ALL: [ConditionType; 15] = [
         ConditionType::ImagePending,
         ConditionType::ImageUnclear,
         ConditionType::RemovalHeld,
@@ -46,6 +48,7 @@ impl ConditionType {
         ConditionType::ProjectionDrifted,
         ConditionType::TargetProblem,
         ConditionType::HalfMade,
+        ConditionType::MountEmpty,
         ConditionType::ExportEscapes,
         ConditionType::CreatesBlocked,
         ConditionType::LunDead,
@@ -65,6 +68,7 @@ impl ConditionType {
             ConditionType::ProjectionDrifted => "projection_odd",
             ConditionType::TargetProblem => "target_problem",
             ConditionType::HalfMade => "half_made",
+            ConditionType::MountEmpty => "mount_empty",
             ConditionType::ExportEscapes => "export_escapes",
             ConditionType::CreatesBlocked => "creates_blocked",
             ConditionType::LunDead => "lun_dead",
@@ -122,7 +126,7 @@ impl Condition {
                 | ConditionType::SourceDegraded,
                 _,
             ) => ALL,
-            (ConditionType::ProjectionDrifted, _) => WITHOUT_IMS,
+            (ConditionType::ProjectionDrifted | ConditionType::MountEmpty, _) => WITHOUT_IMS,
             (ConditionType::ExportEscapes | ConditionType::CreatesBlocked | ConditionType::LunDead, _) => {
                 &[Source::Mount, Source::Lio]
             }
@@ -133,7 +137,9 @@ impl Condition {
                 | ConditionType::SaveProblem,
                 _,
             ) => &[Source::Lio],
-            (ConditionType::SourceUnknown, _) => &[],
+            // A pass that could not even read configfs has asked nobody else.
+            (ConditionType::SourceUnknown, Subject::Other(source)) if source == "lio" => &[],
+            (ConditionType::SourceUnknown, _) => &[Source::Lio],
         }
     }
 }

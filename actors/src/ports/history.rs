@@ -5,7 +5,8 @@ use std::future::Future;
 
 /// What is remembered on disk over a restart, and the clock that its times are of.
 pub trait HistoryPort: 'static {
-    /// What was stored last; `None` if nothing ever was.
+    /// What was stored last; `None` if nothing ever was. [`HistoryError::Outdated`] if the last `store` in this boot
+    /// failed: whoever relied on that may have held more back, or begun a look anew.
     fn load(&self) -> impl Future<Output = Result<Option<Vec<u8>>, HistoryError>>;
 
     /// It is stored, whole or not at all.
@@ -30,6 +31,12 @@ pub enum HistoryError {
         #[source]
         source: std::io::Error,
     },
+    /// What was to be stored last could not be: what is there is of an earlier time.
+    #[error("{path} is older than what the agent knew last: storing that failed")]
+    Outdated {
+        /// The file.
+        path: String,
+    },
     /// More than any history of ours: it is not read.
     #[error("{path} has {size} bytes: that is no history of ours")]
     TooLarge {
@@ -45,6 +52,7 @@ impl HistoryError {
     pub fn kind(&self) -> &'static str {
         match self {
             HistoryError::Io { .. } => "history_io",
+            HistoryError::Outdated { .. } => "history_outdated",
             HistoryError::TooLarge { .. } => "history_too_large",
         }
     }

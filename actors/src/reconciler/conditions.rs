@@ -2,7 +2,7 @@
 
 use crate::decide::conditions::{self, Holding};
 use crate::decide::plan::Plan;
-use crate::model::{Cause, Condition, ConditionType, Report, Source, Subject};
+use crate::model::{Cause, Condition, ConditionType, Report, SaveOutcome, Source, Subject};
 use std::collections::{BTreeMap, BTreeSet};
 use tracing::{error, info, warn};
 
@@ -19,15 +19,22 @@ impl ConditionLog {
     /// After a pass.
     pub fn pass(&mut self, plan: &Plan, report: &Report, scan_id: u64) {
         let blind: BTreeSet<Source> = plan.unknown.iter().map(|cause| cause.source_name).collect();
-        self.update(conditions::after(plan, report), &blind, scan_id);
+        let save_untried = report.saved == SaveOutcome::Untried;
+        let unseen = |condition: &Condition| match condition.condition_type {
+            ConditionType::SaveProblem => save_untried,
+            _ => condition.needs().iter().any(|source| blind.contains(source)),
+        };
+        self.update(conditions::after(plan, report), unseen, scan_id);
     }
 
     /// After a pass that saw nothing.
     pub fn unknown(&mut self, cause: &Cause, scan_id: u64) {
-        self.update(vec![conditions::of_cause(cause)], &BTreeSet::from([Source::Lio]), scan_id);
+        let unseen = |condition: &Condition| condition.needs().contains(&Source::Lio);
+        self.update(vec![conditions::of_cause(cause)], unseen, scan_id);
     }
 
-    fn update(&mut self, found: Vec<Holding>, blind: &BTreeSet<Source>, scan_id: u64) {
+    /// What is `unseen` has not cleared, although it was not found.
+    fn update(&mut self, found: Vec<Holding>, unseen: impl Fn(&Condition) -> bool, scan_id: u64) {
         let mut now = BTreeSet::new();
         let mut started = Few::default();
         for Holding { condition, detail } in found {
@@ -39,8 +46,7 @@ impl ConditionLog {
         }
         let mut cleared = Few::default();
         for condition in std::mem::take(&mut self.holding).difference(&now.clone()) {
-            // What cannot be seen has not cleared.
-            if condition.needs().iter().any(|source| blind.contains(source)) {
+            if unseen(condition) {
                 now.insert(condition.clone());
             } else if cleared.counts(condition.condition_type) {
                 log_clear(condition, scan_id);
@@ -114,26 +120,30 @@ mod tests {
         pending(ImageRef::Rootfs(ImageId::new("id")))
     }
 
+    fn seen(_: &Condition) -> bool {
+        false
+    }
+
     fn holding(log: &ConditionLog) -> Vec<&str> {
         log.holding.iter().map(|condition| condition.condition_type.event()).collect()
     }
 
     #[test]
     fn a_condition_holds_until_it_is_seen_no_more() {
-        let (mut log, nothing) = (ConditionLog::default(), BTreeSet::new());
-        log.update(vec![rootfs(), rootfs()], &nothing, 1);
+        let mut log = ConditionLog::default();
+        log.update(vec![rootfs(), rootfs()], seen, 1);
         assert_eq!(holding(&log), ["image_pending"]);
-        log.update(vec![], &nothing, 2);
+        log.update(vec![], seen, 2);
         assert_eq!(holding(&log), Vec::<&str>::new());
     }
 
     #[test]
     fn what_cannot_be_seen_has_not_cleared() {
         let mut log = ConditionLog::default();
-        log.update(vec![rootfs()], &BTreeSet::new(), 1);
+        log.update(vec![rootfs()], seen, 1);
         log.unknown(&Cause { source_name: Source::Lio, kind: "configfs", detail: String::new() }, 2);
         assert_eq!(holding(&log), ["image_pending", "source_unknown"]);
-        log.update(vec![rootfs()], &BTreeSet::new(), 3);
+        log.update(vec![rootfs()], seen, 3);
         assert_eq!(holding(&log), ["image_pending"]);
     }
 
@@ -141,9 +151,20 @@ mod tests {
     fn what_can_be_seen_clears_although_another_source_stays_unknown() {
         let mut log = ConditionLog::default();
         let pe = pending(ImageRef::Pe(ObjectKey::new("PE/a")));
-        log.update(vec![pe, rootfs()], &BTreeSet::new(), 1);
-        log.update(vec![], &BTreeSet::from([Source::Ims]), 2);
+        log.update(vec![pe, rootfs()], seen, 1);
+        log.update(vec![], |condition: &Condition| condition.needs().contains(&Source::Ims), 2);
         let left: Vec<_> = log.holding.iter().map(|condition| named(&condition.subject).0).collect();
         assert_eq!(left, [Some("id")]);
+    }
+
+    #[test]
+    fn a_source_that_did_not_answer_is_not_well_again_because_configfs_cannot_be_read() {
+        let cause = |source_name| Cause { source_name, kind: "timeout", detail: String::new() };
+        let mut log = ConditionLog::default();
+        log.update(vec![conditions::of_cause(&cause(Source::Ims))], seen, 1);
+        log.unknown(&cause(Source::Lio), 2);
+        assert_eq!(holding(&log).len(), 2);
+        log.update(vec![conditions::of_cause(&cause(Source::Ims))], seen, 3);
+        assert_eq!(holding(&log).len(), 1, "configfs can be read again");
     }
 }

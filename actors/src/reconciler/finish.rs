@@ -137,7 +137,7 @@ impl Reconciler {
                     event = "history_not_stored",
                     reason = error.kind(),
                     detail,
-                    "a restart will take its looks anew"
+                    "a restart lets nothing go for the time of guard.window, and takes its looks anew"
                 );
             }
         }

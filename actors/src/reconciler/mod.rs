@@ -225,7 +225,7 @@ impl Handler<Resync> for Reconciler {
 /// Request: has a tag changed? Then a pass at once: BOS tags an image just before it powers nodes on (FACTS 5.3).
 #[derive(Message)]
 #[rtype(result = "()")]
-struct PollTags;
+pub struct PollTags;
 
 impl Handler<PollTags> for Reconciler {
     type Result = AtomicResponse<Self, ()>;

@@ -64,7 +64,7 @@ pub struct Faults {
     pub refused: BTreeSet<ObjectKey>,
     /// s3fs shows these with size 0 and mode 0: it is denied them.
     pub denied: BTreeSet<ObjectKey>,
-    /// s3fs does not show these: it was not told yet, or it is the mount of another bucket.
+    /// s3fs does not show these: it has mounted another bucket.
     pub hidden: BTreeSet<ObjectKey>,
     /// s3fs shows a symlink here.
     pub symlinks: BTreeSet<ObjectKey>,
@@ -99,6 +99,8 @@ pub struct SimSite {
     pub faults: Faults,
     /// What was stored to be remembered over a restart.
     pub history: Option<Vec<u8>>,
+    /// Storing something later has failed.
+    pub outdated: bool,
     /// When each object was written.
     pub modified: BTreeMap<ObjectKey, Duration>,
     /// `st_dev` of the mount.
@@ -143,6 +145,7 @@ impl Default for Sim {
                 summed: Vec::new(),
                 faults: Faults::default(),
                 history: None,
+                outdated: false,
                 modified: BTreeMap::new(),
                 device: 40,
                 opened: BTreeMap::new(),
@@ -356,16 +359,21 @@ impl SimSite {
 
 impl HistoryPort for Sim {
     async fn load(&self) -> Result<Option<Vec<u8>>, HistoryError> {
-        Ok(self.site().history.clone())
+        let site = self.site();
+        match site.outdated {
+            true => Err(HistoryError::Outdated { path: "sim".into() }),
+            false => Ok(site.history.clone()),
+        }
     }
 
     async fn store(&self, bytes: Vec<u8>) -> Result<(), HistoryError> {
         let mut site = self.site();
         if site.faults.history {
+            site.outdated = true;
             let source = std::io::ErrorKind::ReadOnlyFilesystem.into();
             return Err(HistoryError::Io { path: "sim".into(), done: "written", source });
         }
-        site.history = Some(bytes);
+        (site.history, site.outdated) = (Some(bytes), false);
         Ok(())
     }
 

@@ -151,14 +151,20 @@ async fn r3_after_a_torn_history_nothing_goes_without_an_operator() {
 }
 
 #[actix::test]
-async fn r2_r3_a_history_that_cannot_be_stored_only_makes_a_restart_take_its_looks_anew() {
+async fn r2_r3_after_a_history_that_could_not_be_stored_nothing_goes_without_an_operator() {
     let node = site_of(12).await;
-    node.sim.site().faults.history = true;
     untag(&node, 0..1);
     assert_eq!(node.pass().await.summary.waiting_for_second_look, 1);
+    // The look that is stored is not the last one: the image was wanted again, and is not once more.
+    node.sim.site().faults.history = true;
+    node.sim.tag(&id(0), true);
+    node.pass().await;
+    untag(&node, 0..1);
     let restarted = Node::new(node.sim.clone());
-    assert_eq!(restarted.pass().await.summary.waiting_for_second_look, 1);
-    assert_eq!(restarted.pass().await.summary.removed, 1);
+    let status = restarted.passes(4).await;
+    assert_eq!((restarted.deletions(), status.summary.held), (0, 1), "{status}");
+    let code = restarted.code().await;
+    assert_eq!(restarted.pass_confirmed(code).await.summary.removed, 1);
 }
 
 #[actix::test]
@@ -174,4 +180,18 @@ async fn r2_a_restart_in_the_middle_of_the_second_look_does_not_shorten_it_and_d
     let booted = Node::new(restarted.sim.clone());
     let status = booted.pass().await;
     assert_eq!(status.summary.waiting_for_second_look, 1, "of another boot: taken anew");
+}
+
+#[actix::test]
+async fn r3_what_the_breaker_holds_is_not_let_go_by_a_restart_although_it_could_not_be_stored() {
+    let node = site_of(12).await;
+    node.sim.site().faults.history = true;
+    untag(&node, 0..6);
+    assert_eq!(node.passes(3).await.summary.held, 6);
+    let before = node.luns();
+    // Most are given back, and two are not: few enough to go by themselves, had nothing been held.
+    (2..6).for_each(|n| node.sim.tag(&id(n), true));
+    let restarted = Node::new(node.sim.clone());
+    let status = restarted.passes(4).await;
+    assert_eq!((restarted.luns(), status.summary.removed), (before, 0), "{status}");
 }

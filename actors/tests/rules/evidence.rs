@@ -253,3 +253,22 @@ async fn without_tagging_every_image_is_projected_whatever_its_tag_says() {
     let status = node.pass().await;
     assert_eq!((status.summary.added, status.summary.pending), (7, 0));
 }
+
+#[actix::test]
+async fn r2_m3_a_look_that_misses_an_image_does_not_forget_what_it_names_in_another_folder() {
+    let sim = Sim::small_site();
+    let etag = sim.put_squashfs("builds/7", 4096);
+    sim.put_manifest(TAGGED, &format!("s3://{BUCKET}/builds/7"), etag.as_str());
+    let agent = Scripted::new(sim.clone());
+    let stale = Scripted::ims_without(&sim, TAGGED);
+    // The first pass sees it, the second misses it, a poll of the tags sees it, the next pass misses it again.
+    agent.ims_answers([None, stale.clone(), None, stale]);
+    let live = |sim: &Sim| sim.site().actual.luns.len();
+    let running = agent.start(None, AT_ONCE);
+    agent.pass(&running).await;
+    let before = live(&sim);
+    agent.pass(&running).await;
+    running.reconciler.send(actors::reconciler::PollTags).await.unwrap();
+    agent.pass(&running).await;
+    assert_eq!(live(&sim), before, "its second look was its first one anew");
+}

@@ -2,8 +2,8 @@
 
 use crate::common::Node;
 use crate::{OTHER, PE, TAGGED, UNTAGGED, rootfs};
-use actors::model::{ObjectKey, Step};
-use actors::sim::Sim;
+use actors::model::{Identity, ObjectKey, Step};
+use actors::sim::{BUCKET, Sim};
 
 async fn node() -> Node {
     let node = Node::new(Sim::small_site());
@@ -139,4 +139,17 @@ async fn two_deleted_images_do_not_keep_a_new_one_from_being_projected() {
     node.sim.tag(UNTAGGED, true);
     node.passes(2).await;
     assert!(node.is_live(&rootfs(UNTAGGED)));
+}
+
+#[actix::test]
+async fn one_image_that_cannot_be_made_keeps_no_dead_lun_from_coming_back() {
+    let node = node().await;
+    let before = node.luns();
+    node.sim.put_squashfs("PE/never.squashfs", 4096);
+    let never = Identity::of_pe(BUCKET, &ObjectKey::new("PE/never.squashfs"));
+    node.sim.site().faults.ignored.insert(never.name().to_string());
+    node.sim.remount();
+    let status = node.passes(2).await;
+    assert_eq!((node.sim.dead().len(), status.summary.failed), (0, 1), "{status}");
+    assert_eq!(node.luns(), before);
 }

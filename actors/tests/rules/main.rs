@@ -15,6 +15,7 @@ mod removals;
 mod restore;
 mod saved;
 mod steps;
+mod succession;
 mod target;
 
 /// Images of the small site.

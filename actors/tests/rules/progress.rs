@@ -128,8 +128,41 @@ async fn an_s3fs_that_is_denied_what_it_shows_is_told_as_that() {
     sim.site().faults.denied = all;
     let node = Node::new(sim);
     let status = node.pass().await;
-    assert_eq!(status.summary.unknown, ["mount:denied"]);
+    assert!(!status.converged && status.summary.unknown.is_empty(), "{status}");
     assert_eq!(Node::reasons(&node.plan().await)[0].1, "file_denied");
+}
+
+#[actix::test]
+async fn objects_that_s3fs_is_denied_or_refuses_hold_up_no_removal_however_many_they_are() {
+    for count in [2, 40] {
+        let node = Node::new(Sim::small_site());
+        node.pass().await;
+        for n in 0..count {
+            let key = ObjectKey::new(format!("PE/written-by-another-{n}"));
+            node.sim.put_squashfs(key.as_str(), 4096);
+            let mut site = node.sim.site();
+            let faults = &mut site.faults;
+            if count == 2 {
+                faults.denied.insert(key)
+            } else {
+                faults.refused.insert(key)
+            };
+        }
+        node.sim.tag(TAGGED, false);
+        let status = node.passes(2).await;
+        assert!(!node.is_live(&rootfs(TAGGED)) && !status.converged, "{count}: {status}");
+    }
+}
+
+#[actix::test]
+async fn m4_a_mount_that_shows_none_of_the_listed_images_is_told_and_the_node_has_not_converged() {
+    let sim = Sim::small_site();
+    let hidden = sim.site().objects.keys().cloned().collect();
+    sim.site().faults.hidden = hidden;
+    let node = Node::new(sim);
+    let status = node.pass().await;
+    assert!(!status.converged, "{status}");
+    assert_eq!(node.findings().await, [("mount_empty", "no_image")]);
 }
 
 #[actix::test]

@@ -173,3 +173,18 @@ async fn r2_what_an_image_named_is_remembered_through_a_pass_without_an_answer()
     }
     assert_eq!(node.deletions(), 0);
 }
+
+#[actix::test]
+async fn r3_a_bucket_that_has_nothing_of_ours_any_more_is_no_evidence_even_for_three_images() {
+    let sim = Sim::default();
+    for n in 0..3 {
+        sim.put_squashfs(&format!("PE/{n}.squashfs"), 4096);
+    }
+    let node = Node::new(sim);
+    assert_eq!(node.pass().await.summary.added, 3);
+    node.sim.site().objects.clear();
+    let status = node.passes(4).await;
+    assert_eq!((node.luns().len(), status.summary.held, status.converged), (3, 3, false), "{status}");
+    let code = node.code().await;
+    assert_eq!(node.pass_confirmed(code).await.summary.removed, 3);
+}

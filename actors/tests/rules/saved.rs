@@ -2,7 +2,7 @@
 
 use crate::common::{Node, foreign};
 use crate::{PE, TAGGED, UNTAGGED};
-use actors::model::{Backstore, Inventory, LunEntry, Saved, Step};
+use actors::model::{Backstore, Inventory, LunEntry, ObjectKey, Saved, Step};
 use actors::sim::Sim;
 use std::collections::BTreeSet;
 
@@ -190,4 +190,26 @@ async fn r11_a_save_that_did_not_help_is_not_repeated_before_something_changes()
     node.sim.site().actual.backstores.retain(|b| b.enabled);
     assert_eq!(node.pass().await.summary.save.kind(), "written");
     assert!(node.is_live(PE));
+}
+
+#[actix::test]
+async fn r5_m14_an_image_that_is_late_after_a_torn_file_comes_back_under_its_number_too() {
+    let (node, before) = numbered().await;
+    let backup = node.sim.site().actual.inventory();
+    node.sim.reboot();
+    let late = ObjectKey::new(PE);
+    {
+        let mut site = node.sim.site();
+        site.actual.saved = Saved::Unreadable { why: "torn".into(), torn: true, backup };
+        site.faults.stale.insert(late.clone(), 512);
+    }
+    let agent = Node::new(node.sim.clone());
+    assert_eq!(agent.pass().await.summary.added, 5);
+    assert!(matches!(agent.sim.site().actual.saved, Saved::Readable(_)), "a new file without it");
+    // Nor does a restart forget it.
+    let agent = Node::new(agent.sim.clone());
+    agent.pass().await;
+    agent.sim.site().faults.stale.clear();
+    agent.pass().await;
+    assert_eq!(agent.luns(), before);
 }

@@ -72,7 +72,9 @@ pub fn additions(
         pending.extend(new.values().map(|(p, _)| wait(&p.image, reason.clone())));
         return Additions { changes: Vec::new(), pending, ..additions };
     }
-    for (identity, number) in numbers(new.values().map(|(projection, _)| *projection), actual, policy) {
+    for (identity, number) in
+        numbers(new.values().map(|(projection, _)| *projection), actual, history, policy)
+    {
         let Some((projection, mut steps)) = new.remove(&identity) else { continue };
         let Some(lun) = number else {
             pending.push(wait(&projection.image, Reason::NoFreeNumber));
@@ -90,6 +92,7 @@ pub fn additions(
             identity,
             lun: Some(lun),
             file: projection.file.to_string(),
+            after: Vec::new(),
             steps,
         });
     }
@@ -107,6 +110,7 @@ fn create_lun(lun: u16, identity: &Identity, actual: &Actual) -> Step {
 fn numbers<'a>(
     new: impl Iterator<Item = &'a Projection>,
     actual: &Actual,
+    history: &History,
     policy: &Policy,
 ) -> BTreeMap<Identity, Option<u16>> {
     let mut taken = actual.numbers();
@@ -123,6 +127,9 @@ fn numbers<'a>(
             known.entry(ours.identity.clone()).or_insert(lun.lun);
         }
     }
+    for (identity, number) in &history.numbers {
+        known.entry(identity.clone()).or_insert(*number);
+    }
     let mut without: Vec<&Projection> = Vec::new();
     for projection in new {
         match known.get(&projection.identity).filter(|number| taken.insert(**number)) {
@@ -134,6 +141,7 @@ fn numbers<'a>(
     }
     without.sort_by_key(|projection| (projection.modified, &projection.identity));
     taken.extend(saved.luns.iter().filter(|lun| lun.tpg == actual.tpg_path).map(|lun| lun.lun));
+    taken.extend(history.numbers.values());
     given.extend(allocate(without.into_iter().map(|p| &p.identity), &taken, policy.luns.clone()));
     given
 }
@@ -229,6 +237,7 @@ fn remake(projection: &Projection, actual: &Actual, history: &History, policy: &
         lun: Some(lun),
         own_lun: None,
         file: policy.site.path_of(&projection.key),
+        after: Vec::new(),
         identity,
         steps,
     })

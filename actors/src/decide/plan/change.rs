@@ -1,6 +1,8 @@
 //! What a plan is made from, and what it is made of.
 
 use crate::decide::desired::Desired;
+use crate::decide::evidence::image_of;
+use crate::decide::history::History;
 use crate::decide::live::LiveFiles;
 use crate::decide::reason::Reason;
 use crate::decide::removals::{Hold, LookTime, Removal};
@@ -35,6 +37,8 @@ pub struct Change {
     pub own_lun: Option<u16>,
     /// Its file.
     pub file: String,
+    /// It is not done before these are live: of a superseded projection its successors.
+    pub after: Vec<Identity>,
     /// What to tell LIO.
     pub steps: Vec<Step>,
 }
@@ -59,6 +63,12 @@ pub struct Held {
     pub image: ImageRef,
     /// Why.
     pub hold: Hold,
+}
+
+impl Held {
+    pub(super) fn new(removal: Removal, hold: Hold, history: &History) -> Self {
+        Held { image: image_of(&removal.ours, history), removal, hold }
+    }
 }
 
 /// An image that is not projected, or not as it should be.

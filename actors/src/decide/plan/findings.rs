@@ -1,9 +1,11 @@
 //! What is wrong with the node itself, or with what is live on it: each is told while it holds, and keeps the node from
 //! being converged. Pure.
 
+use crate::decide::desired::Verdict;
 use crate::decide::live::LiveFile;
 use crate::decide::plan::change::{Action, Change, Seen};
 use crate::decide::policy::Policy;
+use crate::decide::reason::{ABSENT, Reason};
 use crate::model::{
     Actual, Backstore, BareLun, ConditionType, FILEIO, Identity, LunEntry, Ours, Step, Subject,
 };
@@ -36,6 +38,7 @@ pub fn all(
 ) -> Vec<Finding> {
     let mut findings = of_target(seen.actual, ours);
     findings.extend(of_half_made(seen.actual, changes));
+    findings.extend(of_mount(seen, policy));
     findings.extend(of_live_files(seen, ours, changes));
     findings.extend(of_dead(ours, dead, changes, policy));
     findings
@@ -114,6 +117,27 @@ fn of_half_made(actual: &Actual, changes: &[Change]) -> Vec<Finding> {
         finding(format!("{}/{}", b.plugin, b.name), "backstore", detail)
     });
     luns.chain(stores).collect()
+}
+
+/// A mount that answers, and shows nothing of what S3 lists: it is another bucket, or another folder of it.
+fn of_mount(seen: Seen<'_>, policy: &Policy) -> Option<Finding> {
+    let shows_any = seen.live.files.values().any(|file| matches!(file, LiveFile::Regular(_)))
+        || seen.desired.candidates.iter().any(|c| matches!(c.verdict, Verdict::Project(_)));
+    let is_absent = |verdict: &Verdict| {
+        matches!(verdict, Verdict::Pending { reason: Reason::File { kind: ABSENT, .. }, .. })
+    };
+    let absent = seen.desired.candidates.iter().filter(|c| is_absent(&c.verdict)).count();
+    let detail = format!(
+        "it shows none of {absent} images that S3 lists in {}: is it a mount of this bucket?",
+        policy.site.bucket
+    );
+    let subject = Subject::Other(policy.site.mount.clone());
+    (absent > 1 && !shows_any).then_some(Finding {
+        condition: ConditionType::MountEmpty,
+        subject,
+        kind: "no_image",
+        detail,
+    })
 }
 
 /// R8 for what is live, and the files that are gone: targetcli stats every backstore's file before it creates another

@@ -7,7 +7,7 @@ use crate::decide::live::LiveFile;
 use crate::decide::plan::change::{Action, Change, Drifted, Held, Pending, Seen, Unclear};
 use crate::decide::plan::findings::Finding;
 use crate::decide::policy::Policy;
-use crate::decide::removals::{Removal, Tripped};
+use crate::decide::removals::{Hold, Removal, Tripped};
 use crate::decide::withdrawal::Withdrawal;
 use crate::decide::{evidence, live, removals};
 use crate::model::{
@@ -17,6 +17,7 @@ use crate::model::{
 pub mod additions;
 pub mod change;
 pub mod findings;
+mod succession;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -67,6 +68,7 @@ pub fn plan(seen: Seen<'_>, before: &History, policy: &Policy, confirmed: Option
     let (mounts, dead) = live::mounts(&ours, files, before);
     history.mounts = mounts;
     history.contents = contents(desired, &ours, before);
+    history.numbers = numbers_to_keep(desired, actual, &history, policy);
 
     let due = due_removals(seen, &ours, &saved_only, &history);
     let judgement = removals::removals(due, all.len(), before, &policy.limits, time, confirmed);
@@ -82,28 +84,42 @@ pub fn plan(seen: Seen<'_>, before: &History, policy: &Policy, confirmed: Option
         history.restart_looks();
     }
 
-    let live_names: BTreeSet<&Identity> = ours.iter().map(|(_, ours)| &ours.identity).collect();
-    let (mut changes, mut held, mut forgotten) = (Vec::new(), Vec::new(), BTreeSet::new());
+    let mut held = Vec::new();
+    let mut going = Vec::new();
     for (removal, verdict) in removals {
-        let image = evidence::image_of(&removal.ours, &history);
         match verdict {
-            Err(hold) => held.push(Held { removal, image, hold }),
-            Ok(()) if live_names.contains(&removal.ours.identity) => {
-                changes.push(withdraw(actual, removal, image, policy));
-            }
-            Ok(()) => drop(forgotten.insert(removal.ours.identity)),
+            Ok(()) => going.push(removal),
+            Err(hold) => held.push(Held::new(removal, hold, &history)),
         }
     }
-    let gone: BTreeSet<Identity> =
-        changes.iter().map(|change| change.identity.clone()).chain(forgotten.iter().cloned()).collect();
-    let additions = additions::additions(seen, &gone, &dead, &history, policy);
-    changes.extend(additions.changes);
-    if !before.failed.is_empty() {
-        // What could not be made in the last pass may be the LUN that was taken down first: no second one.
-        changes.retain(|change| !matches!(change.action, Action::Remake(..)));
+    let (gone, additions) = loop {
+        let gone: BTreeSet<Identity> = going.iter().map(|removal| removal.ours.identity.clone()).collect();
+        let additions = additions::additions(seen, &gone, &dead, &history, policy);
+        let comes =
+            |removal: &Removal| succession::comes(removal, seen, &additions.changes, before, &history);
+        let (stays_due, stranded): (Vec<_>, Vec<_>) = going.into_iter().partition(comes);
+        going = stays_due;
+        if stranded.is_empty() {
+            break (gone, additions);
+        }
+        held.extend(stranded.into_iter().map(|removal| Held::new(removal, Hold::Successor, &history)));
+    };
+    let live_names: BTreeSet<&Identity> = ours.iter().map(|(_, ours)| &ours.identity).collect();
+    let (mut changes, mut forgotten) = (additions.changes, BTreeSet::new());
+    for removal in going {
+        if live_names.contains(&removal.ours.identity) {
+            let image = evidence::image_of(&removal.ours, &history);
+            let after = succession::to_wait_for(&removal, desired, &history);
+            changes.push(withdraw(actual, removal, image, after, policy));
+        } else {
+            forgotten.insert(removal.ours.identity);
+        }
     }
     // What failed last time must not keep the others from their turn for ever.
-    changes.sort_by_key(|change| (rank(change), before.failed.contains(&change.identity)));
+    let swapped = succession::swapped_files(&changes);
+    changes.sort_by_cached_key(|change| {
+        (rank(change, &swapped), before.failed.contains(&change.identity), swap_order(change, &swapped))
+    });
     let findings = findings::all(seen, &ours, &dead, &changes, policy);
     Plan {
         may_drop: may_drop(desired, actual, policy, &gone),
@@ -122,16 +138,24 @@ pub fn plan(seen: Seen<'_>, before: &History, policy: &Policy, confirmed: Option
     }
 }
 
-/// What was cut short first, for it blocks all others; then removals, then what is new. What is dead comes last: it is
-/// taken down before it can be made anew, and whether anything can be made now is known by then.
-fn rank(change: &Change) -> u8 {
+/// What was cut short first, for it blocks all others; then removals, then what is new, then what waits for something
+/// new. Last what has to be taken down before it can come back: whether anything can be made now is known by then.
+fn rank(change: &Change, swapped: &BTreeSet<String>) -> u8 {
     let discards = |step: &Step| matches!(step, Step::DiscardLun { .. } | Step::DiscardBackstore { .. });
     match &change.action {
-        Action::Withdraw(_) => 1,
+        _ if swapped.contains(&change.file) => 4,
+        Action::Withdraw(_) if change.after.is_empty() => 1,
+        Action::Withdraw(_) => 3,
         _ if change.steps.iter().any(discards) => 0,
-        Action::Project(..) => 2,
-        Action::Remake(..) => 3,
+        Action::Project(_) => 2,
+        Action::Remake(_) => 5,
     }
+}
+
+/// Of a file that is swapped first the removal, then the creation, and nothing in between.
+fn swap_order(change: &Change, swapped: &BTreeSet<String>) -> Option<(String, bool)> {
+    let is_new = !matches!(change.action, Action::Withdraw(_));
+    swapped.contains(&change.file).then(|| (change.file.clone(), is_new))
 }
 
 /// Saved and not live: a boot that found the mount not there leaves it so. It goes only as a live one goes (R2, R3).
@@ -139,6 +163,27 @@ fn saved_only(actual: &Actual, live: &[(&Backstore, Ours)], policy: &Policy) -> 
     let Saved::Readable(saved) = &actual.saved else { return Vec::new() };
     let is_live = |ours: &Ours| live.iter().any(|(_, live)| live.identity == ours.identity);
     policy.site.ours_saved(saved).map(|(_, ours)| ours).filter(|ours| !is_live(ours)).collect()
+}
+
+/// R5: the numbers of a torn saveconfig.json's backup, for what is not live again yet. The file that is saved next does
+/// not have them any more. Kept until each is live, or nothing that is wanted can mean it.
+fn numbers_to_keep(
+    desired: &Desired,
+    actual: &Actual,
+    history: &History,
+    policy: &Policy,
+) -> BTreeMap<Identity, u16> {
+    let mut numbers = history.numbers.clone();
+    if let Saved::Unreadable { backup, .. } = &actual.saved {
+        for (_, ours) in policy.site.ours_saved(backup) {
+            let saved = ours.saved_luns(backup, &actual.tpg_path).next();
+            numbers.extend(saved.map(|lun| (ours.identity, lun.lun)));
+        }
+    }
+    numbers.retain(|identity, _| {
+        !actual.is_projected(identity) && evidence::may_be_wanted(identity, desired, history)
+    });
+    numbers
 }
 
 /// R6: what each live projection held when it was first seen.
@@ -176,6 +221,9 @@ fn due_removals(
     let foreign_lun = |backstore: &Backstore| {
         actual.luns_of(backstore).find(|lun| lun.tpg != actual.tpg_path).map(|lun| lun.tpg.clone())
     };
+    // An emptied bucket, or another one: like an IMS that lists nothing it is confirmed by an operator, or it is wrong.
+    let all = || live.iter().map(|(_, ours)| ours).chain(saved_only);
+    let nothing_left = all().all(|ours| desired.gone.contains(&ours.key));
     let escapes = |ours: &Ours| matches!(files.files.get(&ours.key), Some(LiveFile::Escapes(_)));
     let of = |ours: &Ours, foreign_lun: Option<TpgPath>, is_live: bool| {
         let why = match evidence::standing(ours, desired, history) {
@@ -183,8 +231,12 @@ fn due_removals(
             _ if is_live && escapes(ours) => Withdrawal::Escaped,
             _ => return None,
         };
-        let needs_confirmation =
-            why == Withdrawal::Escaped || (why == Withdrawal::ImageGone && desired.nothing_listed);
+        let needs_confirmation = match why {
+            Withdrawal::Escaped => true,
+            Withdrawal::ImageGone => desired.nothing_listed,
+            Withdrawal::ObjectGone => nothing_left,
+            Withdrawal::Untagged | Withdrawal::Superseded | Withdrawal::NotSelected => false,
+        };
         Some(Removal { ours: ours.clone(), why, foreign_lun, needs_confirmation })
     };
     let live = live.iter().filter_map(|(backstore, ours)| of(ours, foreign_lun(backstore), true));
@@ -192,7 +244,13 @@ fn due_removals(
 }
 
 /// The LUNs first, then the backstore (FACTS 2.9).
-fn withdraw(actual: &Actual, removal: Removal, image: ImageRef, policy: &Policy) -> Change {
+fn withdraw(
+    actual: &Actual,
+    removal: Removal,
+    image: ImageRef,
+    after: Vec<Identity>,
+    policy: &Policy,
+) -> Change {
     let Removal { ours: Ours { identity, key, .. }, why, .. } = removal;
     let name = identity.name();
     let luns: Vec<u16> = actual.luns_of_fileio(name.as_str()).map(|lun| lun.lun).collect();
@@ -205,6 +263,7 @@ fn withdraw(actual: &Actual, removal: Removal, image: ImageRef, policy: &Policy)
         lun: luns.first().copied(),
         own_lun: None,
         file: policy.site.path_of(&key),
+        after,
         identity,
         steps,
     }
