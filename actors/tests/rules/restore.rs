@@ -1,10 +1,12 @@
-//! A boot that restores what is saved, with the sizes of then: what the agent makes of it.
+//! What an agent finds that was before it: a boot that restored what was saved, with the sizes of then, and the LUNs of
+//! a target that was configured before.
 
 use crate::common::Node;
 use crate::{PE, TAGGED, UNTAGGED, rootfs};
 use actors::decide::plan::change::Drifted;
-use actors::model::{ImageRef, ObjectKey, Saved};
-use actors::sim::{BUCKET, Sim};
+use actors::decide::removals::Hold;
+use actors::model::{ImageRef, ObjectKey, Saved, TpgPath};
+use actors::sim::{BUCKET, Sim, tpg};
 use std::collections::BTreeSet;
 
 /// A node that has served, been changed while it was down, and restored what was saved.
@@ -90,4 +92,46 @@ async fn a_missing_file_that_a_restore_has_made_keeps_no_new_image_from_being_pr
     node.sim.tag(UNTAGGED, true);
     node.pass().await;
     assert!(node.is_live(&rootfs(UNTAGGED)));
+}
+
+/// A node that served its images as another target, until lio.iqn was changed.
+async fn renamed() -> (Node, TpgPath, BTreeSet<(u16, String)>) {
+    let node = Node::new(Sim::small_site());
+    node.pass().await;
+    let (before, old) = (node.luns(), TpgPath::new("iscsi/iqn.2020-01.site:old/tpgt_1"));
+    {
+        let mut site = node.sim.site();
+        site.actual.luns.iter_mut().for_each(|lun| lun.tpg = old.clone());
+        site.actual.saved = Saved::Readable(site.actual.inventory());
+    }
+    (Node::new(node.sim.clone()), old, before)
+}
+
+fn luns_of(node: &Node, tpg: &TpgPath) -> BTreeSet<(u16, String)> {
+    let site = node.sim.site();
+    site.actual.luns.iter().filter(|lun| lun.tpg == *tpg).map(|lun| (lun.lun, lun.name.clone())).collect()
+}
+
+#[actix::test]
+async fn r1_after_a_changed_iqn_each_image_has_a_lun_in_both_targets_and_the_old_one_is_not_touched() {
+    let (node, old, before) = renamed().await;
+    let status = node.pass().await;
+    assert_eq!((status.summary.added, status.summary.live, status.converged), (6, 6, true), "{status}");
+    assert_eq!((luns_of(&node, &tpg()), luns_of(&node, &old)), (before.clone(), before));
+}
+
+#[actix::test]
+async fn r1_a_lun_of_the_target_of_before_holds_its_image_until_an_operator_deletes_it() {
+    let (node, old, _) = renamed().await;
+    node.pass().await;
+    node.sim.tag(TAGGED, false);
+    let status = node.passes(3).await;
+    assert_eq!((status.summary.held, status.converged), (1, false));
+    assert_eq!(node.plan().await.held[0].hold, Hold::ForeignLun(old.clone()));
+    node.sim.another_hand(|actual| {
+        actual.luns.retain(|lun| lun.tpg != old);
+        actual.saved = Saved::Readable(actual.inventory());
+    });
+    let status = node.pass().await;
+    assert_eq!((status.summary.removed, status.converged, luns_of(&node, &tpg()).len()), (1, true, 5));
 }
