@@ -10,7 +10,7 @@ mod read;
 use actors::model::{AclMapping, Backstore, BareLun, LunEntry, Tpg, TpgPath};
 use actors::ports::LioError;
 use backstore::backstore;
-use opened::Clock;
+use opened::OpenTimes;
 use read::{at, flag, list, present, text};
 use std::collections::BTreeSet;
 use std::fs::{self, FileType};
@@ -26,6 +26,7 @@ const LAST_MAPPED: u16 = 255;
 #[derive(Clone, Debug)]
 pub struct Configfs {
     root: PathBuf,
+    opened: OpenTimes,
 }
 
 /// What all fabrics have, by their folders below the root.
@@ -63,7 +64,7 @@ impl Link {
 impl Configfs {
     /// `/sys/kernel/config/target`, or a copy of it.
     pub fn new(root: impl Into<PathBuf>) -> Self {
-        Configfs { root: root.into() }
+        Configfs { root: root.into(), opened: OpenTimes::default() }
     }
 
     /// The folder of saveconfig.json: the distribution's choice, which rtslib tells the kernel (FACTS 1.4).
@@ -78,13 +79,13 @@ impl Configfs {
 
     /// Every backstore, sorted.
     pub fn backstores(&self) -> Result<Vec<Backstore>, LioError> {
-        let clock = Clock::now();
         let mut found = Vec::new();
         for (plugin, hba) in self.hbas()? {
             for name in present(list(&hba, FileType::is_dir))?.unwrap_or_default() {
-                found.extend(backstore(&plugin, &hba, &name, clock.as_ref())?);
+                found.extend(backstore(&plugin, &hba, &name, &self.opened)?);
             }
         }
+        self.opened.keep(&found.iter().map(|b: &Backstore| b.inode).collect());
         found.sort_by(|a, b| (&a.plugin, &a.name).cmp(&(&b.plugin, &b.name)));
         Ok(found)
     }
@@ -95,7 +96,7 @@ impl Configfs {
             // Each of the others would answer every one of its files with "not found": it is asked once.
             if plugin == "fileio"
                 && present(at(&hba.join(name), |folder| fs::metadata(folder)))?.is_some()
-                && let Some(found) = backstore(&plugin, &hba, name, Clock::now().as_ref())?
+                && let Some(found) = backstore(&plugin, &hba, name, &self.opened)?
             {
                 return Ok(Some(found));
             }

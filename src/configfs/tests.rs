@@ -169,12 +169,12 @@ fn m10_a_backstore_that_was_not_enabled_has_no_time_at_which_its_file_was_opened
 #[test]
 fn l3_a_backstore_says_when_its_file_was_opened_if_the_kernel_tells_its_jiffies() {
     let (folder, _) = grown(&Tree::with_acls());
-    let read = |clock: Option<&Clock>| {
-        let found = backstore("fileio", &folder.path().join("core/fileio_9"), "foreign", clock);
-        found.unwrap().unwrap().opened
+    let read = |clock: Option<&opened::Clock>| {
+        let backstore = read::Folder::open(folder.path().join("core/fileio_9/foreign")).unwrap().unwrap();
+        opened::read(&backstore, clock).unwrap()
     };
     // Up 38.65 s when the tree was recorded; the backstore was made at the end.
-    let clock = Clock::of(Duration::from_millis(38_650), 4_294_901_916, 250).unwrap();
+    let clock = opened::Clock::of(Duration::from_millis(38_650), 4_294_901_916, 250).unwrap();
     assert_eq!(read(Some(&clock)).unwrap().as_millis() / 100, 313);
     assert_eq!(read(None), None);
 }

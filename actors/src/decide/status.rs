@@ -71,7 +71,8 @@ impl Summary {
         let second_look = plan.held.iter().filter(|held| matches!(held.hold, Hold::SecondLook(_))).count();
         let pending = |of: fn(&Reason) -> bool| plan.pending.iter().filter(|p| of(&p.reason)).count();
         let live = |after: &Actual| {
-            site.ours_live(after).iter().filter(|(_, ours)| after.is_projected(&ours.identity)).count()
+            let projected = after.projected_names();
+            site.ours_live(after).iter().filter(|(_, o)| projected.contains(o.identity.name_str())).count()
         };
         let mut unknown: Vec<String> = plan.unknown.iter().map(label).collect();
         unknown.extend(plan.unclear.iter().map(|unclear| label(&unclear.cause)));
