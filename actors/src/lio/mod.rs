@@ -3,30 +3,32 @@
 
 mod apply;
 mod log;
+mod look;
 mod save;
 mod step;
 
 use crate::decide::plan::Plan;
+use crate::decide::save::Witness;
 use crate::model::{Actual, Cause, Inventory, Report, Saved, Site, Snapshot, Source, Step};
-use crate::mount::InspectAgain;
+use crate::mount::again::LookAgain;
 use crate::ports::{LioError, LioPort};
 use actix::prelude::*;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::watch;
 
 /// Owns the one session to targetclid and the view of configfs.
 pub struct Lio<P> {
     port: P,
     stop: watch::Receiver<bool>,
-    files: Recipient<InspectAgain>,
+    files: Recipient<LookAgain>,
     progress: Arc<AtomicU64>,
     site: Site,
     /// What we left behind: if configfs shows something else, another hand was there.
     left: Option<Inventory>,
-    /// Everything that has been live since we run: what of it is gone now was removed on purpose.
-    seen: Inventory,
-    /// A save of this state did not help.
+    /// What has been live since we run.
+    witness: Witness,
+    /// The daemon saved this state, and it did not help.
     unsavable: Option<(Inventory, Saved)>,
 }
 
@@ -36,12 +38,17 @@ impl<P: LioPort> Lio<P> {
     pub fn new(
         port: P,
         stop: watch::Receiver<bool>,
-        files: Recipient<InspectAgain>,
+        files: Recipient<LookAgain>,
         progress: Arc<AtomicU64>,
         site: Site,
     ) -> Self {
-        let seen = Inventory::default();
-        Lio { port, stop, files, progress, site, left: None, seen, unsavable: None }
+        let witness = Witness::default();
+        Lio { port, stop, files, progress, site, left: None, witness, unsavable: None }
+    }
+
+    /// For whoever waits for us: we do not hang.
+    fn note_progress(&self) {
+        self.progress.fetch_add(1, Ordering::Relaxed);
     }
 }
 

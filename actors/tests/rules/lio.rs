@@ -1,0 +1,5 @@
+//! How a plan is carried out when LIO, the mount or another hand gets in the way.
+
+mod looks;
+mod saves;
+mod watched;
