@@ -96,7 +96,7 @@ impl<P: LioPort + Unpin> Handler<Apply> for Lio<P> {
     }
 }
 
-/// Request: whether the daemon, which was held by another client, serves us now.
+/// Request: whether LIO can be changed now, after another client or plain targetcli was in the way.
 #[derive(Message)]
 #[rtype(result = "bool")]
 pub struct TryDaemon;
@@ -105,8 +105,13 @@ impl<P: LioPort + Unpin> Handler<TryDaemon> for Lio<P> {
     type Result = bool;
 
     fn handle(&mut self, _: TryDaemon, _: &mut Self::Context) -> Self::Result {
-        // Its tree has to be read anew in any case: somebody was there.
-        !matches!(self.port.apply(&Step::Refresh), Err(LioError::Busy { .. }))
+        let free = !matches!(self.port.apply(&Step::Greet), Err(LioError::Busy { .. }));
+        if free {
+            // Between passes the daemon is everybody's (R13), and the pass that follows asks all others first. A wait
+            // that was in vain has no session, and need not be forgotten: the next question waits no second time.
+            self.port.end_session();
+        }
+        free
     }
 }
 

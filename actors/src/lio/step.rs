@@ -102,7 +102,7 @@ fn shows(port: &mut impl LioPort, step: &Step, change: &Change) -> Result<bool, 
     };
     let leads_to = |live: LunEntry, name: &Word| live.leads_to(name.as_str());
     match step {
-        Step::Refresh | Step::SaveConfig | Step::SaveConfigAlone | Step::SetAside => Ok(false),
+        Step::Refresh | Step::Greet | Step::SaveConfig | Step::SaveConfigAlone | Step::SetAside => Ok(false),
         Step::DiscardLun { lun } => Ok(!port.observe()?.is_bare(*lun)),
         Step::DiscardBackstore { name, file } => {
             let cut_short = |live: Backstore| {

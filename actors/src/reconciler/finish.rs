@@ -90,11 +90,9 @@ impl Reconciler {
             let confirm_after = self.context.policy.limits.confirm_after;
             let delay = next_delay(&status.summary, self.failures, &cadence, confirm_after);
             self.timer = Some(ctx.run_later(delay, |act, ctx| act.queue(ctx)));
-            // The daemon is free and something else is held: trying it again does not help.
-            if busy && !self.found_free {
+            if busy && !self.trying {
                 self.try_daemon_later(ctx);
             }
-            self.found_free &= busy;
         }
         status
     }

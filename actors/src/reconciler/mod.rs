@@ -54,8 +54,8 @@ pub struct Reconciler {
     queued: bool,
     /// What an operator has confirmed for it.
     confirmed: Option<String>,
-    /// The daemon was found free, and a pass was asked for because of that.
-    found_free: bool,
+    /// Whether the daemon is free again is being asked: by one question after the other, however many passes find it held.
+    trying: bool,
 }
 
 /// What one reconciler hands to the next, so that a reload forgets nothing.
@@ -105,7 +105,7 @@ impl Reconciler {
             timer: None,
             queued: false,
             confirmed: None,
-            found_free: false,
+            trying: false,
         }
     }
 
@@ -125,6 +125,7 @@ impl Reconciler {
     }
 
     fn try_daemon_later(&mut self, ctx: &mut Context<Self>) {
+        self.trying = true;
         ctx.run_later(TRY_DAEMON_EVERY, |_, ctx| ctx.notify(TryDaemonAgain));
     }
 
@@ -263,7 +264,7 @@ impl Handler<TryDaemonAgain> for Reconciler {
         Box::pin(asked.into_actor(self).map(|free, act, ctx| match free {
             Ok(false) => act.try_daemon_later(ctx),
             _ => {
-                act.found_free = true;
+                act.trying = false;
                 act.queue(ctx);
             }
         }))

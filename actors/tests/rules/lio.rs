@@ -1,5 +1,6 @@
 //! How a plan is carried out when LIO, the mount or another hand gets in the way.
 
+mod busy;
 mod looks;
 mod saves;
 mod watched;
