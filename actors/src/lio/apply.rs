@@ -7,6 +7,7 @@ use crate::decide::plan::change::{Action, Change};
 use crate::model::{Actual, Cause, Failure, Report, SaveOutcome, Source, Step};
 use crate::ports::{LioError, LioPort};
 use std::collections::BTreeSet;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 use tracing::{debug, warn};
 
@@ -34,7 +35,9 @@ impl<P: LioPort> Lio<P> {
             true => self.refresh(&mut report),
             false => true,
         };
-        if answers && self.carry_out_all(plan, before, &mut report, scan_id) && report.busy.is_none() {
+        let at_the_end = answers && self.carry_out_all(plan, before, &mut report, scan_id);
+        // What a plan that was given up has changed is saved by the next one, which knows what may be forgotten by then.
+        if at_the_end && report.busy.is_none() && !self.is_given_up() {
             self.save(plan, before, &vanished, &mut report);
         }
         if !report.failed.is_empty() {
@@ -97,13 +100,15 @@ impl<P: LioPort> Lio<P> {
         true
     }
 
-    /// Its steps in order, up to the first that fails, or to the one at which the agent was told to stop.
+    /// Its steps in order, up to the first that fails, or to the one at which the agent was told to stop, or the pass
+    /// was given up.
     fn carry_out(&mut self, change: &Change) -> Result<(), StepError> {
         self.look_before_remake(change)?;
         let mut made = false;
         for step in &change.steps {
             self.may_go_on()?;
             self.look_before_lun(step, change, made)?;
+            self.may_go_on()?;
             self.try_step(step, change)?;
             made |= matches!(step, Step::CreateBackstore { .. });
         }
@@ -120,6 +125,7 @@ impl<P: LioPort> Lio<P> {
         }
         debug!(event = "step_tried_again", %step, "after a refresh");
         self.port.apply(&Step::Refresh)?;
+        self.may_go_on()?;
         self.note_progress();
         perform(&mut self.port, step, change)
     }
@@ -127,7 +133,11 @@ impl<P: LioPort> Lio<P> {
     /// The borrow is a lock, and whoever says stop waits for it: it ends before the step begins.
     fn may_go_on(&self) -> Result<(), StepError> {
         let stop = *self.stop.borrow();
-        if stop { Err(StepError::Stopped) } else { Ok(()) }
+        if stop || self.is_given_up() { Err(StepError::Stopped) } else { Ok(()) }
+    }
+
+    fn is_given_up(&self) -> bool {
+        self.given_up.load(Ordering::Relaxed)
     }
 
     /// Whether the daemon has read its tree anew: it is a cache.

@@ -14,7 +14,7 @@ use crate::mount::again::LookAgain;
 use crate::ports::{LioError, LioPort};
 use actix::prelude::*;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use tokio::sync::watch;
 
 /// Owns the one session to targetclid and the view of configfs.
@@ -30,6 +30,8 @@ pub struct Lio<P> {
     witness: Witness,
     /// The daemon saved this state, and it did not help.
     unsavable: Option<(Inventory, Saved)>,
+    /// See [`Apply::given_up`].
+    given_up: Arc<AtomicBool>,
 }
 
 impl<P: LioPort> Lio<P> {
@@ -43,7 +45,8 @@ impl<P: LioPort> Lio<P> {
         site: Site,
     ) -> Self {
         let witness = Witness::default();
-        Lio { port, stop, files, progress, site, left: None, witness, unsavable: None }
+        let given_up = Arc::default();
+        Lio { port, stop, files, progress, site, left: None, witness, unsavable: None, given_up }
     }
 
     /// For whoever waits for us: we do not hang.
@@ -86,12 +89,15 @@ pub struct Apply {
     pub before: Arc<Actual>,
     /// Number of the pass, for the log.
     pub scan_id: u64,
+    /// Once it is true nobody waits for the report any more: the step under way is the last one, and nothing is saved.
+    pub given_up: Arc<AtomicBool>,
 }
 
 impl<P: LioPort + Unpin> Handler<Apply> for Lio<P> {
     type Result = MessageResult<Apply>;
 
     fn handle(&mut self, msg: Apply, _: &mut Self::Context) -> Self::Result {
+        self.given_up = msg.given_up;
         MessageResult(self.apply(&msg.plan, &msg.before, msg.scan_id))
     }
 }

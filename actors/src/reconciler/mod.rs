@@ -14,11 +14,11 @@ use crate::decide::plan::Plan;
 use crate::decide::status::Status;
 use crate::ims::ListImages;
 use crate::lio::TryDaemon;
-use crate::model::{Actual, Cause, ObjectKey, Snapshot};
+use crate::model::{Actual, Cause, Identity, ObjectKey, Snapshot};
 use actix::prelude::*;
 use conditions::ConditionLog;
 use gather::PassContext;
-use pass::{Clock, Memory};
+use pass::{Clock, Memory, Removing};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 use std::rc::Rc;
@@ -54,6 +54,10 @@ pub struct Reconciler {
     queued: bool,
     /// What an operator has confirmed for it.
     confirmed: Option<String>,
+    /// What the pass under way is about to remove.
+    removing: Removing,
+    /// See [`Memory::unreported`].
+    unreported: BTreeSet<Identity>,
     /// Whether the daemon is free again is being asked: by one question after the other, however many passes find it held.
     trying: bool,
 }
@@ -105,6 +109,8 @@ impl Reconciler {
             timer: None,
             queued: false,
             confirmed: None,
+            removing: Removing::default(),
+            unreported: BTreeSet::new(),
             trying: false,
         }
     }
@@ -130,7 +136,13 @@ impl Reconciler {
     }
 
     fn memory(&self) -> Memory {
-        Memory { history: self.history.clone(), named: self.named.clone(), clock: self.clock }
+        Memory {
+            history: self.history.clone(),
+            named: self.named.clone(),
+            clock: self.clock,
+            removing: self.removing.clone(),
+            unreported: self.unreported.clone(),
+        }
     }
 }
 
