@@ -157,6 +157,12 @@ impl LioPort for LioAdapter {
             let aside = saveconfig::set_aside(Path::new(self.save_file()?.as_str()))?;
             return Ok(aside.display().to_string());
         }
+        if let Step::Greet = step {
+            // While the lock is held the daemon is not even asked. Neither is held while the other is looked at.
+            self.lock.look(&step.to_string())?;
+            self.session.ready()?;
+            return Ok(String::new());
+        }
         let command = self.target.command(step, &self.save_file()?)?;
         let mut reply = match step {
             Step::Refresh => self.ask(&command, self.limit(step))?,

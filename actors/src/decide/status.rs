@@ -115,7 +115,9 @@ impl Summary {
 
     /// Whether the next pass may already find it better: it does not wait for the whole scan.
     pub fn is_troubled(&self) -> bool {
-        !self.unknown.is_empty() || self.failed + self.findings + self.pending_for_now > 0
+        // An old saveconfig.json makes the next boot a wrong one.
+        let unsaved = matches!(self.save, SaveOutcome::Failed(_));
+        !self.unknown.is_empty() || unsaved || self.failed + self.findings + self.pending_for_now > 0
     }
 }
 
@@ -182,6 +184,7 @@ mod tests {
             Summary { findings: 1, ..summary() },
             Summary { pending: 1, pending_for_now: 1, ..summary() },
             Summary { unknown: vec!["ims:timeout".into()], ..summary() },
+            Summary { save: SaveOutcome::Failed("timeout".into()), ..summary() },
         ] {
             assert!(soon.is_troubled(), "{soon:?}");
         }

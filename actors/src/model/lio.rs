@@ -156,6 +156,15 @@ pub struct Inventory {
     pub others: BTreeSet<String>,
 }
 
+impl Inventory {
+    /// With all that another one has.
+    pub fn extend(&mut self, other: &Inventory) {
+        self.backstores.extend(other.backstores.iter().cloned());
+        self.luns.extend(other.luns.iter().cloned());
+        self.others.extend(other.others.iter().cloned());
+    }
+}
+
 /// The saved configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Saved {

@@ -6,6 +6,7 @@ mod breaker;
 #[path = "../common/mod.rs"]
 mod common;
 mod evidence;
+mod lio;
 mod live;
 mod progress;
 mod projections;
