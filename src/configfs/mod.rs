@@ -12,7 +12,7 @@ use actors::ports::LioError;
 use backstore::backstore;
 use opened::OpenTimes;
 use read::{at, flag, list, present, text};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, FileType};
 use std::path::{Path, PathBuf};
 
@@ -50,6 +50,9 @@ enum Link {
 
 /// The LUN folders of a TPG or of a node ACL: number, and where it leads.
 type Links = Vec<(u16, Link)>;
+
+/// By initiator: the number under which it sees a LUN.
+pub type Mapped = BTreeMap<String, u16>;
 
 impl Link {
     /// The number of the LUN that it leads to.
@@ -127,14 +130,25 @@ impl Configfs {
         })
     }
 
-    /// The node ACLs of a TPG that have no mapping to this LUN, each with the number under which it can get one: the
-    /// same, or the lowest that is free, for rtslib maps none above 255. No ACL without a free number.
-    pub fn unmapped(&self, tpg: &TpgPath, lun: u16) -> Result<Vec<AclMapping>, LioError> {
+    /// Under which number each initiator that has one sees this LUN of a TPG; of several the lowest.
+    pub fn mapped(&self, tpg: &TpgPath, lun: u16) -> Result<Mapped, LioError> {
+        let lowest = |mapped: Links| {
+            mapped.into_iter().filter(|(_, to)| to.lun() == Some(lun)).map(|(number, _)| number).min()
+        };
+        let acls = self.acls(tpg)?.into_iter();
+        Ok(acls.filter_map(|(initiator, mapped)| Some((initiator, lowest(mapped)?))).collect())
+    }
+
+    /// The node ACLs of a TPG that have no mapping to this LUN, each with the number under which it can get one: the one
+    /// it had `before`, the LUN's own, or the lowest that is free, for rtslib maps none above 255. No ACL without a free
+    /// number.
+    pub fn unmapped(&self, tpg: &TpgPath, lun: u16, before: &Mapped) -> Result<Vec<AclMapping>, LioError> {
         let mut found = Vec::new();
         for (initiator, mapped) in self.acls(tpg)? {
             if !mapped.iter().any(|(_, to)| to.lun() == Some(lun)) {
                 let taken: BTreeSet<u16> = mapped.into_iter().map(|(number, _)| number).collect();
-                let mut numbers = std::iter::once(lun).chain(0..=LAST_MAPPED);
+                let mut numbers =
+                    before.get(&initiator).copied().into_iter().chain([lun]).chain(0..=LAST_MAPPED);
                 let free = numbers.find(|number| *number <= LAST_MAPPED && !taken.contains(number));
                 found.extend(free.map(|lun| AclMapping { initiator, lun }));
             }

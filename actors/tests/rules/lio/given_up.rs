@@ -53,6 +53,8 @@ async fn r14_a_plan_that_was_given_up_is_carried_no_further() {
     passes(&agent, 2).await;
     assert_eq!(removed_luns(&site), 1, "the step that hung, and none of those behind it");
     assert!(is_live(&site, TAGGED) && is_live(&site, OTHER));
+    let saves = |asked: &Asked| matches!(asked, Asked::Step(Step::SaveConfig, _));
+    assert_eq!(site.asked().into_iter().filter(saves).count(), 1, "the LUN is back, as it was saved");
 }
 
 #[actix::test]
