@@ -85,6 +85,13 @@ fn field<'a>(line: &'a Line, name: &str) -> &'a str {
     line.1.get(name).map_or("", String::as_str)
 }
 
+/// All that a line says of an image or of a party.
+fn text(line: &Line) -> String {
+    let named = ["event", "image_id", "subject", "reason", "was", "detail", "message"];
+    let said = named.iter().map(|name| field(line, name)).filter(|said| !said.is_empty());
+    said.collect::<Vec<_>>().join(" ")
+}
+
 fn run(story: impl Future<Output = ()>) {
     let _turn = alone();
     actix::System::new().block_on(story);
@@ -123,26 +130,33 @@ fn an_outage_over_a_thousand_images_is_a_handful_of_lines_and_none_says_what_nob
         let node = Node::new(sim);
         node.pass().await;
         take();
-        for fail in [
-            |sim: &Sim| sim.site().faults.ims = true,
-            |sim: &Sim| sim.site().faults.listing = true,
-            |sim: &Sim| sim.site().faults.mount = true,
-        ] {
+        type Fail = fn(&Sim);
+        let outages: [(Fail, &str, &str, &str); 3] = [
+            (|sim| sim.site().faults.ims = true, "ims", "status", "sim://ims answered 503"),
+            (
+                |sim| sim.site().faults.listing = true,
+                "s3",
+                "timeout",
+                "sim listing did not end within its deadline",
+            ),
+            (
+                |sim| sim.site().faults.mount = true,
+                "mount",
+                "hung",
+                "the mount did not answer within its deadline: sim mount",
+            ),
+        ];
+        for (fail, source, reason, detail) in outages {
             fail(&node.sim);
-            let status = node.passes(5).await;
-            assert_eq!(status.summary.live, 1000);
+            let first = node.passes(5).await.scan_id - 4;
             node.sim.site().faults = Default::default();
             node.pass().await;
-            let lines = take();
-            let other: Vec<&Line> = lines
-                .iter()
-                .filter(|(_, fields)| fields.get("event").is_some_and(|e| e != "pass_summary"))
-                .collect();
-            assert!(other.len() <= 4, "{} lines: {:?}", other.len(), other.first());
-            for (_, fields) in &lines {
-                let text = format!("{fields:?}");
-                assert!(!text.contains("untagged") && !text.contains("gone\""), "{text}");
-            }
+            let summary = |n| format!("pass_summary pass {n}: 1000 live, +0 -0, no answer: {source}:{reason}");
+            let mut expected = vec![format!("source_unknown {source} {reason} {detail}")];
+            expected.extend((first..first + 5).map(summary));
+            expected.push(format!("resolved {source} {reason} source_unknown"));
+            expected.push(format!("pass_summary pass {}: 1000 live, +0 -0", first + 5));
+            assert_eq!(take().iter().map(text).collect::<Vec<_>>(), expected);
         }
         // All of them really gone, in one listing: one line for all, with the code.
         node.sim.site().images.clear();
@@ -273,5 +287,31 @@ fn luns_that_were_made_anew_and_a_held_daemon_are_told_with_their_names() {
         node.pass().await;
         let lines = take();
         assert_eq!(named(&lines, "export_escapes")[0].0, Level::ERROR);
+    });
+}
+
+#[test]
+fn an_outage_neither_repeats_nor_ends_what_was_being_told() {
+    run(async {
+        let node = Node::new(Sim::small_site());
+        node.pass().await;
+        node.sim.tag(TAGGED, false);
+        node.sim.put_manifest(UNTAGGED, "s3://elsewhere/rootfs", "");
+        node.sim.tag(UNTAGGED, true);
+        node.pass().await;
+        take();
+        node.sim.site().faults.ims = true;
+        node.passes(3).await;
+        let told: Vec<String> = take().iter().map(text).filter(|line| !line.starts_with("pass_")).collect();
+        assert_eq!(told, ["source_unknown ims status sim://ims answered 503"]);
+        node.sim.site().faults.ims = false;
+        // Its two looks begin anew, and that is the same condition.
+        node.pass().await;
+        let told: Vec<String> = take().iter().map(text).filter(|line| !line.starts_with("pass_")).collect();
+        assert_eq!(told, ["resolved ims status source_unknown"]);
+        node.pass().await;
+        let lines = take();
+        assert_eq!(named(&lines, "lun_removed").len(), 1);
+        assert_eq!(text(named(&lines, "resolved")[0]), format!("resolved {TAGGED} second_look removal_held"));
     });
 }

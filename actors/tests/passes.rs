@@ -5,30 +5,30 @@
 mod common;
 
 use actors::agent::{Agent, Kept, Ports};
-use actors::decide::cadence::Cadence;
-use actors::model::{
-    Actual, Backstore, Etag, LunEntry, ObjectIndex, ObjectKey, Relevant, Step, TpgPath, Word,
-};
-use actors::ports::{ImsError, ImsPort, LioError, LioPort, S3Error, S3Port, Token};
+use actors::decide::cadence::{Cadence, Deadlines};
+use actors::model::{Etag, LunEntry, ObjectIndex, ObjectKey, Relevant, Step, TpgPath};
+use actors::ports::{ImsError, ImsPort, S3Error, S3Port, Token};
 use actors::reconciler::{Resync, Tick};
 use actors::sim::Sim;
-use common::{AT_ONCE, DEADLINES, policy};
-use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
-use tokio::sync::Semaphore;
+use common::clock::{Clock, in_time, settle};
+use common::lio::{Moment, WatchedLio, hang};
+use common::{AT_ONCE, Node, policy};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{Semaphore, watch};
 
-const NEVER: Duration = Duration::from_secs(3600);
-/// Long enough for every message on its way to be handled.
-const A_WHILE: Duration = Duration::from_millis(60);
+const NEVER: Duration = Duration::from_secs(365 * 24 * 3600);
+const TAGS: Duration = Duration::from_secs(5);
+const PE: &str = "PE/CPE-amd.x86_64-26.11.squashfs";
+/// The clock moves in these tests while the thread of Lio is at work, and that is no hang.
+const DEADLINES: Deadlines = Deadlines { step: NEVER, objects: NEVER };
 
 /// The site behind a gate: IMS answers once for each permit.
 #[derive(Clone)]
 struct Gated {
     sim: Sim,
     gate: Arc<Semaphore>,
-    log: Arc<Mutex<Vec<(Asked, Instant)>>>,
-    steps: Option<Arc<Steps>>,
+    log: watch::Sender<Vec<Asked>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -38,19 +38,34 @@ enum Asked {
     SessionEnded,
 }
 
-/// Each step is announced, and waits for its permit.
-struct Steps {
-    announce: Mutex<Sender<Step>>,
-    permit: Mutex<Receiver<()>>,
-}
-
 impl Gated {
     fn new(sim: Sim) -> Self {
-        Gated { sim, gate: Arc::new(Semaphore::new(0)), log: Arc::default(), steps: None }
+        Gated { sim, gate: Arc::new(Semaphore::new(0)), log: watch::channel(Vec::new()).0 }
+    }
+
+    /// No pass waits for a permit.
+    fn open(sim: Sim) -> Self {
+        let port = Gated::new(sim);
+        port.gate.add_permits(Semaphore::MAX_PERMITS / 2);
+        port
     }
 
     fn start(&self, cadence: Option<Cadence>) -> Agent {
-        let (sim, lio) = (self.sim.clone(), self.clone());
+        self.start_watched(cadence, |_| {})
+    }
+
+    fn start_watched(
+        &self,
+        cadence: Option<Cadence>,
+        mut hook: impl FnMut(Moment<'_>) + Send + 'static,
+    ) -> Agent {
+        let (sim, noted) = (self.sim.clone(), self.clone());
+        let lio = WatchedLio::new(&sim, move |moment| {
+            hook(moment);
+            if matches!(moment, Moment::SessionEnd) {
+                noted.note(Asked::SessionEnded);
+            }
+        });
         let ports = Ports {
             ims: self.clone(),
             tokens: sim.clone(),
@@ -63,25 +78,26 @@ impl Gated {
     }
 
     fn note(&self, asked: Asked) {
-        self.log.lock().unwrap().push((asked, Instant::now()));
-    }
-
-    fn times(&self, asked: Asked) -> Vec<Instant> {
-        self.log.lock().unwrap().iter().filter(|(what, _)| *what == asked).map(|(_, at)| *at).collect()
+        self.log.send_modify(|log| log.push(asked));
     }
 
     fn count(&self, asked: Asked) -> usize {
-        self.times(asked).len()
+        count(&self.log.borrow(), asked)
     }
 
-    async fn until(&self, asked: Asked, count: usize) {
-        let counted = async {
-            while self.count(asked) < count {
-                tokio::time::sleep(Duration::from_millis(1)).await;
-            }
-        };
-        tokio::time::timeout(Duration::from_secs(20), counted).await.expect("it never comes");
+    async fn until(&self, asked: Asked, times: usize) {
+        let mut log = self.log.subscribe();
+        in_time(log.wait_for(|log| count(log, asked) >= times)).await.unwrap();
     }
+}
+
+fn count(log: &[Asked], asked: Asked) -> usize {
+    log.iter().filter(|what| **what == asked).count()
+}
+
+async fn until_pass(agent: &Agent, scan_id: u64) {
+    let mut status = agent.status.clone();
+    in_time(status.wait_for(|status| status.scan_id >= scan_id)).await.unwrap();
 }
 
 impl ImsPort for Gated {
@@ -111,33 +127,6 @@ impl S3Port for Gated {
     }
 }
 
-impl LioPort for Gated {
-    fn observe(&mut self) -> Result<Actual, LioError> {
-        self.sim.observe()
-    }
-
-    fn backstore(&mut self, name: &Word) -> Result<Option<Backstore>, LioError> {
-        self.sim.backstore(name)
-    }
-
-    fn lun(&mut self, number: u16) -> Result<Option<LunEntry>, LioError> {
-        self.sim.lun(number)
-    }
-
-    fn apply(&mut self, step: &Step) -> Result<String, LioError> {
-        if let Some(steps) = &self.steps {
-            steps.announce.lock().unwrap().send(step.clone()).unwrap();
-            // Without a test that gives permits any more, the step goes on.
-            let _ = steps.permit.lock().unwrap().recv();
-        }
-        self.sim.apply(step)
-    }
-
-    fn end_session(&mut self) {
-        self.note(Asked::SessionEnded);
-    }
-}
-
 #[actix::test]
 async fn passes_never_overlap() {
     let port = Gated::new(Sim::small_site());
@@ -152,147 +141,147 @@ async fn passes_never_overlap() {
     });
     for pass in 1..=3 {
         port.until(Asked::Ims, pass).await;
-        tokio::time::sleep(A_WHILE).await;
+        settle().await;
         assert_eq!((port.count(Asked::Ims), port.count(Asked::Listing)), (pass, pass - 1));
         port.gate.add_permits(1);
     }
-    assert_eq!(passes.await.unwrap(), [1, 2, 3]);
+    assert_eq!(in_time(passes).await.unwrap(), [1, 2, 3]);
 }
 
 #[actix::test]
 async fn any_number_of_resyncs_during_a_pass_make_exactly_one_more() {
+    let clock = Clock::stop();
     let port = Gated::new(Sim::small_site());
     let agent = port.start(None);
-    let first = agent.reconciler.send(Tick { confirmed: None });
-    let first = actix::spawn(first);
+    let first = actix::spawn(agent.reconciler.send(Tick { confirmed: None }));
     port.until(Asked::Ims, 1).await;
     for confirmed in [None, Some("0badc0de".to_owned()), None, Some("00000000".to_owned())] {
         agent.reconciler.do_send(Resync { reason: "test", confirmed });
     }
     port.gate.add_permits(100);
-    first.await.unwrap().unwrap();
-    port.until(Asked::Listing, 2).await;
-    tokio::time::sleep(A_WHILE).await;
+    in_time(first).await.unwrap().unwrap();
+    until_pass(&agent, 2).await;
+    clock.advance(NEVER / 2).await;
     assert_eq!((port.count(Asked::Ims), agent.status.borrow().scan_id), (2, 2));
 }
 
 #[actix::test]
 async fn looks_at_the_tags_do_not_pile_up_during_a_long_pass_or_a_long_look() {
+    let clock = Clock::stop();
     let port = Gated::new(Sim::small_site());
-    let agent = port.start(Some(Cadence { scan: NEVER, tags: Duration::from_millis(2) }));
+    let agent = port.start(Some(Cadence { scan: NEVER, tags: TAGS }));
     port.until(Asked::Ims, 1).await;
-    tokio::time::sleep(A_WHILE).await;
+    for _ in 0..10 {
+        clock.advance(TAGS).await;
+    }
     port.gate.add_permits(1);
+    until_pass(&agent, 1).await;
     // The first look, and it hangs.
     port.until(Asked::Ims, 2).await;
-    tokio::time::sleep(A_WHILE).await;
+    for _ in 0..10 {
+        clock.advance(TAGS).await;
+    }
     agent.reconciler.do_send(Resync { reason: "test", confirmed: None });
     port.gate.add_permits(1);
     // What comes next is the pass that was asked for.
     port.until(Asked::Ims, 3).await;
+    assert_eq!(port.count(Asked::Listing), 1);
     port.gate.add_permits(1);
-    port.until(Asked::Listing, 2).await;
-    assert!(port.count(Asked::Ims) <= 4);
+    until_pass(&agent, 2).await;
+    settle().await;
+    assert_eq!(port.count(Asked::Ims), 3, "twenty looks were due, one was taken, none is made up for");
+    clock.advance(TAGS).await;
+    assert_eq!(port.count(Asked::Ims), 4, "the next one comes in its time");
 }
 
 #[actix::test]
 async fn a_changed_tag_brings_one_pass_and_an_unchanged_one_none() {
-    let port = Gated::new(Sim::small_site());
-    port.gate.add_permits(Semaphore::MAX_PERMITS / 2);
-    let _agent = port.start(Some(Cadence { scan: NEVER, tags: Duration::from_millis(2) }));
-    port.until(Asked::Ims, 4).await;
-    assert_eq!(port.count(Asked::Listing), 1);
+    let clock = Clock::stop();
+    let port = Gated::open(Sim::small_site());
+    let agent = port.start(Some(Cadence { scan: NEVER, tags: TAGS }));
+    until_pass(&agent, 1).await;
+    for _ in 0..3 {
+        clock.advance(TAGS).await;
+    }
+    assert_eq!((port.count(Asked::Ims), port.count(Asked::Listing)), (4, 1));
     port.sim.tag("00000000-0000-4000-8000-000000000004", true);
-    port.until(Asked::Listing, 2).await;
-    let looks = port.count(Asked::Ims);
-    port.until(Asked::Ims, looks + 4).await;
-    assert_eq!(port.count(Asked::Listing), 2);
+    clock.advance(TAGS).await;
+    until_pass(&agent, 2).await;
+    for _ in 0..3 {
+        clock.advance(TAGS).await;
+    }
+    assert_eq!((port.count(Asked::Ims), port.count(Asked::Listing)), (4 + 2 + 3, 2));
 }
 
 #[actix::test]
 async fn the_timer_starts_anew_after_a_pass_that_came_in_between() {
-    let scan = Duration::from_millis(150);
+    let clock = Clock::stop();
+    let scan = Duration::from_secs(180);
     let port = Gated::new(Sim::small_site());
     let agent = port.start(Some(Cadence { scan, tags: NEVER }));
     port.gate.add_permits(1);
-    port.until(Asked::SessionEnded, 1).await;
+    until_pass(&agent, 1).await;
     agent.reconciler.do_send(Resync { reason: "test", confirmed: None });
     port.until(Asked::Ims, 2).await;
     // It takes longer than the timer that was set before it.
-    tokio::time::sleep(2 * scan).await;
+    clock.advance(2 * scan).await;
     port.gate.add_permits(100);
-    port.until(Asked::Ims, 3).await;
-    let (begun, ended) = (port.times(Asked::Ims)[2], port.times(Asked::SessionEnded)[1]);
-    assert!(begun - ended >= scan, "{:?}", begun - ended);
+    until_pass(&agent, 2).await;
+    let moment = Duration::from_secs(1);
+    clock.advance(scan - moment).await;
+    assert_eq!(port.count(Asked::Ims), 2);
+    clock.advance(2 * moment).await;
+    assert_eq!(port.count(Asked::Ims), 3);
 }
 
 #[actix::test]
 async fn told_to_stop_it_finishes_the_step_and_begins_no_other() {
-    let (announce, announced) = channel();
-    let (permit, permitted) = channel();
-    let steps = Steps { announce: Mutex::new(announce), permit: Mutex::new(permitted) };
-    let port = Gated { steps: Some(Arc::new(steps)), ..Gated::new(Sim::small_site()) };
-    port.gate.add_permits(100);
-    let agent = port.start(None);
+    let port = Gated::open(Sim::small_site());
+    let creates = |moment: Moment<'_>| matches!(moment, Moment::Before(Step::CreateBackstore { .. }));
+    let (hook, mut hung) = hang(creates);
+    let agent = port.start_watched(None, hook);
     let pass = actix::spawn(agent.reconciler.send(Tick { confirmed: None }));
-    let announced = tokio::task::spawn_blocking(move || {
-        let first = announced.recv().unwrap();
-        permit.send(()).unwrap();
-        (first, announced.recv().unwrap(), permit)
-    });
-    let (first, second, permit) = announced.await.unwrap();
+    hung.begun().await;
     let reconciler = agent.reconciler.clone();
-    let stop = actix::spawn(agent.stop(Duration::from_secs(20)));
-    assert_eq!(pass.await.unwrap().unwrap().scan_id, 0, "the pass is given up");
-    drop(permit);
-    assert!(stop.await.unwrap(), "the session was ended");
-    assert_eq!(port.sim.site().told, [first, second.clone()]);
-    assert!(matches!(second, Step::CreateBackstore { .. }));
-    tokio::time::sleep(A_WHILE).await;
+    let stop = actix::spawn(agent.stop(NEVER));
+    assert_eq!(in_time(pass).await.unwrap().unwrap().scan_id, 0, "the pass is given up");
+    hung.let_go();
+    assert!(in_time(stop).await.unwrap(), "the session was ended");
+    let told = port.sim.site().told.clone();
+    assert!(matches!(told[..], [Step::Refresh, Step::CreateBackstore { .. }]), "{told:?}");
+    settle().await;
     assert!(!reconciler.connected());
 }
 
 #[actix::test]
 async fn a_stopped_agent_asks_nobody_any_more() {
-    let port = Gated::new(Sim::small_site());
-    port.gate.add_permits(Semaphore::MAX_PERMITS / 2);
-    let agent = port.start(Some(Cadence { scan: NEVER, tags: Duration::from_millis(2) }));
-    port.until(Asked::Ims, 4).await;
-    assert!(agent.stop(Duration::from_secs(20)).await);
-    tokio::time::sleep(A_WHILE).await;
-    let asked = port.count(Asked::Ims);
-    tokio::time::sleep(A_WHILE).await;
-    assert_eq!(port.count(Asked::Ims), asked);
+    let clock = Clock::stop();
+    let port = Gated::open(Sim::small_site());
+    let agent = port.start(Some(Cadence { scan: 10 * TAGS, tags: TAGS }));
+    until_pass(&agent, 1).await;
+    clock.advance(TAGS).await;
+    assert_eq!(port.count(Asked::Ims), 2);
+    assert!(in_time(agent.stop(NEVER)).await);
+    for _ in 0..20 {
+        clock.advance(TAGS).await;
+    }
+    assert_eq!(port.count(Asked::Ims), 2);
 }
 
 #[actix::test]
 async fn r1_a_backstore_that_another_target_has_begun_to_use_since_the_plan_is_kept() {
-    let (announce, announced) = channel();
-    let (permit, permitted) = channel();
     let sim = Sim::small_site();
-    let node = common::Node::new(sim.clone());
-    node.pass().await;
-    sim.site().objects.remove(&ObjectKey::new("PE/CPE-amd.x86_64-26.11.squashfs"));
-    let steps = Steps { announce: Mutex::new(announce), permit: Mutex::new(permitted) };
-    let port = Gated { steps: Some(Arc::new(steps)), ..Gated::new(sim.clone()) };
-    port.gate.add_permits(100);
-    let agent = port.start(None);
-    agent.reconciler.send(Tick { confirmed: None }).await.unwrap();
-    let pass = actix::spawn(agent.reconciler.send(Tick { confirmed: None }));
+    Node::new(sim.clone()).pass().await;
+    sim.site().objects.remove(&ObjectKey::new(PE));
     let theirs = sim.clone();
-    let meddler = tokio::task::spawn_blocking(move || {
-        while let Ok(step) = announced.recv() {
-            if let Step::DeleteLun { lun, name } = step {
-                let (tpg, plugin) = (TpgPath::new("iscsi/iqn.other/tpgt_1"), "fileio".to_owned());
-                let entry = LunEntry { tpg, lun, plugin, name: name.to_string() };
-                theirs.site().actual.luns.push(entry);
-            }
-            let _ = permit.send(());
+    let node = Node::with_hook(sim.clone(), move |step| {
+        if let Step::DeleteLun { lun, name } = step {
+            let (tpg, plugin) = (TpgPath::new("iscsi/iqn.other/tpgt_1"), "fileio".to_owned());
+            let entry = LunEntry { tpg, lun: *lun, plugin, name: name.to_string() };
+            theirs.site().actual.luns.push(entry);
         }
     });
-    let status = pass.await.unwrap().unwrap();
+    let status = node.passes(2).await;
     assert_eq!((status.summary.removed, status.summary.failed), (0, 1));
     assert!(sim.site().actual.luns.iter().any(|lun| lun.tpg.target() == "iqn.other"));
-    drop((agent, port));
-    meddler.await.unwrap();
 }

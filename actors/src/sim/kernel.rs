@@ -1,9 +1,11 @@
 //! The simulated LIO: targetclid and the kernel behind it.
 
 use super::{Sim, SimSite, TPG, site, tpg};
-use crate::model::{Actual, Backstore, BareLun, FILEIO, LunEntry, ObjectKey, Saved, Step, Word};
+use crate::model::{Actual, Backstore, BareLun, Etag, FILEIO, LunEntry, ObjectKey, Saved, Step, Word};
 use crate::ports::{LioError, LioPort};
 use crate::sim::MOUNT;
+use std::collections::BTreeSet;
+use std::time::Duration;
 
 /// What nobody but the daemon and the kernel knows.
 #[derive(Clone, Debug, Default)]
@@ -14,6 +16,10 @@ pub(super) struct Kernel {
     hba_taken: bool,
     /// Commands that came too late, and are carried out before the next one.
     late: Vec<Step>,
+    /// What saveconfig.json holds of each backstore beside its entry: the size of then, above all.
+    saved: Vec<Backstore>,
+    /// Files that LIO has made by opening them: until it closes them, nobody but s3fs knows of them.
+    pub(super) unborn: BTreeSet<ObjectKey>,
 }
 
 impl LioPort for Sim {
@@ -84,15 +90,41 @@ impl Sim {
         dead.map(|b| b.name.clone()).collect()
     }
 
-    /// The node boots: LIO is empty until something is restored, and nothing is.
+    /// The node boots: LIO is empty until something is restored. Without [`Sim::restore`] nothing is.
     pub fn reboot(&self) {
         let mut site = self.site();
         site.boot += 1;
-        site.actual.backstores.clear();
+        let (live, mut saved) =
+            (std::mem::take(&mut site.actual.backstores), std::mem::take(&mut site.kernel.saved));
+        saved.retain(|old| !live.iter().any(|new| new.entry() == old.entry()));
+        saved.extend(live);
         site.actual.luns.clear();
         site.actual.bare_luns.clear();
         site.opened.clear();
-        site.kernel = Kernel::default();
+        site.kernel = Kernel { saved, ..Kernel::default() };
+    }
+
+    /// target.service, or `targetcli restoreconfig`, after a boot: every saved backstore is made again with the size
+    /// that was saved, whatever its file is now. The kernel opens with O_CREAT (FACTS 3.8): a file that is not there is
+    /// made, and s3fs uploads it, empty, when LIO closes it. Without the mount there is no folder to make it in, and
+    /// the backstore is left out.
+    pub fn restore(&self) {
+        let mut site = self.site();
+        let Saved::Readable(saved) = site.actual.saved.clone() else { return };
+        for old in std::mem::take(&mut site.kernel.saved) {
+            let key = key_of(&old.file);
+            if !saved.backstores.contains(&old.entry()) || (key.is_some() && site.faults.mount) {
+                continue;
+            }
+            let unborn = key.filter(|key| !site.objects.contains_key(key));
+            site.kernel.unborn.extend(unborn);
+            site.kernel.inodes += 1;
+            let (inode, device) = (site.kernel.inodes, site.device);
+            site.opened.insert(old.name.clone(), device);
+            let luns = saved.luns.iter().filter(|lun| lun.leads_to_entry(&old.entry()));
+            site.actual.luns.extend(luns.cloned());
+            site.actual.backstores.push(Backstore { inode, ..old });
+        }
     }
 }
 
@@ -134,8 +166,10 @@ impl SimSite {
             // The real one takes the LUNs along, of any target.
             Step::DeleteBackstore { name, .. } | Step::DiscardBackstore { name, .. } => {
                 self.actual.luns.retain(|live| !live.leads_to(name.as_str()));
-                self.actual.backstores.retain(|live| !is_fileio(live, name));
+                let gone: Vec<Backstore> =
+                    self.actual.backstores.extract_if(.., |live| is_fileio(live, name)).collect();
                 self.opened.remove(name.as_str());
+                gone.iter().for_each(|gone| self.close(&gone.file));
             }
             Step::CreateBackstore { name, file, wwn } => return self.create_backstore(name, file, wwn),
             Step::AliasModel { name } => {
@@ -148,6 +182,15 @@ impl SimSite {
             Step::CreateLun { lun, name, map_to_acls } => return self.create_lun(*lun, name, *map_to_acls),
         }
         "done".into()
+    }
+
+    /// LIO closes a file: what it has made by opening it is uploaded.
+    fn close(&mut self, file: &str) {
+        if let Some(key) = key_of(file).filter(|key| self.kernel.unborn.remove(key)) {
+            let uploaded = Duration::from_secs(self.modified.len() as u64 + 1);
+            self.modified.insert(key.clone(), uploaded);
+            self.objects.entry(key).or_insert((Etag::new("empty"), Vec::new()));
+        }
     }
 
     fn create_lun(&mut self, lun: u16, name: &Word, map_to_acls: bool) -> String {
@@ -170,8 +213,8 @@ impl SimSite {
         let (Some(size), false) = (size, self.faults.ignored.contains(name.as_str())) else {
             return "Attempting to create file for new fileio backstore, need a size".into();
         };
-        let missing =
-            |live: &&Backstore| key_of(&live.file).is_some_and(|key| !self.objects.contains_key(&key));
+        let is_there = |key: &ObjectKey| self.objects.contains_key(key) || self.kernel.unborn.contains(key);
+        let missing = |live: &&Backstore| key_of(&live.file).is_some_and(|key| !is_there(&key));
         if let Some(missing) = self.actual.backstores.iter().find(missing) {
             return format!("[Errno 2] No such file or directory: '{}'", missing.file);
         }

@@ -19,7 +19,8 @@ mod kernel;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// The bucket of the simulated site.
 pub const BUCKET: &str = "boot-images";
@@ -346,9 +347,12 @@ impl SimSite {
         if self.faults.symlinks.contains(key) {
             return Err(MountError::Escape { key: shown });
         }
-        let there = self.objects.get(key).filter(|_| !self.faults.hidden.contains(key));
-        let size = there.map(|(_, bytes)| bytes.len() as u64);
-        let size = size.ok_or(MountError::Absent { key: shown })?;
+        let object = self.objects.get(key).filter(|_| !self.faults.hidden.contains(key));
+        let size = match object {
+            Some((_, bytes)) => bytes.len() as u64,
+            None if self.kernel.unborn.contains(key) => 0,
+            None => return Err(MountError::Absent { key: shown }),
+        };
         Ok(self.faults.stale.get(key).copied().unwrap_or(size))
     }
 }

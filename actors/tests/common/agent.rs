@@ -1,16 +1,14 @@
 //! An agent whose parties count what they are asked, and answer as a test says.
 
+use super::clock::in_time;
+use super::lio::{Moment, WatchedLio};
 use super::{DEADLINES, deletes, policy};
 use actors::agent::{Agent, Kept, Ports};
 use actors::decide::cadence::{Cadence, Deadlines};
 use actors::decide::policy::Policy;
 use actors::decide::status::Status;
-use actors::model::{
-    Actual, Backstore, Etag, FileFacts, LunEntry, MountFacts, ObjectIndex, ObjectKey, Relevant, Step, Word,
-};
-use actors::ports::{
-    Examined, ImsError, ImsPort, LioError, LioPort, MountError, MountPort, S3Error, S3Port, Token,
-};
+use actors::model::{Etag, FileFacts, MountFacts, ObjectIndex, ObjectKey, Relevant};
+use actors::ports::{Examined, ImsError, ImsPort, MountError, MountPort, S3Error, S3Port, Token};
 use actors::reconciler::Tick;
 use actors::sim::Sim;
 use serde_json::Value;
@@ -35,6 +33,20 @@ struct Script {
     lio: usize,
     inspected: usize,
     mount_lives: Option<usize>,
+    /// How long one look into a file takes, on a clock that stands still.
+    look_takes: Duration,
+    panics: Option<Party>,
+}
+
+/// Whose port may panic.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Party {
+    Ims,
+    S3,
+    /// S3, while it reads an object in the background.
+    Md5,
+    Mount,
+    Lio,
 }
 
 impl Scripted {
@@ -66,6 +78,25 @@ impl Scripted {
         self.script().mount_lives = Some(files);
     }
 
+    /// Each look into a file takes so long; the clock has to stand still.
+    pub fn each_look_takes(&self, look_takes: Duration) {
+        self.script().look_takes = look_takes;
+    }
+
+    /// Every question to this party ends in a panic.
+    pub fn panics(&self, party: Party) {
+        self.script().panics = Some(party);
+    }
+
+    pub fn panics_no_more(&self) {
+        self.script().panics = None;
+    }
+
+    fn maybe_panic(&self, party: Party) {
+        let panics = self.script().panics == Some(party);
+        assert!(!panics, "as the test wants it");
+    }
+
     /// How often LIO was told something.
     pub fn asked_of_lio(&self) -> usize {
         self.script().lio
@@ -82,16 +113,22 @@ impl Scripted {
 
     pub async fn until_ims_was_asked(&self, times: usize) {
         let mut asked = self.ims_asked.subscribe();
-        let enough = asked.wait_for(|asked| *asked >= times);
-        tokio::time::timeout(Duration::from_secs(60), enough).await.expect("it asks too seldom").unwrap();
+        in_time(asked.wait_for(|asked| *asked >= times)).await.unwrap();
     }
 
     pub fn start(&self, cadence: Option<Cadence>, confirm_after: Duration) -> Agent {
         self.start_by(policy(confirm_after, 10), DEADLINES, cadence)
     }
 
-    fn start_by(&self, policy: Policy, deadlines: Deadlines, cadence: Option<Cadence>) -> Agent {
-        let (sim, lio) = (self.sim.clone(), self.clone());
+    pub fn start_by(&self, policy: Policy, deadlines: Deadlines, cadence: Option<Cadence>) -> Agent {
+        let (sim, script) = (self.sim.clone(), self.script.clone());
+        let lio = WatchedLio::new(&sim, move |moment| match moment {
+            Moment::Observe if script.lock().unwrap().panics == Some(Party::Lio) => {
+                panic!("as the test wants it")
+            }
+            Moment::Before(_) => script.lock().unwrap().lio += 1,
+            _ => {}
+        });
         let ports = Ports {
             ims: self.clone(),
             tokens: sim.clone(),
@@ -120,6 +157,7 @@ impl Scripted {
 
 impl ImsPort for Scripted {
     async fn list_images(&self, token: Option<&Token>) -> Result<Vec<Value>, ImsError> {
+        self.maybe_panic(Party::Ims);
         let answer = self.script().ims.pop_front().flatten();
         self.ims_asked.send_modify(|asked| *asked += 1);
         match answer {
@@ -131,6 +169,7 @@ impl ImsPort for Scripted {
 
 impl S3Port for Scripted {
     async fn list(&self, relevant: &Relevant) -> Result<ObjectIndex, S3Error> {
+        self.maybe_panic(Party::S3);
         self.sim.list(relevant).await
     }
 
@@ -147,23 +186,28 @@ impl S3Port for Scripted {
     }
 
     async fn md5(&self, key: &ObjectKey, etag: &Etag) -> Result<String, S3Error> {
+        self.maybe_panic(Party::Md5);
         self.sim.md5(key, etag).await
     }
 }
 
 impl MountPort for Scripted {
     async fn check(&self) -> Result<MountFacts, MountError> {
+        self.maybe_panic(Party::Mount);
         self.sim.check().await
     }
 
     async fn inspect(&self, key: &ObjectKey) -> Result<FileFacts, MountError> {
-        let alive = {
+        let (alive, takes) = {
             let mut script = self.script();
             script.inspected += 1;
             // What is looked at once more before its LUN lives on.
             let asked = script.inspected;
-            script.mount_lives.is_none_or(|lives| asked != lives + 1)
+            (script.mount_lives.is_none_or(|lives| asked != lives + 1), script.look_takes)
         };
+        if !takes.is_zero() {
+            tokio::time::advance(takes).await;
+        }
         match alive {
             true => self.sim.inspect(key).await,
             false => Err(MountError::Hung { what: key.to_string() }),
@@ -172,28 +216,5 @@ impl MountPort for Scripted {
 
     async fn examine(&self, keys: Vec<ObjectKey>) -> Result<Examined, MountError> {
         self.sim.examine(keys).await
-    }
-}
-
-impl LioPort for Scripted {
-    fn observe(&mut self) -> Result<Actual, LioError> {
-        self.sim.observe()
-    }
-
-    fn backstore(&mut self, name: &Word) -> Result<Option<Backstore>, LioError> {
-        self.sim.backstore(name)
-    }
-
-    fn lun(&mut self, number: u16) -> Result<Option<LunEntry>, LioError> {
-        self.sim.lun(number)
-    }
-
-    fn apply(&mut self, step: &Step) -> Result<String, LioError> {
-        self.script().lio += 1;
-        self.sim.apply(step)
-    }
-
-    fn end_session(&mut self) {
-        self.sim.end_session();
     }
 }

@@ -3,9 +3,11 @@
 #![allow(dead_code, reason = "each test program uses its part")]
 
 mod agent;
+pub mod clock;
+pub mod lio;
 
 #[allow(unused_imports, reason = "each test program uses its part")]
-pub use agent::Scripted;
+pub use agent::{Party, Scripted};
 
 use actors::agent::{Agent, Kept, Ports};
 use actors::decide::cadence::Deadlines;
@@ -14,13 +16,12 @@ use actors::decide::policy::PeRules;
 use actors::decide::policy::Policy;
 use actors::decide::removals::Limits;
 use actors::decide::status::Status;
-use actors::model::{Actual, Backstore, LunEntry, Step, Word};
-use actors::ports::{LioError, LioPort};
+use actors::model::{Backstore, Step};
 use actors::reconciler::{Preview, Tick};
 use actors::sim::{MOUNT, Sim, site};
+use lio::{Moment, WatchedLio};
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// The second look may come at once: what counts is that there is one.
@@ -67,37 +68,6 @@ pub fn deletes(step: &&Step) -> bool {
     matches!(step, Step::DeleteLun { .. } | Step::DeleteBackstore { .. })
 }
 
-type Hook = Arc<Mutex<dyn FnMut(&Step) + Send>>;
-
-/// LIO, with somebody who does something before a step.
-#[derive(Clone)]
-struct Hooked {
-    sim: Sim,
-    hook: Hook,
-}
-
-impl LioPort for Hooked {
-    fn observe(&mut self) -> Result<Actual, LioError> {
-        self.sim.observe()
-    }
-
-    fn backstore(&mut self, name: &Word) -> Result<Option<Backstore>, LioError> {
-        self.sim.backstore(name)
-    }
-
-    fn lun(&mut self, number: u16) -> Result<Option<LunEntry>, LioError> {
-        self.sim.lun(number)
-    }
-
-    fn apply(&mut self, step: &Step) -> Result<String, LioError> {
-        let answer = self.sim.apply(step);
-        (self.hook.lock().unwrap())(step);
-        answer
-    }
-
-    fn end_session(&mut self) {}
-}
-
 /// A node; passes happen when they are asked for.
 pub struct Node {
     pub sim: Sim,
@@ -110,25 +80,35 @@ impl Node {
     }
 
     pub fn with_limits(sim: Sim, confirm_after: Duration, max_removal_percent: u8) -> Self {
-        Node::with_policy(sim, policy(confirm_after, max_removal_percent), |_| {})
+        Node::watched(sim, policy(confirm_after, max_removal_percent), DEADLINES, |_| {})
     }
 
     pub fn with_numbers(sim: Sim, luns: RangeInclusive<u16>) -> Self {
-        Node::with_policy(sim, Policy { luns, ..policy(AT_ONCE, 10) }, |_| {})
+        Node::watched(sim, Policy { luns, ..policy(AT_ONCE, 10) }, DEADLINES, |_| {})
     }
 
     /// A site whose IMS tags mean nothing.
     pub fn without_tagging(sim: Sim) -> Self {
-        Node::with_policy(sim, Policy { tagging: false, ..policy(AT_ONCE, 10) }, |_| {})
+        Node::watched(sim, Policy { tagging: false, ..policy(AT_ONCE, 10) }, DEADLINES, |_| {})
     }
 
     /// After each step of targetclid this happens.
-    pub fn with_hook(sim: Sim, hook: impl FnMut(&Step) + Send + 'static) -> Self {
-        Node::with_policy(sim, policy(AT_ONCE, 10), hook)
+    pub fn with_hook(sim: Sim, mut hook: impl FnMut(&Step) + Send + 'static) -> Self {
+        Node::watched(sim, policy(AT_ONCE, 10), DEADLINES, move |moment| {
+            if let Moment::After(step) = moment {
+                hook(step);
+            }
+        })
     }
 
-    fn with_policy(sim: Sim, policy: Policy, hook: impl FnMut(&Step) + Send + 'static) -> Self {
-        let lio = Hooked { sim: sim.clone(), hook: Arc::new(Mutex::new(hook)) };
+    /// Somebody hears all that LIO is asked.
+    pub fn watched(
+        sim: Sim,
+        policy: Policy,
+        deadlines: Deadlines,
+        hook: impl FnMut(Moment<'_>) + Send + 'static,
+    ) -> Self {
+        let lio = WatchedLio::new(&sim, hook);
         let ports = Ports {
             ims: sim.clone(),
             tokens: sim.clone(),
@@ -137,7 +117,7 @@ impl Node {
             history: sim.clone(),
             lio: move || lio.clone(),
         };
-        Node { sim, agent: Agent::start(ports, policy, DEADLINES, None, &Kept::default()) }
+        Node { sim, agent: Agent::start(ports, policy, deadlines, None, &Kept::default()) }
     }
 
     pub async fn pass(&self) -> Status {

@@ -5,12 +5,15 @@
 mod breaker;
 #[path = "../common/mod.rs"]
 mod common;
+mod deadlines;
 mod evidence;
 mod lio;
+mod limits;
 mod live;
 mod progress;
 mod projections;
 mod removals;
+mod restore;
 mod saved;
 mod steps;
 mod succession;

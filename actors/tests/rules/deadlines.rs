@@ -1,0 +1,161 @@
+//! R14: whatever hangs, each pass ends, and the next one works; and R2 over time.
+
+use crate::TAGGED;
+use crate::common::clock::{Clock, in_time, settle};
+use crate::common::lio::{Hung, Moment, hang};
+use crate::common::{AT_ONCE, Node, Party, Scripted, policy};
+use actors::agent::Agent;
+use actors::decide::cadence::{Cadence, Deadlines};
+use actors::decide::status::Status;
+use actors::model::Step;
+use actors::reconciler::Tick;
+use actors::sim::Sim;
+use std::time::Duration;
+
+const SECOND: Duration = Duration::from_secs(1);
+const STEP: Duration = Duration::from_secs(10);
+
+/// A node whose LIO hangs whenever such a moment comes.
+fn node_that_hangs(sim: Sim, at: fn(Moment<'_>) -> bool) -> (Node, Hung) {
+    let (hook, hung) = hang(at);
+    let deadlines = Deadlines { step: STEP, objects: STEP };
+    (Node::watched(sim, policy(AT_ONCE, 10), deadlines, hook), hung)
+}
+
+type Pass = tokio::task::JoinHandle<Result<Status, actix::MailboxError>>;
+
+fn begin(node: &Node) -> Pass {
+    actix::spawn(node.agent.reconciler.send(Tick { confirmed: None }))
+}
+
+async fn end(pass: Pass) -> Status {
+    in_time(pass).await.unwrap().unwrap()
+}
+
+#[actix::test]
+async fn r14_a_pass_ends_although_configfs_hangs_and_the_next_one_works() {
+    let clock = Clock::stop();
+    let (node, mut hung) = node_that_hangs(Sim::small_site(), |moment| matches!(moment, Moment::Observe));
+    let pass = begin(&node);
+    hung.begun().await;
+    clock.advance(STEP - SECOND).await;
+    assert!(!pass.is_finished(), "it has its time");
+    clock.advance(SECOND).await;
+    let status = end(pass).await;
+    assert_eq!((status.summary.unknown, status.converged), (vec!["lio:hung".to_owned()], false));
+    // It still hangs: the next pass waits behind it, and ends as well.
+    let pass = begin(&node);
+    settle().await;
+    clock.advance(STEP).await;
+    assert_eq!(end(pass).await.summary.unknown, ["lio:hung"]);
+    hung.let_go();
+    let status = in_time(node.pass()).await;
+    assert_eq!((status.summary.added, status.converged), (6, true), "{status}");
+}
+
+#[actix::test]
+async fn r14_a_pass_ends_although_a_step_hangs_and_the_next_one_works() {
+    let clock = Clock::stop();
+    let creates = |moment: Moment<'_>| matches!(moment, Moment::Before(Step::CreateBackstore { .. }));
+    let (node, mut hung) = node_that_hangs(Sim::small_site(), creates);
+    let pass = begin(&node);
+    hung.begun().await;
+    clock.advance(STEP - SECOND).await;
+    assert!(!pass.is_finished(), "it has its time");
+    // The refresh before it may have been seen as progress, so that it has its time once more.
+    clock.advance(SECOND).await;
+    clock.advance(STEP).await;
+    let status = end(pass).await;
+    assert_eq!((status.summary.unknown, status.converged), (vec!["lio:hung".to_owned()], false));
+    // The step goes on in the end, and the rest of its pass with it: the next pass finds it done.
+    hung.let_go();
+    let status = in_time(node.pass()).await;
+    assert_eq!((status.summary.live, status.converged), (6, true), "{status}");
+    let created = |step: &&Step| matches!(step, Step::CreateLun { .. });
+    assert_eq!(node.sim.site().told.iter().filter(created).count(), 6, "and nothing is made twice");
+}
+
+#[actix::test]
+async fn r14_a_pass_of_many_steps_is_not_given_up_as_long_as_one_of_them_ends_in_time() {
+    let clock = Clock::stop();
+    let creates = |moment: Moment<'_>| matches!(moment, Moment::Before(Step::CreateBackstore { .. }));
+    let sim = Sim::small_site();
+    let (begin_step, mut begun) = tokio::sync::mpsc::unbounded_channel();
+    let (permit, permitted) = std::sync::mpsc::channel::<()>();
+    let deadlines = Deadlines { step: STEP, objects: STEP };
+    let node = Node::watched(sim, policy(AT_ONCE, 10), deadlines, move |moment| {
+        if creates(moment) {
+            let _ = begin_step.send(());
+            let _ = permitted.recv();
+        }
+    });
+    let pass = begin(&node);
+    for _ in 0..6 {
+        in_time(begun.recv()).await.unwrap();
+        clock.advance(STEP - SECOND).await;
+        permit.send(()).unwrap();
+    }
+    let status = end(pass).await;
+    assert_eq!((status.summary.added, status.converged), (6, true), "54 s, and each step took 9: {status}");
+}
+
+/// It passes again and again, this party's port panics, and then the agent has ended.
+async fn ends_after_a_panic_of(party: Party, sim: Sim) {
+    let agent = Scripted::new(sim);
+    agent.panics(party);
+    let Agent { reconciler, mut status, .. } = agent.start(Some(OFTEN), AT_ONCE);
+    in_time(async { while status.changed().await.is_ok() {} }).await;
+    assert!(!reconciler.connected(), "{party:?}");
+}
+
+/// Passes follow each other as soon as they can.
+const OFTEN: Cadence = Cadence { scan: Duration::from_millis(1), tags: Duration::from_secs(3600) };
+
+#[actix::test]
+async fn r14_an_agent_whose_lio_actor_has_died_ends() {
+    ends_after_a_panic_of(Party::Lio, Sim::small_site()).await;
+}
+
+#[actix::test]
+async fn r14_an_agent_that_does_not_hear_of_the_mount_any_more_ends() {
+    ends_after_a_panic_of(Party::Mount, Sim::small_site()).await;
+}
+
+#[actix::test]
+async fn r14_a_question_to_ims_or_s3_that_panics_is_unknown_and_the_next_pass_asks_again() {
+    for (party, unknown) in [(Party::Ims, "ims:actor_gone"), (Party::S3, "s3:actor_gone")] {
+        let agent = Scripted::new(Sim::small_site());
+        let cast = agent.start(None, AT_ONCE);
+        agent.panics(party);
+        assert_eq!(in_time(agent.pass(&cast)).await.summary.unknown, [unknown]);
+        agent.panics_no_more();
+        assert!(in_time(agent.pass(&cast)).await.converged, "{party:?}");
+    }
+}
+
+/// Two replicas of IMS, one of them behind: polls of the tags meet the one, passes the other.
+#[actix::test]
+async fn r2_a_poll_that_sees_an_image_tagged_between_two_passes_starts_its_two_looks_anew() {
+    let clock = Clock::stop();
+    let sim = Sim::small_site();
+    let agent = Scripted::new(sim.clone());
+    let tags = 5 * SECOND;
+    let cast = agent.start(Some(Cadence { scan: 3600 * SECOND, tags }), 20 * SECOND);
+    let mut status = cast.status.clone();
+    in_time(status.wait_for(|status| status.scan_id == 1)).await.unwrap();
+    let behind = || Scripted::ims_without(&sim, TAGGED);
+    // One poll that is behind, and the pass that it brings; then polls that see it, and passes that do not.
+    agent.ims_answers([behind(), behind()]);
+    for pass in 2..15 {
+        clock.advance(tags).await;
+        in_time(status.wait_for(|status| status.scan_id == pass)).await.unwrap();
+        assert_eq!(agent.deletions(), 0, "pass {pass}: it was seen tagged a moment before");
+        assert_eq!(status.borrow().summary.waiting_for_second_look, 1);
+        agent.ims_answers([None, behind()]);
+    }
+    // It is gone for all of them now: nothing is seen wanted between the two looks.
+    agent.ims_answers([None]);
+    sim.site().images.retain(|image| image["id"] != TAGGED);
+    clock.advance(20 * SECOND).await;
+    in_time(status.wait_for(|status| status.summary.removed == 1)).await.unwrap();
+}
