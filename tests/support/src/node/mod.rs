@@ -15,7 +15,7 @@ mod reader;
 pub use agent::{Agent, Summary};
 pub use bucket::Bucket;
 pub use execs::Execs;
-pub use follow::{Event, Follow};
+pub use follow::{Event, Follow, micros_now};
 pub use ims::Ims;
 pub use initiator::{Disk, Initiator, sha256_of_tree};
 pub use kernel::{Lun, Target, clear_target, luns};
