@@ -2,6 +2,7 @@
 
 use super::BUCKET;
 use serde_json::{Value, json};
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use wiremock::matchers::{method, path};
 use wiremock::{Mock, MockServer, Request, Respond, ResponseTemplate};
@@ -85,6 +86,11 @@ impl Ims {
         let mut deleted = self.deleted.lock().expect("the deleted images");
         let place = deleted.iter().position(|image| image["id"] == id);
         deleted.remove(place.unwrap_or_else(|| panic!("no deleted image {id}")))
+    }
+
+    /// Where it listens.
+    pub(super) fn address(&self) -> SocketAddr {
+        *self.server.address()
     }
 
     pub(super) async fn take_requests(&self) -> usize {
