@@ -13,8 +13,10 @@ fn lio_l12_the_unit_is_exposed_no_more_than_stated_and_systemd_finds_nothing_to_
     Agent::install(&node, "");
     let verified = Command::new("systemd-analyze").args(["verify", "sbps-marshal.service"]).output().unwrap();
     assert!(verified.status.success(), "{verified:?}");
-    let said = [verified.stdout, verified.stderr].concat();
-    assert_eq!(String::from_utf8_lossy(&said), "");
+    let said = String::from_utf8([verified.stdout, verified.stderr].concat()).unwrap();
+    // It reads the units that ours names too, and Debian's targetclid.socket has a path below /var/run.
+    let of_others = |line: &&str| line.starts_with('/') && !line.contains("sbps-marshal.service");
+    assert_eq!(said.lines().filter(|line| !of_others(line)).collect::<Vec<_>>(), [""; 0]);
 
     let table = run("systemd-analyze", &["security", "--no-pager", "sbps-marshal.service"]);
     let level = table.lines().find_map(|line| line.split_once("exposure level for sbps-marshal.service: "));
