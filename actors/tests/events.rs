@@ -151,7 +151,8 @@ fn an_outage_over_a_thousand_images_is_a_handful_of_lines_and_none_says_what_nob
             let first = node.passes(5).await.scan_id - 4;
             node.sim.site().faults = Default::default();
             node.pass().await;
-            let summary = |n| format!("pass_summary pass {n}: 1000 live, +0 -0, no answer: {source}:{reason}");
+            let summary =
+                |n| format!("pass_summary pass {n}: 1000 live, +0 -0, no answer: {source}:{reason}");
             let mut expected = vec![format!("source_unknown {source} {reason} {detail}")];
             expected.extend((first..first + 5).map(summary));
             expected.push(format!("resolved {source} {reason} source_unknown"));
