@@ -1,11 +1,12 @@
 //! Linux LIO as one port: configfs and saveconfig.json to read, targetclid to change.
 
 use crate::config;
-use crate::configfs::Configfs;
+use crate::configfs::{Configfs, Mapped};
 use crate::saveconfig;
 use crate::targetclid::{Command, IqnError, Patience, Session, ShellLock, Target};
 use actors::model::{AclMapping, Actual, Backstore, LunEntry, Step, TpgPath, Word, WordError};
 use actors::ports::{LioError, LioPort};
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -21,6 +22,8 @@ pub struct LioAdapter {
     lock: ShellLock,
     command_timeout: Duration,
     tree_timeout: Duration,
+    /// How the ACLs saw LUNs that were deleted, by number and backstore: one that is made anew is mapped as it was.
+    mapped: BTreeMap<(u16, Word), Mapped>,
 }
 
 /// Why these settings cannot be used.
@@ -63,6 +66,7 @@ impl LioAdapter {
             lock: ShellLock::default(),
             command_timeout: settings.command_timeout,
             tree_timeout: settings.tree_timeout,
+            mapped: BTreeMap::new(),
         })
     }
 
@@ -92,12 +96,13 @@ impl LioAdapter {
 
     /// Maps a LUN of our TPG to each node ACL that has not got it, write protected: what targetcli maps by itself when
     /// it creates a LUN can be written to (R10), and is nothing at all for a number above 255.
-    fn map_to_acls(&mut self, lun: u16) -> Result<String, LioError> {
+    fn map_to_acls(&mut self, lun: u16, name: &Word) -> Result<String, LioError> {
         let mut replies = String::new();
         if self.configfs.lun(&self.tpg_path, lun)?.is_none() {
             return Ok(replies);
         }
-        for AclMapping { initiator, lun: number } in self.configfs.unmapped(&self.tpg_path, lun)? {
+        let before = self.mapped.remove(&(lun, name.clone())).unwrap_or_default();
+        for AclMapping { initiator, lun: number } in self.configfs.unmapped(&self.tpg_path, lun, &before)? {
             // One whose name cannot be said stays without, which configfs shows.
             if let Some(command) = self.target.map_lun(&initiator, lun, number) {
                 replies += &self.change(&command, self.command_timeout)?;
@@ -157,13 +162,26 @@ impl LioPort for LioAdapter {
             let aside = saveconfig::set_aside(Path::new(self.save_file()?.as_str()))?;
             return Ok(aside.display().to_string());
         }
+        if let Step::Greet = step {
+            // While the lock is held the daemon is not even asked. Neither is held while the other is looked at.
+            self.lock.look(&step.to_string())?;
+            self.session.ready()?;
+            return Ok(String::new());
+        }
         let command = self.target.command(step, &self.save_file()?)?;
+        if let Step::DeleteLun { lun, name } = step {
+            // The kernel takes its mappings along. A second try finds none, and forgets nothing.
+            let mapped = self.configfs.mapped(&self.tpg_path, *lun)?;
+            if !mapped.is_empty() {
+                self.mapped.insert((*lun, name.clone()), mapped);
+            }
+        }
         let mut reply = match step {
             Step::Refresh => self.ask(&command, self.limit(step))?,
             _ => self.change(&command, self.limit(step))?,
         };
-        if let Step::CreateLun { lun, map_to_acls: true, .. } = step {
-            reply += &self.map_to_acls(*lun)?;
+        if let Step::CreateLun { lun, name, map_to_acls: true } = step {
+            reply += &self.map_to_acls(*lun, name)?;
         }
         Ok(reply)
     }

@@ -5,7 +5,8 @@ use crate::decide::policy::Policy;
 use crate::decide::status::Status;
 use crate::ims::Ims;
 use crate::lio::{EndSession, Lio};
-use crate::mount::{InspectAgain, Mount};
+use crate::mount::Mount;
+use crate::mount::again::LookAgain;
 use crate::ports::{HistoryPort, ImsPort, LioPort, MountPort, S3Port, TokenPort};
 use crate::reconciler::gather::{PassContext, Peers};
 use crate::reconciler::store::Store;
@@ -78,7 +79,7 @@ impl Agent {
         let s3 = S3::new(ports.s3, &site.bucket, kept.manifests.clone()).start();
         let mount = Mount::new(ports.mount, site.clone(), policy.pe.clone()).start();
         let (make_lio, lio_stopped, counted) = (ports.lio, stopped.clone(), progress.clone());
-        let files: Recipient<InspectAgain> = mount.clone().recipient();
+        let files: Recipient<LookAgain> = mount.clone().recipient();
         // One thread: the session is strictly serial.
         let lio = SyncArbiter::start(1, move || {
             Lio::new(make_lio(), lio_stopped.clone(), files.clone(), counted.clone(), site.clone())

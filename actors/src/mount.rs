@@ -2,18 +2,20 @@
 
 use crate::decide::desired::{Candidate, FileChecks, FileVerdict, file_verdict};
 use crate::decide::live::{FileQuery, LiveFile, LiveFiles};
-use crate::decide::pe_rules::{PeRules, discover};
+use crate::decide::pe_rules::discover;
+use crate::decide::policy::PeRules;
 use crate::decide::reason::{ABSENT, Reason};
-use crate::decide::squashfs;
 use crate::model::{Cause, Etag, FileFacts, ObjectIndex, ObjectKey, Site, Source};
 use crate::ports::{MountError, MountPort};
 use actix::prelude::*;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
-use std::sync::{Arc, mpsc};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
+
+pub mod again;
 
 /// Owns the mount, and knows which of its files are PE images.
 pub struct Mount<P> {
@@ -89,36 +91,6 @@ impl<P: MountPort> Handler<ExamineFiles> for Mount<P> {
     fn handle(&mut self, msg: ExamineFiles, _: &mut Self::Context) -> Self::Result {
         let mount = self.port.clone();
         Box::pin(async move { examine_files(&*mount, msg.0).await })
-    }
-}
-
-/// Request, of the thread that is about to create a LUN: whether the file is still what it was. The answer goes into a
-/// channel, because that thread cannot await.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub struct InspectAgain {
-    /// Which.
-    pub key: ObjectKey,
-    /// Bytes that it must have.
-    pub size: u64,
-    /// Where the answer goes: why not, if not.
-    pub answer: mpsc::Sender<Result<(), String>>,
-}
-
-impl<P: MountPort> Handler<InspectAgain> for Mount<P> {
-    type Result = ResponseFuture<()>;
-
-    fn handle(&mut self, msg: InspectAgain, _: &mut Self::Context) -> Self::Result {
-        let mount = self.port.clone();
-        Box::pin(async move {
-            let InspectAgain { key, size, answer } = msg;
-            let again = match mount.inspect(&key).await {
-                Ok(facts) => squashfs::check(&facts, size).map_err(|why| why.to_string()),
-                Err(error) => Err(Cause::new(Source::Mount, error.kind(), &error).detail),
-            };
-            // Whoever asked may have given up.
-            let _ = answer.send(again);
-        })
     }
 }
 

@@ -1,6 +1,6 @@
 //! One storage object.
 
-use super::opened::Clock;
+use super::opened::OpenTimes;
 use super::read::Folder;
 use actors::model::Backstore;
 use actors::ports::LioError;
@@ -15,11 +15,11 @@ pub(super) fn backstore(
     plugin: &str,
     hba: &Path,
     name: &str,
-    clock: Option<&Clock>,
+    opened: &OpenTimes,
 ) -> Result<Option<Backstore>, LioError> {
     for _ in 0..TIMES {
         let Some(folder) = Folder::open(hba.join(name))? else { return Ok(None) };
-        let found = read(plugin, &folder, name, clock)?;
+        let found = read(plugin, &folder, name, opened)?;
         if folder.is_there()? {
             return Ok(Some(found));
         }
@@ -29,7 +29,7 @@ pub(super) fn backstore(
 }
 
 /// Not every plugin has every file.
-fn read(plugin: &str, folder: &Folder, name: &str, clock: Option<&Clock>) -> Result<Backstore, LioError> {
+fn read(plugin: &str, folder: &Folder, name: &str, opened: &OpenTimes) -> Result<Backstore, LioError> {
     let serial = folder.text("wwn/vpd_unit_serial")?.unwrap_or_default();
     let serial = match plugin {
         // That of the device behind it, which is not LIO's to save: saveconfig.json has none.
@@ -41,7 +41,7 @@ fn read(plugin: &str, folder: &Folder, name: &str, clock: Option<&Clock>) -> Res
     // Like rtslib: without the attribute it always is.
     let enabled = folder.flag("enable")?.unwrap_or(true);
     // Before that it shows a time at which nothing was opened.
-    let opened = if enabled { folder.text("statistics/scsi_lu/creation_time")? } else { None };
+    let opened = if enabled { opened.of(folder)? } else { None };
     let file = folder.text("udev_path")?.filter(|path| !path.is_empty());
     Ok(Backstore {
         plugin: plugin.to_owned(),
@@ -51,8 +51,8 @@ fn read(plugin: &str, folder: &Folder, name: &str, clock: Option<&Clock>) -> Res
         size: size(&info).unwrap_or_default(),
         model_alias: folder.flag("attrib/emulate_model_alias")?.unwrap_or_default(),
         enabled,
-        inode: folder.inode()?,
-        opened: opened.and_then(|shown| clock?.time_of(shown.parse().ok()?)),
+        inode: folder.inode,
+        opened,
     })
 }
 

@@ -10,9 +10,9 @@ mod read;
 use actors::model::{AclMapping, Backstore, BareLun, LunEntry, Tpg, TpgPath};
 use actors::ports::LioError;
 use backstore::backstore;
-use opened::Clock;
+use opened::OpenTimes;
 use read::{at, flag, list, present, text};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, FileType};
 use std::path::{Path, PathBuf};
 
@@ -26,6 +26,7 @@ const LAST_MAPPED: u16 = 255;
 #[derive(Clone, Debug)]
 pub struct Configfs {
     root: PathBuf,
+    opened: OpenTimes,
 }
 
 /// What all fabrics have, by their folders below the root.
@@ -50,6 +51,9 @@ enum Link {
 /// The LUN folders of a TPG or of a node ACL: number, and where it leads.
 type Links = Vec<(u16, Link)>;
 
+/// By initiator: the number under which it sees a LUN.
+pub type Mapped = BTreeMap<String, u16>;
+
 impl Link {
     /// The number of the LUN that it leads to.
     fn lun(&self) -> Option<u16> {
@@ -63,7 +67,7 @@ impl Link {
 impl Configfs {
     /// `/sys/kernel/config/target`, or a copy of it.
     pub fn new(root: impl Into<PathBuf>) -> Self {
-        Configfs { root: root.into() }
+        Configfs { root: root.into(), opened: OpenTimes::default() }
     }
 
     /// The folder of saveconfig.json: the distribution's choice, which rtslib tells the kernel (FACTS 1.4).
@@ -78,13 +82,13 @@ impl Configfs {
 
     /// Every backstore, sorted.
     pub fn backstores(&self) -> Result<Vec<Backstore>, LioError> {
-        let clock = Clock::now();
         let mut found = Vec::new();
         for (plugin, hba) in self.hbas()? {
             for name in present(list(&hba, FileType::is_dir))?.unwrap_or_default() {
-                found.extend(backstore(&plugin, &hba, &name, clock.as_ref())?);
+                found.extend(backstore(&plugin, &hba, &name, &self.opened)?);
             }
         }
+        self.opened.keep(&found.iter().map(|b: &Backstore| b.inode).collect());
         found.sort_by(|a, b| (&a.plugin, &a.name).cmp(&(&b.plugin, &b.name)));
         Ok(found)
     }
@@ -95,7 +99,7 @@ impl Configfs {
             // Each of the others would answer every one of its files with "not found": it is asked once.
             if plugin == "fileio"
                 && present(at(&hba.join(name), |folder| fs::metadata(folder)))?.is_some()
-                && let Some(found) = backstore(&plugin, &hba, name, Clock::now().as_ref())?
+                && let Some(found) = backstore(&plugin, &hba, name, &self.opened)?
             {
                 return Ok(Some(found));
             }
@@ -126,14 +130,25 @@ impl Configfs {
         })
     }
 
-    /// The node ACLs of a TPG that have no mapping to this LUN, each with the number under which it can get one: the
-    /// same, or the lowest that is free, for rtslib maps none above 255. No ACL without a free number.
-    pub fn unmapped(&self, tpg: &TpgPath, lun: u16) -> Result<Vec<AclMapping>, LioError> {
+    /// Under which number each initiator that has one sees this LUN of a TPG; of several the lowest.
+    pub fn mapped(&self, tpg: &TpgPath, lun: u16) -> Result<Mapped, LioError> {
+        let lowest = |mapped: Links| {
+            mapped.into_iter().filter(|(_, to)| to.lun() == Some(lun)).map(|(number, _)| number).min()
+        };
+        let acls = self.acls(tpg)?.into_iter();
+        Ok(acls.filter_map(|(initiator, mapped)| Some((initiator, lowest(mapped)?))).collect())
+    }
+
+    /// The node ACLs of a TPG that have no mapping to this LUN, each with the number under which it can get one: the one
+    /// it had `before`, the LUN's own, or the lowest that is free, for rtslib maps none above 255. No ACL without a free
+    /// number.
+    pub fn unmapped(&self, tpg: &TpgPath, lun: u16, before: &Mapped) -> Result<Vec<AclMapping>, LioError> {
         let mut found = Vec::new();
         for (initiator, mapped) in self.acls(tpg)? {
             if !mapped.iter().any(|(_, to)| to.lun() == Some(lun)) {
                 let taken: BTreeSet<u16> = mapped.into_iter().map(|(number, _)| number).collect();
-                let mut numbers = std::iter::once(lun).chain(0..=LAST_MAPPED);
+                let mut numbers =
+                    before.get(&initiator).copied().into_iter().chain([lun]).chain(0..=LAST_MAPPED);
                 let free = numbers.find(|number| *number <= LAST_MAPPED && !taken.contains(number));
                 found.extend(free.map(|lun| AclMapping { initiator, lun }));
             }

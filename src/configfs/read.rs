@@ -5,7 +5,6 @@ use rustix::fs::{Mode, OFlags, fstat, openat};
 use std::fs::{self, FileType};
 use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// A folder of configfs, opened once: its attributes are read without walking the whole path for each, which is most of
@@ -13,14 +12,20 @@ use std::path::{Path, PathBuf};
 pub(super) struct Folder {
     fd: OwnedFd,
     path: PathBuf,
+    /// Its inode.
+    pub(super) inode: u64,
 }
 
 impl Folder {
     /// `None` if there is none.
     pub(super) fn open(path: PathBuf) -> Result<Option<Self>, LioError> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let opened = at(&path, |path| Ok(rustix::fs::open(path, flags, Mode::empty())?));
-        Ok(present(opened)?.map(|fd| Folder { fd, path }))
+        let opened = at(&path, |path| {
+            let fd = rustix::fs::open(path, flags, Mode::empty())?;
+            let inode = fstat(&fd)?.st_ino;
+            Ok((fd, inode))
+        });
+        Ok(present(opened)?.map(|(fd, inode)| Folder { fd, path, inode }))
     }
 
     /// The text of an attribute, without the blanks around it; `None` if there is none.
@@ -30,9 +35,11 @@ impl Folder {
             let file = openat(&self.fd, attribute, flags, Mode::empty())?;
             let (mut page, mut bytes) = ([0; PAGE], Vec::new());
             loop {
-                match rustix::io::read(&file, &mut page)? {
-                    0 => return Ok(trimmed(&bytes)),
-                    count => bytes.extend(page.iter().take(count)),
+                let count = rustix::io::read(&file, &mut page)?;
+                bytes.extend(page.iter().take(count));
+                // One read gives all of an attribute: what is less than a page is its end.
+                if count < PAGE {
+                    return Ok(trimmed(&bytes));
                 }
             }
         }))
@@ -43,15 +50,9 @@ impl Folder {
         Ok(self.text(attribute)?.map(|text| text == "1"))
     }
 
-    /// Its inode: that of another folder, if another one is in its place by now.
-    pub(super) fn inode(&self) -> Result<u64, LioError> {
-        at(&self.path, |_| Ok(fstat(&self.fd)?.st_ino))
-    }
-
-    /// Whether it is still there, and no other one in its place.
+    /// Whether it is still there. A folder that was removed has no link any more, also where another is in its place.
     pub(super) fn is_there(&self) -> Result<bool, LioError> {
-        let now = present(at(&self.path, |path| fs::metadata(path)))?;
-        Ok(now.map(|now| now.ino()) == Some(self.inode()?))
+        at(&self.path, |_| Ok(fstat(&self.fd)?.st_nlink > 0))
     }
 }
 

@@ -129,17 +129,26 @@ fn m15_an_acl_without_a_lun_gets_it_under_its_number_or_the_lowest_free_one() {
     let own = |lun| vec![AclMapping { initiator: b.to_owned(), lun }];
     let tree = Tree::with_acls().without(&format!("{TPG}/acls/{b}/lun_12/"));
     let (_folder, configfs) = grown(&tree);
-    assert_eq!(configfs.unmapped(&tpg(), 12).unwrap(), own(12));
-    assert_eq!(configfs.unmapped(&tpg(), 21).unwrap(), []);
-    assert_eq!(configfs.unmapped(&tpg(), 300).unwrap(), [], "it is mapped, under another number");
-    let next = configfs.unmapped(&tpg(), 15_000).unwrap();
+    assert_eq!(configfs.unmapped(&tpg(), 12, &Mapped::new()).unwrap(), own(12));
+    assert_eq!(configfs.unmapped(&tpg(), 21, &Mapped::new()).unwrap(), []);
+    assert_eq!(
+        configfs.unmapped(&tpg(), 300, &Mapped::new()).unwrap(),
+        [],
+        "it is mapped, under another number"
+    );
+    let next = configfs.unmapped(&tpg(), 15_000, &Mapped::new()).unwrap();
     assert_eq!(next.iter().map(|mapping| mapping.lun).collect::<Vec<_>>(), [1, 1], "0 leads to LUN 300");
+    let at = |number| Mapped::from([(b.to_owned(), number)]);
+    let again = |number| configfs.unmapped(&tpg(), 12, &at(number)).unwrap();
+    assert_eq!(again(7), own(7), "the number that an operator chose");
+    assert_eq!((again(21), again(256)), (own(12), own(12)), "it is taken, or none");
+    assert_eq!(configfs.mapped(&tpg(), 300).unwrap().get(b), Some(&0));
     let mut full = Tree::with_acls();
     for number in 0..=255 {
         full = full.with(&format!("{TPG}/acls/{b}/lun_{number}/x"), "-> ../../../lun/lun_12");
     }
     let (_folder, configfs) = grown(&full);
-    assert_eq!(configfs.unmapped(&tpg(), 300).unwrap(), [], "no number is free");
+    assert_eq!(configfs.unmapped(&tpg(), 300, &Mapped::new()).unwrap(), [], "no number is free");
 }
 
 #[test]
@@ -169,12 +178,12 @@ fn m10_a_backstore_that_was_not_enabled_has_no_time_at_which_its_file_was_opened
 #[test]
 fn l3_a_backstore_says_when_its_file_was_opened_if_the_kernel_tells_its_jiffies() {
     let (folder, _) = grown(&Tree::with_acls());
-    let read = |clock: Option<&Clock>| {
-        let found = backstore("fileio", &folder.path().join("core/fileio_9"), "foreign", clock);
-        found.unwrap().unwrap().opened
+    let read = |clock: Option<&opened::Clock>| {
+        let backstore = read::Folder::open(folder.path().join("core/fileio_9/foreign")).unwrap().unwrap();
+        opened::read(&backstore, clock).unwrap()
     };
     // Up 38.65 s when the tree was recorded; the backstore was made at the end.
-    let clock = Clock::of(Duration::from_millis(38_650), 4_294_901_916, 250).unwrap();
+    let clock = opened::Clock::of(Duration::from_millis(38_650), 4_294_901_916, 250).unwrap();
     assert_eq!(read(Some(&clock)).unwrap().as_millis() / 100, 313);
     assert_eq!(read(None), None);
 }

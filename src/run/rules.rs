@@ -2,7 +2,7 @@
 
 use crate::config::Settings;
 use actors::decide::cadence::{Cadence, Deadlines};
-use actors::decide::pe_rules::PeRules;
+use actors::decide::policy::PeRules;
 use actors::decide::policy::Policy;
 use actors::decide::removals::Limits;
 use actors::model::Site;

@@ -84,7 +84,7 @@ impl Target {
                 format!("/backstores/fileio refresh%/backstores/fileio delete {name}")
             }
             Step::DiscardLun { lun } => format!("/iscsi/{iqn}/tpg{tpg}/luns delete {lun}"),
-            Step::SetAside => {
+            Step::SetAside | Step::Greet => {
                 return Err(LioError::Session { command: step.to_string(), problem: "is no command".into() });
             }
             Step::SaveConfig => format!("/ saveconfig savefile={save_file}"),

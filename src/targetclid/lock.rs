@@ -66,6 +66,14 @@ impl ShellLock {
         }
     }
 
+    /// Nobody has it at this moment; else the error says who.
+    pub fn look(&self, command: &str) -> Result<(), LioError> {
+        match self.open() {
+            Ok(file) if !lock(&file) => Err(self.busy(&file, command)),
+            _ => Ok(()),
+        }
+    }
+
     /// Nobody has it now, or the patience of this pass is used up: then the error says who has it.
     pub fn wait(&mut self, command: &str) -> Result<(), LioError> {
         let Ok(file) = self.open() else { return Ok(()) };

@@ -14,3 +14,4 @@ mod removals;
 mod saved;
 mod session;
 mod takeover;
+mod unit;

@@ -1,7 +1,7 @@
 //! What is removed, what waits for an operator, and what that must not hold up.
 
-use std::time::Duration;
-use support::node::{Agent, Node, luns, squashfs, wait_for};
+use std::time::{Duration, Instant};
+use support::node::{Agent, Initiator, Node, Target, luns, sha256_of_tree, source_of, squashfs, wait_for};
 
 fn id(n: u32) -> String {
     format!("{n:08x}-0000-4000-8000-000000000000")
@@ -32,22 +32,44 @@ fn two_passes(agent: &Agent) {
     }
 }
 
+/// From the first look to the second, s. Four images are deleted in a fraction of it, and more than three are held: so
+/// no two looks find fewer gone.
+const CONFIRM_AFTER: u64 = 40;
+
 #[test]
-fn lio_l2_eight_images_that_are_lost_and_given_back_one_by_one_lose_no_lun() {
+fn lio_l2_eight_images_that_are_deleted_and_given_back_one_by_one_lose_no_lun() {
     let node = node_with(12);
-    let agent = Agent::start(&node, "");
+    let agent = Agent::start(&node, &format!("guard.confirm_after = {CONFIRM_AFTER}"));
     agent.wait_until_converged(12, 240);
     let before = luns();
-    (0..8).for_each(|n| node.ims.tag(&id(n), false));
+    let begun = Instant::now();
+    (0..4).for_each(|n| node.delete_image(&id(n)));
+    assert!(begun.elapsed().as_secs() < CONFIRM_AFTER, "{:?} for four deletions", begun.elapsed());
+    (4..8).for_each(|n| node.delete_image(&id(n)));
+    assert!((0..8).all(|n| node.bucket.get(&format!("{}/rootfs", id(n))).is_none()));
     two_passes(&agent);
     assert!(!code(&agent).is_empty());
+    // Whatever is still away is due from now on: only the breaker is between it and its removal.
+    let held = Instant::now();
+    wait_for("both looks are over", Duration::from_secs(2 * CONFIRM_AFTER), || {
+        (held.elapsed().as_secs() > CONFIRM_AFTER).then_some(())
+    });
+    two_passes(&agent);
+    assert_eq!(luns(), before);
+
     for n in 0..8 {
-        node.ims.tag(&id(n), true);
+        node.undelete_image(&id(n));
         two_passes(&agent);
         assert_eq!(luns(), before, "{} are still away", 7 - n);
     }
-    agent.wait_for_pass("all is as it was", 60, agent.passes() - 1, |pass| pass["result"] == "converged");
-    assert_eq!(agent.events_of("lun_removed"), Vec::<serde_json::Value>::new());
+    agent.wait_for_pass("all is as it was", 60, agent.passes() - 1, |pass| {
+        pass["result"] == "converged" && pass["live"] == 12
+    });
+    for event in ["lun_removed", "lun_remade", "lun_added"] {
+        let expected = if event == "lun_added" { 12 } else { 0 };
+        assert_eq!(agent.events_of(event).len(), expected, "{event}");
+    }
+    assert_eq!(node.bucket.written_by_s3fs(), [""; 0]);
 }
 
 #[test]
@@ -77,22 +99,32 @@ fn lio_h4_a_held_removal_that_blocks_creates_is_told_as_that_and_a_confirmation_
 }
 
 #[test]
-fn lio_l13_an_undeleted_image_of_several_parts_is_projected_under_its_identity() {
+fn lio_l13_an_image_of_several_parts_that_is_deleted_and_undeleted_is_projected_under_its_identity() {
     let node = Node::fresh();
-    let bytes = squashfs(3, 10 * 1024 + 64);
-    let image = node.add_image(&id(0), &bytes, 2, true);
-    let (key, manifest) = (format!("{}/rootfs", id(0)), format!("{}/manifest.json", id(0)));
-    std::fs::write("/run/sources/undeleted", &bytes).unwrap();
-    let sum = support::node::run("md5sum", &["/run/sources/undeleted"]);
-    let etag = node.bucket.etag(&key);
-    assert!(etag.ends_with("-2"), "{etag}");
-    let mut named = support::node::manifest(&format!("s3://boot-images/{key}"), &etag);
-    named["artifacts"][0]["md5"] = sum.split_whitespace().next().unwrap().into();
-    node.bucket.put(&manifest, named.to_string().as_bytes());
-    // What an undelete does to an object of several parts: the same bytes, copied, under another ETag.
-    assert_ne!(node.bucket.put(&key, &bytes), etag);
+    let (key, seed) = (format!("{}/rootfs", id(0)), 3);
+    let image = node.add_image(&id(0), &squashfs(seed, 10 * 1024 + 64), 2, true);
     let agent = Agent::start(&node, "");
     agent.wait_until_converged(1, 120);
-    assert!(luns().values().any(|lun| lun.wwn == image.wwn && lun.name == image.name));
-    assert!(agent.events_of("image_pending").iter().all(|event| event["reason"] == "verifying"));
+    let uploaded = node.bucket.etag(&key);
+    let seen = |target: Target| -> Vec<(u16, String, String)> {
+        target.into_iter().map(|(number, lun)| (number, lun.name, lun.wwn)).collect()
+    };
+    let before = seen(luns());
+    assert_eq!((&before[0].1, &before[0].2), (&image.name, &image.wwn));
+
+    node.delete_image(&id(0));
+    agent.wait_for_pass("it is withdrawn", 120, 0, |pass| pass["removed"] == 1);
+    assert!(luns().is_empty());
+
+    node.undelete_image(&id(0));
+    let copied = node.bucket.etag(&key);
+    assert!(uploaded.ends_with("-2") && copied.ends_with("-2") && copied != uploaded, "{uploaded} {copied}");
+    let passes = agent.passes();
+    agent.wait_for_pass("it is projected again", 120, passes - 1, |pass| {
+        pass["result"] == "converged" && pass["live"] == 1
+    });
+    assert_eq!(seen(luns()), before, "the same identity under the same number");
+    let initiator = Initiator::login();
+    assert_eq!(initiator.disk(&image).sha256(), sha256_of_tree(&source_of(seed)));
+    assert_eq!(node.bucket.written_by_s3fs(), [""; 0]);
 }

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 use support::node::{Agent, IQN, MOUNT, Node, luns, run, squashfs, wait_for};
+use support::tls::Authority;
 
 fn node_with(count: u32) -> Node {
     let node = Node::fresh();
@@ -55,16 +56,21 @@ fn lio_r9_h3_keys_with_targetclids_end_marker_hurt_nothing_else() {
 }
 
 #[test]
-fn lio_h7_a_broken_ca_bundle_is_refused_at_reload_and_a_rotated_one_is_read() {
+fn lio_h7_a_broken_ca_bundle_is_refused_at_reload_while_the_old_one_is_used_on_and_a_rotated_one_is_read() {
     let node = node_with(1);
+    let late: Vec<String> = (8..10).map(|n| format!("{n:08x}-0000-4000-8000-000000000000")).collect();
+    late.iter().for_each(|id| drop(node.add_image(id, &squashfs(2, 64), 0, false)));
+    let (old, new) = (Authority::new(), Authority::new());
+    let gateway = node.gateway(&old);
     let bundle = "/etc/sbps-marshal/ca.pem";
     std::fs::create_dir_all("/etc/sbps-marshal").unwrap();
-    let system = std::fs::read("/etc/ssl/certs/ca-certificates.crt").unwrap();
-    std::fs::write(bundle, &system).unwrap();
-    let settings = format!("ims.ca_bundle = \"{bundle}\"");
+    std::fs::write(bundle, old.pem()).unwrap();
+    let settings = format!("ims.gateway = \"{}\"\nims.ca_bundle = \"{bundle}\"", gateway.url());
     let agent = Agent::start(&node, &settings);
     agent.wait_until_converged(1, 120);
     let pid = agent.property("MainPID");
+
+    // The bundle is being written.
     std::fs::write(bundle, "-----BEGIN CERTIFICATE-----\nhalf written").unwrap();
     agent.reload();
     let refused = wait_for("the bundle is refused", Duration::from_secs(30), || {
@@ -72,13 +78,28 @@ fn lio_h7_a_broken_ca_bundle_is_refused_at_reload_and_a_rotated_one_is_read() {
     });
     assert!(refused["detail"].as_str().unwrap().contains(bundle), "{refused}");
     assert_eq!(Agent::command(&["check-config"]).status.code(), Some(1));
-    node.add_pe("PE/a.squashfs", &squashfs(2, 64));
-    agent.reload();
+    // Who still asks now has checked this certificate by the bundle that was read at the start.
+    gateway.renew(&old);
+    node.ims.tag(&late[0], true);
     agent.wait_until_converged(2, 60);
-    // Another content under the same name.
-    std::fs::write(bundle, [system.as_slice(), b"\n# rotated\n"].concat()).unwrap();
+
+    // The gateway's certificate is of the other CA, and the bundle not there yet.
+    gateway.renew(&new);
+    let seen = agent.passes();
     agent.reload();
-    wait_for("the bundle is read again", Duration::from_secs(30), || agent.events_of("reloaded").pop());
+    let blind =
+        |pass: &serde_json::Value| pass["unknown"].as_str().is_some_and(|unknown| unknown.contains("ims:"));
+    agent.wait_for_pass("nobody can ask", 60, seen, blind);
+    node.ims.tag(&late[1], true);
+    node.ims_requests();
+    agent.wait_for_pass("nor in the next pass", 60, seen + 1, blind);
+    assert_eq!((node.ims_requests(), luns().len()), (0, 2));
+
+    // Another content under the same name.
+    std::fs::write(bundle, new.pem()).unwrap();
+    agent.reload();
+    agent.wait_until_converged(3, 60);
+    assert_eq!(agent.events_of("reloaded").len(), 1, "not for the broken one");
     assert_eq!(agent.property("MainPID"), pid, "the same process");
 }
 

@@ -55,6 +55,42 @@ fn m15_r10_a_new_lun_is_mapped_to_the_acls_that_have_not_got_it_and_never_by_tar
 }
 
 #[test]
+fn m15_a_lun_that_is_made_anew_is_mapped_under_the_numbers_that_it_had() {
+    let target = "/iscsi/iqn.2023-06.csm.iscsi:vm1/tpg1";
+    let (other, own) = ("iqn.2001-01.com.other:b", "iqn.2023-06.csm.iscsi:vm1-initiator");
+    let create = "storage_object=/backstores/fileio/aaaa00000000001 lun=300 add_mapped_luns=false";
+    let map = |initiator: &str, number: u16| {
+        let command = format!("create mapped_lun={number} tpg_lun_or_backstore=lun300 write_protect=1");
+        let request = format!("{target}/acls refresh%{target}/acls/{initiator} {command}");
+        Answer(Exchange::new(&request, &format!("Created Mapped LUN {number}.\n")))
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let script = vec![
+        Answer(Exchange::greeting()),
+        Answer(Exchange::new(&format!("{target}/luns delete 300"), "Deleted LUN 300.\n")),
+        Answer(Exchange::new(&format!("{target}/luns create {create}"), "Created LUN 300.\n")),
+        map(other, 77),
+        map(own, 0),
+        Farewell,
+    ];
+    let peer = Peer::start(&folder.path().join("targetclid.sock"), vec![script]);
+    // An operator chose 77 for it.
+    let acls = format!("{TPG}/acls");
+    let tree = Tree::with_acls()
+        .without(&format!("{acls}/{other}/lun_0/"))
+        .with(&format!("{acls}/{other}/lun_77/x"), "-> ../../../lun/lun_300");
+    let mut lio = adapter(folder.path(), tree);
+    let name = Word::try_from("aaaa00000000001").unwrap();
+    lio.apply(&Step::DeleteLun { lun: 300, name: name.clone() }).unwrap();
+    for mapping in [format!("{other}/lun_77"), format!("{own}/lun_0")] {
+        std::fs::remove_dir_all(folder.path().join("target").join(&acls).join(mapping)).unwrap();
+    }
+    lio.apply(&Step::CreateLun { lun: 300, name, map_to_acls: true }).unwrap();
+    lio.end_session();
+    peer.finish();
+}
+
+#[test]
 fn m15_what_was_not_created_is_not_mapped() {
     let luns = "/iscsi/iqn.2023-06.csm.iscsi:vm1/tpg1/luns create storage_object=/backstores/fileio";
     let request = format!("{luns}/bbbb00000000002 lun=22 add_mapped_luns=false");

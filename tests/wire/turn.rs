@@ -229,6 +229,29 @@ fn m17_while_a_plain_targetcli_has_its_lock_nothing_is_changed_and_it_is_named()
 }
 
 #[test]
+fn m17_l5_whether_a_change_is_possible_is_asked_of_the_lock_and_of_the_daemon_and_nobody_waits() {
+    let site = Site::new();
+    let mut lio = site.lio(LONG, LONG).with(ShellLock::new(site.lock(), LONG), impatient());
+    let shell = locked(&site);
+    let begun = Instant::now();
+    let named = holder(lio.apply(&Step::Greet).unwrap_err());
+    assert!(begun.elapsed() < LONG / 2, "the lock was waited for");
+    assert!(named.starts_with(&this_process()) && named.contains("targetcli.lock"), "{named}");
+    assert_eq!(site.daemon.accepted(), 0);
+    drop(shell);
+    let other = Other::holds(site.daemon.socket());
+    assert_eq!(lio.apply(&Step::Greet).unwrap_err().kind(), "busy");
+    other.leaves();
+    let begun = Instant::now();
+    while let Err(error) = lio.apply(&Step::Greet) {
+        assert!(begun.elapsed() < LONG, "{error}");
+        lio.end_session();
+    }
+    assert!(!is_locked(&site));
+    assert!(site.daemon.heard().iter().all(|heard| ["pwd", "version"].contains(&heard.as_str())));
+}
+
+#[test]
 fn m17_the_lock_is_held_for_the_command_and_no_longer() {
     let site = Site::new();
     let mut lio = site.lio(LONG, LONG);

@@ -206,6 +206,8 @@ pub struct Desired {
     pub unknown: Vec<Cause>,
     /// The listing, if there is one.
     pub objects: Snapshot<Arc<ObjectIndex>>,
+    /// Who should be projected now.
+    pub projected: BTreeSet<Identity>,
     /// Keys that the listing does not have, and of which S3, asked about each, says the same.
     pub gone: BTreeSet<ObjectKey>,
     /// Ids of all images that IMS lists, wanted or not.
@@ -243,6 +245,11 @@ impl Desired {
         let listed = records.into_iter().flatten().map(|record| record.id.clone()).collect();
         let nothing_listed = records.is_some_and(Vec::is_empty) && without_id.is_none();
         let gone = gone.known().cloned().unwrap_or_default();
-        Desired { candidates, unknown, objects, gone, listed, nothing_listed }
+        let projected = candidates.iter().filter_map(|candidate| match &candidate.verdict {
+            Verdict::Project(projection) => Some(projection.identity.clone()),
+            _ => None,
+        });
+        let projected = projected.collect();
+        Desired { candidates, projected, unknown, objects, gone, listed, nothing_listed }
     }
 }

@@ -96,8 +96,7 @@ pub fn may_be_wanted(identity: &Identity, desired: &Desired, history: &History) 
 /// How this projection stands; `history` with the claims of this pass. Only where every source has answered.
 pub fn standing(ours: &Ours, desired: &Desired, history: &History) -> Standing {
     let Ours { identity, key, .. } = ours;
-    let projects = |c: &Candidate| matches!(&c.verdict, Verdict::Project(live) if live.identity == *identity);
-    if desired.candidates.iter().any(projects) {
+    if desired.projected.contains(identity) {
         return Standing::Wanted;
     }
     if desired.objects.known().is_none_or(|objects| !objects.contains_key(key)) {

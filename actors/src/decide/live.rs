@@ -97,6 +97,7 @@ pub fn sort_files(
         let holds = |b: &&Backstore| b.plugin == FILEIO && b.enabled && b.file == file;
         actual.backstores.iter().any(|b| holds(&b))
     };
+    let projected = actual.projected_names();
     let mut sorted = Sorted::default();
     for candidate in candidates {
         let Verdict::Project(projection) = &candidate.verdict else {
@@ -104,7 +105,7 @@ pub fn sort_files(
             continue;
         };
         let is_dead = dead.contains(&projection.identity);
-        if actual.is_projected(&projection.identity) && !is_dead {
+        if projected.contains(projection.identity.name_str()) && !is_dead {
             sorted.stay.push(candidate);
             continue;
         }

@@ -1,16 +1,8 @@
 //! Which objects of a listing are PE images.
 
 use crate::decide::desired::{Candidate, Verdict, file_of};
+use crate::decide::policy::PeRules;
 use crate::model::{Identity, ImageRef, ObjectIndex, ObjectKey, Projection, Site};
-
-/// Which objects are PE images.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PeRules {
-    /// PE images' keys start so (`PE/`).
-    pub prefix: String,
-    /// ... and end so; empty: all.
-    pub suffix: String,
-}
 
 /// The PE images of a listing.
 pub fn discover(index: &ObjectIndex, site: &Site, rules: &PeRules) -> Vec<Candidate> {

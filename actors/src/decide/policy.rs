@@ -1,6 +1,5 @@
 //! The settings that decide.
 
-use crate::decide::pe_rules::PeRules;
 use crate::decide::removals::Limits;
 use crate::model::Site;
 use std::ops::RangeInclusive;
@@ -20,4 +19,13 @@ pub struct Policy {
     pub luns: RangeInclusive<u16>,
     /// Whether an object whose ETag is not its manifest's may be proven by its MD5.
     pub verify_md5: bool,
+}
+
+/// Which objects are PE images.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PeRules {
+    /// PE images' keys start so (`PE/`).
+    pub prefix: String,
+    /// ... and end so; empty: all.
+    pub suffix: String,
 }

@@ -1,6 +1,7 @@
 //! R11: whether what is live may replace what is saved.
 
-use crate::model::{Actual, BackstoreEntry, Inventory, LunEntry, Saved, Site, TpgPath};
+use crate::model::{Actual, BackstoreEntry, Identity, Inventory, LunEntry, Saved, Site, TpgPath};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// R11: what to do about saveconfig.json.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,10 +33,11 @@ pub fn save(actual: &Actual, may_drop: &Inventory, site: &Site) -> Save {
     let lost_luns = saved.luns.difference(&live.luns).filter(|lun| !may_drop.luns.contains(lun));
     let lost_stores =
         saved.backstores.difference(&live.backstores).filter(|b| !may_drop.backstores.contains(b));
+    let lost_others = saved.others.difference(&live.others).filter(|other| !may_drop.others.contains(*other));
     let lost: Vec<String> = lost_luns
         .map(|lun| format!("{}/lun_{} {}", lun.tpg, lun.lun, lun.name))
         .chain(lost_stores.map(|b| format!("{} {} {}", b.plugin, b.name, b.file)))
-        .chain(saved.others.difference(&live.others).cloned())
+        .chain(lost_others.cloned())
         .collect();
     if lost.is_empty() {
         return Save::Due;
@@ -64,19 +66,68 @@ fn differs_in_ours(saved: &Inventory, live: &Inventory, site: &Site, tpg: &TpgPa
         || live.luns.difference(&saved.luns).any(|lun| of_ours(live, lun))
 }
 
-/// What has been seen live, was not any more when we `left`, and still is not: saved, it may be forgotten. What is ours
-/// goes by the rules of removals, and by no other way.
-pub fn vanished(seen: &Inventory, left: &Inventory, live: &Inventory, site: &Site) -> Inventory {
-    let foreign = |b: &&BackstoreEntry| site.recognise(b).is_none();
-    let on_foreign =
-        |lun: &&LunEntry| seen.backstores.iter().find(|b| lun.leads_to_entry(b)).is_none_or(|b| foreign(&b));
-    let backstores = seen.backstores.difference(&live.backstores).filter(foreign);
-    let backstores = backstores.filter(|b| !left.backstores.contains(*b));
-    let luns = seen.luns.difference(&live.luns).filter(on_foreign);
-    let luns = luns.filter(|lun| !left.luns.contains(*lun));
-    Inventory {
-        backstores: backstores.cloned().collect(),
-        luns: luns.cloned().collect(),
-        ..Inventory::default()
+/// What has been live since we run. What of it is gone was removed on purpose, unless the target was stopped in between:
+/// that takes everything away, and a restore brings it back piece by piece, portals and node ACLs last.
+#[derive(Debug, Default)]
+pub struct Witness {
+    seen: Inventory,
+    /// What was live when we left.
+    left: Option<Inventory>,
+    /// The folders of our backstores by then: a restore makes new ones.
+    inodes: BTreeMap<Identity, u64>,
+}
+
+impl Witness {
+    /// A pass begins. Gives what has been seen live, was not any more when we left, and still is not: saved, it may be
+    /// forgotten. What is ours goes by the rules of removals, and by no other way.
+    pub fn arrive(&mut self, actual: &Actual, site: &Site) -> Inventory {
+        let known = |(identity, inode)| self.inodes.get(&identity).is_none_or(|known| *known == inode);
+        if actual.tpg.is_none() || !inodes(actual, site).all(known) {
+            *self = Witness::default();
+        }
+        let live = actual.inventory();
+        let vanished = self.left.as_ref().map(|left| self.vanished(left, &live, site)).unwrap_or_default();
+        self.seen.extend(&live);
+        self.inodes.extend(inodes(actual, site));
+        vanished
     }
+
+    /// A pass ends, and leaves this behind. Without a look at it, what was seen before says nothing any more.
+    pub fn leave(&mut self, after: Option<&Actual>, site: &Site) {
+        let Some(after) = after else {
+            *self = Witness::default();
+            return;
+        };
+        let live = after.inventory();
+        self.seen.extend(&live);
+        self.inodes.extend(inodes(after, site));
+        self.left = Some(live);
+    }
+
+    fn vanished(&self, left: &Inventory, live: &Inventory, site: &Site) -> Inventory {
+        let Inventory { backstores, luns, others } = &self.seen;
+        let foreign = |b: &&BackstoreEntry| site.recognise(b).is_none();
+        let on_foreign =
+            |lun: &&LunEntry| backstores.iter().find(|b| lun.leads_to_entry(b)).is_none_or(|b| foreign(&b));
+        Inventory {
+            backstores: gone(backstores, &left.backstores, &live.backstores)
+                .filter(foreign)
+                .cloned()
+                .collect(),
+            luns: gone(luns, &left.luns, &live.luns).filter(on_foreign).cloned().collect(),
+            others: gone(others, &left.others, &live.others).cloned().collect(),
+        }
+    }
+}
+
+fn gone<'a, T: Ord>(
+    seen: &'a BTreeSet<T>,
+    left: &'a BTreeSet<T>,
+    live: &'a BTreeSet<T>,
+) -> impl Iterator<Item = &'a T> {
+    seen.difference(live).filter(|entry| !left.contains(*entry))
+}
+
+fn inodes(actual: &Actual, site: &Site) -> impl Iterator<Item = (Identity, u64)> {
+    site.ours_live(actual).into_iter().map(|(backstore, ours)| (ours.identity, backstore.inode))
 }

@@ -71,7 +71,8 @@ impl Summary {
         let second_look = plan.held.iter().filter(|held| matches!(held.hold, Hold::SecondLook(_))).count();
         let pending = |of: fn(&Reason) -> bool| plan.pending.iter().filter(|p| of(&p.reason)).count();
         let live = |after: &Actual| {
-            site.ours_live(after).iter().filter(|(_, ours)| after.is_projected(&ours.identity)).count()
+            let projected = after.projected_names();
+            site.ours_live(after).iter().filter(|(_, o)| projected.contains(o.identity.name_str())).count()
         };
         let mut unknown: Vec<String> = plan.unknown.iter().map(label).collect();
         unknown.extend(plan.unclear.iter().map(|unclear| label(&unclear.cause)));
@@ -114,7 +115,9 @@ impl Summary {
 
     /// Whether the next pass may already find it better: it does not wait for the whole scan.
     pub fn is_troubled(&self) -> bool {
-        !self.unknown.is_empty() || self.failed + self.findings + self.pending_for_now > 0
+        // An old saveconfig.json makes the next boot a wrong one.
+        let unsaved = matches!(self.save, SaveOutcome::Failed(_));
+        !self.unknown.is_empty() || unsaved || self.failed + self.findings + self.pending_for_now > 0
     }
 }
 
@@ -181,6 +184,7 @@ mod tests {
             Summary { findings: 1, ..summary() },
             Summary { pending: 1, pending_for_now: 1, ..summary() },
             Summary { unknown: vec!["ims:timeout".into()], ..summary() },
+            Summary { save: SaveOutcome::Failed("timeout".into()), ..summary() },
         ] {
             assert!(soon.is_troubled(), "{soon:?}");
         }

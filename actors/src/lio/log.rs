@@ -1,8 +1,8 @@
 //! What is logged of a change.
 
-use super::apply::whole;
 use super::step::StepError;
 use crate::decide::plan::change::{Action, Change};
+use crate::model::with_causes;
 use tracing::{error, info, warn};
 
 pub(super) fn done(change: &Change, iqn: &str, scan_id: u64, duration_ms: u64) {
@@ -54,7 +54,7 @@ pub(super) fn failed(change: &Change, iqn: &str, scan_id: u64, failure: &StepErr
         iqn,
         file = change.file.as_str(),
         reason = failure.kind(),
-        detail = whole(failure),
+        detail = with_causes(failure),
         "the change did not come about; it is tried again in the next pass"
     );
 }

@@ -3,31 +3,35 @@
 
 mod apply;
 mod log;
+mod look;
 mod save;
 mod step;
 
 use crate::decide::plan::Plan;
+use crate::decide::save::Witness;
 use crate::model::{Actual, Cause, Inventory, Report, Saved, Site, Snapshot, Source, Step};
-use crate::mount::InspectAgain;
+use crate::mount::again::LookAgain;
 use crate::ports::{LioError, LioPort};
 use actix::prelude::*;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use tokio::sync::watch;
 
 /// Owns the one session to targetclid and the view of configfs.
 pub struct Lio<P> {
     port: P,
     stop: watch::Receiver<bool>,
-    files: Recipient<InspectAgain>,
+    files: Recipient<LookAgain>,
     progress: Arc<AtomicU64>,
     site: Site,
     /// What we left behind: if configfs shows something else, another hand was there.
     left: Option<Inventory>,
-    /// Everything that has been live since we run: what of it is gone now was removed on purpose.
-    seen: Inventory,
-    /// A save of this state did not help.
+    /// What has been live since we run.
+    witness: Witness,
+    /// The daemon saved this state, and it did not help.
     unsavable: Option<(Inventory, Saved)>,
+    /// See [`Apply::given_up`].
+    given_up: Arc<AtomicBool>,
 }
 
 impl<P: LioPort> Lio<P> {
@@ -36,12 +40,18 @@ impl<P: LioPort> Lio<P> {
     pub fn new(
         port: P,
         stop: watch::Receiver<bool>,
-        files: Recipient<InspectAgain>,
+        files: Recipient<LookAgain>,
         progress: Arc<AtomicU64>,
         site: Site,
     ) -> Self {
-        let seen = Inventory::default();
-        Lio { port, stop, files, progress, site, left: None, seen, unsavable: None }
+        let witness = Witness::default();
+        let given_up = Arc::default();
+        Lio { port, stop, files, progress, site, left: None, witness, unsavable: None, given_up }
+    }
+
+    /// For whoever waits for us: we do not hang.
+    fn note_progress(&self) {
+        self.progress.fetch_add(1, Ordering::Relaxed);
     }
 }
 
@@ -79,17 +89,20 @@ pub struct Apply {
     pub before: Arc<Actual>,
     /// Number of the pass, for the log.
     pub scan_id: u64,
+    /// Once it is true nobody waits for the report any more: the step under way is the last one, and nothing is saved.
+    pub given_up: Arc<AtomicBool>,
 }
 
 impl<P: LioPort + Unpin> Handler<Apply> for Lio<P> {
     type Result = MessageResult<Apply>;
 
     fn handle(&mut self, msg: Apply, _: &mut Self::Context) -> Self::Result {
+        self.given_up = msg.given_up;
         MessageResult(self.apply(&msg.plan, &msg.before, msg.scan_id))
     }
 }
 
-/// Request: whether the daemon, which was held by another client, serves us now.
+/// Request: whether LIO can be changed now, after another client or plain targetcli was in the way.
 #[derive(Message)]
 #[rtype(result = "bool")]
 pub struct TryDaemon;
@@ -98,8 +111,13 @@ impl<P: LioPort + Unpin> Handler<TryDaemon> for Lio<P> {
     type Result = bool;
 
     fn handle(&mut self, _: TryDaemon, _: &mut Self::Context) -> Self::Result {
-        // Its tree has to be read anew in any case: somebody was there.
-        !matches!(self.port.apply(&Step::Refresh), Err(LioError::Busy { .. }))
+        let free = !matches!(self.port.apply(&Step::Greet), Err(LioError::Busy { .. }));
+        if free {
+            // Between passes the daemon is everybody's (R13), and the pass that follows asks all others first. A wait
+            // that was in vain has no session, and need not be forgotten: the next question waits no second time.
+            self.port.end_session();
+        }
+        free
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::decide::plan::change::{Action, Change};
 use crate::model::{Backstore, LunEntry, Step, TpgPath, Word};
+use crate::mount::again::NotTheSame;
 use crate::ports::{LioError, LioPort};
 
 /// Why a change did not come about.
@@ -32,10 +33,10 @@ pub enum StepError {
         /// Where the LUN is.
         tpg: TpgPath,
     },
-    /// The file is not any more what it was when it was planned to be projected (R7, R8).
-    #[error("its file has changed since it was looked at: {0}")]
-    FileChanged(String),
-    /// The agent was told to stop before this step.
+    /// The file may not be what it was when it was planned to be projected.
+    #[error(transparent)]
+    File(#[from] NotTheSame),
+    /// The agent was told to stop before this step, or the pass was given up.
     #[error("told to stop")]
     Stopped,
 }
@@ -48,7 +49,7 @@ impl StepError {
             StepError::NotShown { .. } => "not_shown",
             StepError::NotOurs { .. } => "not_ours",
             StepError::StillUsed { .. } => "still_used",
-            StepError::FileChanged(_) => "file_changed",
+            StepError::File(why) => why.kind(),
             StepError::Stopped => "stopped",
         }
     }
@@ -81,11 +82,13 @@ fn unused(port: &mut impl LioPort, step: &Step, name: &Word) -> Result<(), StepE
     }
 }
 
-/// Removes a backstore that came out wrong, as long as it can only be the one just made: a path that was cut.
+/// Removes a backstore that came out wrong, as long as it can only be the one just made, a path that was cut, and no
+/// other hand has given it a LUN by now (R1).
 fn discard(port: &mut impl LioPort, step: &Step) -> Result<(), StepError> {
     if let Step::CreateBackstore { name, file, wwn } = step
         && port.backstore(name)?.is_some_and(|live| file.as_str().starts_with(&live.file))
     {
+        unused(port, step, name)?;
         port.apply(&Step::DeleteBackstore { name: name.clone(), wwn: wwn.clone() })?;
     }
     Ok(())
@@ -99,7 +102,7 @@ fn shows(port: &mut impl LioPort, step: &Step, change: &Change) -> Result<bool, 
     };
     let leads_to = |live: LunEntry, name: &Word| live.leads_to(name.as_str());
     match step {
-        Step::Refresh | Step::SaveConfig | Step::SaveConfigAlone | Step::SetAside => Ok(false),
+        Step::Refresh | Step::Greet | Step::SaveConfig | Step::SaveConfigAlone | Step::SetAside => Ok(false),
         Step::DiscardLun { lun } => Ok(!port.observe()?.is_bare(*lun)),
         Step::DiscardBackstore { name, file } => {
             let cut_short = |live: Backstore| {

@@ -93,10 +93,9 @@ impl Identity {
         range.start().saturating_add(self.lun_start(count))
     }
 
-    /// Whether a backstore of this name could be its own: [`Identity::name`], compared in place, for it is asked of every
-    /// LUN for every image in every pass.
-    pub fn has_name(&self, name: &str) -> bool {
-        name.len() == NAME_DIGITS && self.0.as_str().starts_with(name)
+    /// The text of [`Identity::name`], without a copy: it is compared by the thousand in each pass.
+    pub fn name_str(&self) -> &str {
+        &self.0.as_str()[..NAME_DIGITS]
     }
 
     fn hash(text: &str) -> Self {

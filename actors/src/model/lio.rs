@@ -156,6 +156,15 @@ pub struct Inventory {
     pub others: BTreeSet<String>,
 }
 
+impl Inventory {
+    /// With all that another one has.
+    pub fn extend(&mut self, other: &Inventory) {
+        self.backstores.extend(other.backstores.iter().cloned());
+        self.luns.extend(other.luns.iter().cloned());
+        self.others.extend(other.others.iter().cloned());
+    }
+}
+
 /// The saved configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Saved {
@@ -237,7 +246,13 @@ impl Actual {
     pub fn is_projected(&self, identity: &Identity) -> bool {
         self.luns
             .iter()
-            .any(|lun| lun.plugin == FILEIO && identity.has_name(&lun.name) && lun.tpg == self.tpg_path)
+            .any(|lun| lun.plugin == FILEIO && lun.name == identity.name_str() && lun.tpg == self.tpg_path)
+    }
+
+    /// The names of the fileio backstores that have a LUN in our TPG: to be looked up for many images at once.
+    pub fn projected_names(&self) -> BTreeSet<&str> {
+        let ours = self.luns.iter().filter(|lun| lun.plugin == FILEIO && lun.tpg == self.tpg_path);
+        ours.map(|lun| lun.name.as_str()).collect()
     }
 
     /// The numbers in use in our TPG, whosever they are.

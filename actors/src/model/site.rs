@@ -40,7 +40,7 @@ impl Site {
     pub fn recognise(&self, backstore: &BackstoreEntry) -> Option<Ours> {
         let key = self.key_of(&backstore.file)?;
         let identity = Identity::of_serial(&backstore.serial)?;
-        if backstore.plugin != FILEIO || !identity.has_name(&backstore.name) {
+        if backstore.plugin != FILEIO || backstore.name != identity.name_str() {
             return None;
         }
         let is_pe = Identity::of_pe(&self.bucket, &key) == identity;

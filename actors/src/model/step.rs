@@ -8,6 +8,9 @@ use std::fmt;
 pub enum Step {
     /// The daemon reads the tree anew: another hand has changed it (FACTS 2.9).
     Refresh,
+    /// Asks whether a change would be possible now: it is our turn at the daemon, and nobody has plain targetcli's lock.
+    /// Nothing is changed, and nobody is waited for longer than a look takes.
+    Greet,
     /// Takes a LUN out of our TPG.
     DeleteLun {
         /// Its number.
@@ -70,6 +73,7 @@ impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Step::Refresh => f.write_str("refresh"),
+            Step::Greet => f.write_str("greet"),
             Step::DeleteLun { lun, .. } => write!(f, "delete LUN {lun}"),
             Step::DeleteBackstore { name, .. } => write!(f, "delete backstore {name}"),
             Step::CreateBackstore { name, file, .. } => write!(f, "create backstore {name} on {file}"),

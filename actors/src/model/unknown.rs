@@ -41,14 +41,19 @@ pub struct Cause {
 impl Cause {
     /// Of an error of a port: its bounded kind and its chain, one cause after the other.
     pub fn new(source_name: Source, kind: &'static str, error: &dyn std::error::Error) -> Self {
-        let mut detail = error.to_string();
-        let mut next = error.source();
-        while let Some(cause) = next {
-            detail = format!("{detail}: {cause}");
-            next = cause.source();
-        }
-        Cause { source_name, kind, detail }
+        Cause { source_name, kind, detail: with_causes(error) }
     }
+}
+
+/// An error with its causes, one after the other, for a person.
+pub fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut detail = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        detail = format!("{detail}: {cause}");
+        next = cause.source();
+    }
+    detail
 }
 
 /// What a source answers: a list that may be acted on, or why there is none.

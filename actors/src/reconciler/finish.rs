@@ -12,6 +12,7 @@ use crate::decide::status::{Status, Summary};
 use crate::model::{Cause, Source};
 use crate::ports::HistoryError;
 use actix::prelude::*;
+use std::collections::btree_map::Entry;
 use tracing::{error, info, warn};
 
 impl Reconciler {
@@ -47,7 +48,11 @@ impl Reconciler {
         scan_id: u64,
         ctx: &mut Context<Self>,
     ) -> Status {
+        if !matches!(outcome, Some(Ok(_))) {
+            self.count_unreported();
+        }
         let Some(outcome) = outcome else {
+            *self.remembered.history.borrow_mut() = Some(self.history.clone());
             return self.status.borrow().clone();
         };
         let mut busy = false;
@@ -60,6 +65,8 @@ impl Reconciler {
                 let now = self.clock.now();
                 self.history = after_pass(&plan, &report, objects, &observation.live, &policy.site, now);
                 self.named = observation.named;
+                self.removing.take();
+                self.unreported.clear();
                 if let Some(list) = observation.images.known() {
                     self.wanted = Some(list.wanted(policy.tagging));
                 }
@@ -90,13 +97,23 @@ impl Reconciler {
             let confirm_after = self.context.policy.limits.confirm_after;
             let delay = next_delay(&status.summary, self.failures, &cadence, confirm_after);
             self.timer = Some(ctx.run_later(delay, |act, ctx| act.queue(ctx)));
-            // The daemon is free and something else is held: trying it again does not help.
-            if busy && !self.found_free {
+            if busy && !self.trying {
                 self.try_daemon_later(ctx);
             }
-            self.found_free &= busy;
         }
         status
+    }
+
+    /// R3: a pass that brought no report may have removed all that it was about to. Stored at once, for whoever sees LIO
+    /// hang restarts the agent; what turns out to be still there counts no more.
+    fn count_unreported(&mut self) {
+        let now = self.clock.now();
+        for identity in self.removing.take() {
+            if let Entry::Vacant(entry) = self.history.breaker.removed.entry(identity.clone()) {
+                entry.insert(now);
+                self.unreported.insert(identity);
+            }
+        }
     }
 
     /// An operator who gave a code learns what became of it. Without evidence it waits for the next pass.

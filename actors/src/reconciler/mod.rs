@@ -14,11 +14,11 @@ use crate::decide::plan::Plan;
 use crate::decide::status::Status;
 use crate::ims::ListImages;
 use crate::lio::TryDaemon;
-use crate::model::{Actual, Cause, ObjectKey, Snapshot};
+use crate::model::{Actual, Cause, Identity, ObjectKey, Snapshot};
 use actix::prelude::*;
 use conditions::ConditionLog;
 use gather::PassContext;
-use pass::{Clock, Memory};
+use pass::{Clock, Memory, Removing};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 use std::rc::Rc;
@@ -54,8 +54,12 @@ pub struct Reconciler {
     queued: bool,
     /// What an operator has confirmed for it.
     confirmed: Option<String>,
-    /// The daemon was found free, and a pass was asked for because of that.
-    found_free: bool,
+    /// What the pass under way is about to remove.
+    removing: Removing,
+    /// See [`Memory::unreported`].
+    unreported: BTreeSet<Identity>,
+    /// Whether the daemon is free again is being asked: by one question after the other, however many passes find it held.
+    trying: bool,
 }
 
 /// What one reconciler hands to the next, so that a reload forgets nothing.
@@ -105,7 +109,9 @@ impl Reconciler {
             timer: None,
             queued: false,
             confirmed: None,
-            found_free: false,
+            removing: Removing::default(),
+            unreported: BTreeSet::new(),
+            trying: false,
         }
     }
 
@@ -125,11 +131,18 @@ impl Reconciler {
     }
 
     fn try_daemon_later(&mut self, ctx: &mut Context<Self>) {
+        self.trying = true;
         ctx.run_later(TRY_DAEMON_EVERY, |_, ctx| ctx.notify(TryDaemonAgain));
     }
 
     fn memory(&self) -> Memory {
-        Memory { history: self.history.clone(), named: self.named.clone(), clock: self.clock }
+        Memory {
+            history: self.history.clone(),
+            named: self.named.clone(),
+            clock: self.clock,
+            removing: self.removing.clone(),
+            unreported: self.unreported.clone(),
+        }
     }
 }
 
@@ -263,7 +276,7 @@ impl Handler<TryDaemonAgain> for Reconciler {
         Box::pin(asked.into_actor(self).map(|free, act, ctx| match free {
             Ok(false) => act.try_daemon_later(ctx),
             _ => {
-                act.found_free = true;
+                act.trying = false;
                 act.queue(ctx);
             }
         }))

@@ -1,15 +1,17 @@
 //! One pass: gather, plan, apply.
 
 use crate::decide::history::History;
-use crate::decide::plan::change::Seen;
+use crate::decide::plan::change::{Action, Seen};
 use crate::decide::plan::{Plan, plan};
 use crate::decide::removals::LookTime;
 use crate::lio::Apply;
-use crate::model::{Cause, ObjectKey, Report, Source};
+use crate::model::{Cause, Identity, ObjectKey, Report, Source};
 use crate::reconciler::gather::{self, Observation, PassContext};
+use std::cell::RefCell;
 use std::collections::BTreeSet;
+use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
@@ -20,7 +22,13 @@ pub(super) struct Memory {
     /// What manifests named: relevant for the next listing.
     pub(super) named: BTreeSet<ObjectKey>,
     pub(super) clock: Clock,
+    pub(super) removing: Removing,
+    /// Removals of which no report has come: they count, unless they are still there.
+    pub(super) unreported: BTreeSet<Identity>,
 }
+
+/// What the pass under way is about to remove, until there is its report.
+pub(super) type Removing = Rc<RefCell<BTreeSet<Identity>>>;
 
 /// What a pass came to.
 pub(super) struct Outcome {
@@ -36,9 +44,11 @@ impl PassContext {
         memory: Memory,
         confirmed: Option<&str>,
     ) -> Result<(Observation, Plan), Cause> {
-        let Memory { history, named, clock } = memory;
+        let Memory { mut history, named, clock, unreported, .. } = memory;
         let began = clock.now();
         let observation = gather::gather(self, named, &history).await?;
+        let is_there = |identity: &Identity| observation.actual.is_projected(identity);
+        history.breaker.removed.retain(|identity, _| !(unreported.contains(identity) && is_there(identity)));
         let time = LookTime { began, ended: clock.now() };
         let Observation { desired, actual, live, .. } = &observation;
         let mut plan = plan(Seen { desired, actual, live, time }, &history, &self.policy, confirmed);
@@ -53,17 +63,29 @@ impl PassContext {
         confirmed: Option<String>,
         scan_id: u64,
     ) -> Result<Outcome, Cause> {
+        let removing = memory.removing.clone();
         let (observation, plan) = self.observe_and_plan(memory, confirmed.as_deref()).await?;
-        let plan = Arc::new(plan);
-        let apply = Apply { plan: plan.clone(), before: observation.actual.clone(), scan_id };
+        let (plan, given_up) = (Arc::new(plan), Arc::new(AtomicBool::new(false)));
+        *removing.borrow_mut() = counted_removals(&plan);
+        let (before, abandoned) = (observation.actual.clone(), given_up.clone());
+        let apply = Apply { plan: plan.clone(), before, scan_id, given_up };
         let report = tokio::select! {
             report = self.peers.apply.send(apply) => report.map_err(gather::actor_gone(Source::Lio))?,
             () = stalled(&self.progress, self.deadlines.step) => {
+                // By the time LIO comes back the evidence is old: what has not been begun is not begun any more (R2).
+                abandoned.store(true, Ordering::Relaxed);
                 return Err(gather::hung("no step has ended", self.deadlines.step));
             }
         };
         Ok(Outcome { observation, plan, report })
     }
+}
+
+/// What the breaker counts when it goes: not what an operator has confirmed (R3).
+fn counted_removals(plan: &Plan) -> BTreeSet<Identity> {
+    let removals = plan.changes.iter().filter(|change| matches!(change.action, Action::Withdraw(_)));
+    let identities = removals.map(|change| &change.identity);
+    identities.filter(|identity| !plan.history.breaker.confirmed.contains(identity)).cloned().collect()
 }
 
 /// Ends when no step has ended for so long: however many there are, each has its deadline (R14).

@@ -151,6 +151,7 @@ impl SimSite {
         }
         match step {
             Step::Refresh => self.kernel.hba_taken = false,
+            Step::Greet => {}
             Step::SetAside => self.actual.saved = Saved::Missing,
             Step::DiscardLun { lun } => {
                 self.actual.bare_luns.remove(&BareLun { folder: TPG.to_owned(), lun: *lun });

@@ -11,8 +11,8 @@ pub use agent::{Party, Scripted};
 
 use actors::agent::{Agent, Kept, Ports};
 use actors::decide::cadence::Deadlines;
-use actors::decide::pe_rules::PeRules;
 use actors::decide::plan::Plan;
+use actors::decide::policy::PeRules;
 use actors::decide::policy::Policy;
 use actors::decide::removals::Limits;
 use actors::decide::status::Status;

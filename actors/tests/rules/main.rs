@@ -8,6 +8,7 @@ mod common;
 mod deadlines;
 mod evidence;
 mod limits;
+mod lio;
 mod live;
 mod progress;
 mod projections;

@@ -71,7 +71,8 @@ pub async fn terminate(upstream: SocketAddr, server: ServerConfig) -> SocketAddr
     address
 }
 
-async fn relay(acceptor: TlsAcceptor, client: TcpStream, upstream: SocketAddr) -> std::io::Result<()> {
+/// Serves one client: TLS with it, plain with the server.
+pub async fn relay(acceptor: TlsAcceptor, client: TcpStream, upstream: SocketAddr) -> std::io::Result<()> {
     let mut client = acceptor.accept(client).await?;
     let mut upstream = TcpStream::connect(upstream).await?;
     tokio::io::copy_bidirectional(&mut client, &mut upstream).await?;

@@ -5,7 +5,9 @@ use crate::decide::history::History;
 use crate::decide::plan::change::{Action, Change, Drifted, Pending, Seen};
 use crate::decide::policy::Policy;
 use crate::decide::reason::Reason;
-use crate::model::{Actual, FILEIO, Identity, ImageRef, Inventory, Kind, Projection, Saved, Step, allocate};
+use crate::model::{
+    Actual, Backstore, FILEIO, Identity, ImageRef, Inventory, Kind, Projection, Saved, Step, allocate,
+};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What is to be added, and what cannot be.
@@ -17,6 +19,21 @@ pub struct Additions {
     pub pending: Vec<Pending>,
     /// Live projections that look wrong but must not be touched.
     pub drifted: Vec<Drifted>,
+}
+
+/// What is live, to be looked up for each image.
+struct Live<'a> {
+    /// The fileio backstores by name.
+    fileio: BTreeMap<&'a str, &'a Backstore>,
+    /// Those that have a LUN in our TPG.
+    projected: BTreeSet<&'a str>,
+}
+
+impl<'a> Live<'a> {
+    fn of(actual: &'a Actual) -> Self {
+        let fileio = actual.backstores.iter().filter(|b| b.plugin == FILEIO);
+        Live { fileio: fileio.map(|b| (b.name.as_str(), b)).collect(), projected: actual.projected_names() }
+    }
 }
 
 /// How a wanted projection stands in configfs.
@@ -44,6 +61,7 @@ pub fn additions(
         .filter(|b| !(b.plugin == FILEIO && going.contains(&b.name)))
         .map(|b| (b.file.as_str(), format!("{}/{}", b.plugin, b.name)))
         .collect();
+    let live = Live::of(actual);
     let mut additions = Additions::default();
     let mut pending = Vec::new();
     let mut new: BTreeMap<Identity, (&Projection, Vec<Step>)> = BTreeMap::new();
@@ -54,12 +72,12 @@ pub fn additions(
             Verdict::Pending { reason, .. } => {
                 pending.push(wait(&candidate.image, reason.clone()));
             }
-            Verdict::Project(projection) => match presence(projection, actual, dead, &mut files) {
+            Verdict::Project(projection) => match presence(projection, actual, &live, dead, &mut files) {
                 Ok(Presence::Missing(steps)) => {
                     new.insert(projection.identity.clone(), (projection, steps));
                 }
                 Ok(Presence::Live) => {
-                    additions.drifted.extend(drift(projection, actual, history));
+                    additions.drifted.extend(drift(projection, actual, &live, history));
                     if dead.contains(&projection.identity) {
                         additions.changes.extend(remake(projection, actual, history, policy));
                     }
@@ -153,20 +171,21 @@ fn numbers<'a>(
 fn presence<'a>(
     projection: &'a Projection,
     actual: &Actual,
+    live: &Live<'_>,
     dead: &BTreeSet<Identity>,
     files: &mut BTreeMap<&'a str, String>,
 ) -> Result<Presence, Reason> {
     let name = projection.identity.name();
     let file = projection.file.as_str();
     let mut steps = Vec::new();
-    if let Some(b) = actual.fileio(&projection.identity.name()) {
-        let unused = actual.luns_of(b).next().is_none();
+    if let Some(b) = live.fileio.get(projection.identity.name_str()) {
+        let unused = || actual.luns_of(b).next().is_none();
         if b.file == file && b.serial == projection.identity.wwn().as_str() {
-            if actual.is_projected(&projection.identity) {
+            if live.projected.contains(projection.identity.name_str()) {
                 return Ok(Presence::Live);
             }
             if dead.contains(&projection.identity) {
-                if !unused {
+                if !unused() {
                     return Err(Reason::DeadInUse(b.name.clone()));
                 }
                 let wwn = projection.identity.wwn().clone();
@@ -179,7 +198,7 @@ fn presence<'a>(
                 return Err(Reason::BackstoreStale { backstore, has, listed: projection.size });
             }
             // With its LUN gone, the product name can still be put right (FACTS 2.4).
-            return match (b.model_alias, unused) {
+            return match (b.model_alias, unused()) {
                 (true, _) => Ok(Presence::Missing(vec![])),
                 (false, true) => Ok(Presence::Missing(vec![Step::AliasModel { name }])),
                 (false, false) => Err(Reason::AliasLocked(b.name.clone())),
@@ -187,7 +206,7 @@ fn presence<'a>(
         }
         // targetclid was killed, or hung, before its file was open; perhaps before it was named.
         let cut_short = !b.enabled && b.serial.is_empty() && (b.file == file || b.file.is_empty());
-        if !(cut_short && unused) {
+        if !(cut_short && unused()) {
             return Err(Reason::NameTaken { backstore: b.name.clone(), file: b.file.clone() });
         }
         steps.push(Step::DiscardBackstore { name: name.clone(), file: projection.file.clone() });
@@ -244,8 +263,10 @@ fn remake(projection: &Projection, actual: &Actual, history: &History, policy: &
 }
 
 /// What is wrong with a live projection that can only be put right by taking it away from its nodes.
-fn drift(projection: &Projection, actual: &Actual, history: &History) -> Vec<Drifted> {
-    let Some(live) = actual.fileio(&projection.identity.name()) else { return Vec::new() };
+fn drift(projection: &Projection, actual: &Actual, live: &Live<'_>, history: &History) -> Vec<Drifted> {
+    let name = projection.identity.name_str();
+    let is_projected = live.projected.contains(name);
+    let Some(live) = live.fileio.get(name) else { return Vec::new() };
     let mut kinds = Vec::new();
     if !live.model_alias {
         kinds.push("model_alias_off");
@@ -255,7 +276,7 @@ fn drift(projection: &Projection, actual: &Actual, history: &History) -> Vec<Dri
     if live.size != projection.size || (projection.image.kind() == Kind::Pe && other_content) {
         kinds.push("content_changed");
     }
-    let tpg = actual.tpg.as_ref().filter(|_| actual.is_projected(&projection.identity));
+    let tpg = actual.tpg.as_ref().filter(|_| is_projected);
     let luns = || actual.luns_of(live).filter(|lun| lun.tpg == actual.tpg_path);
     if tpg.is_some_and(|tpg| tpg.acls.values().any(|mapped| luns().any(|lun| !mapped.contains(&lun.lun)))) {
         kinds.push("not_mapped_to_acl");

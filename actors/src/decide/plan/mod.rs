@@ -120,10 +120,11 @@ pub fn plan(seen: Seen<'_>, before: &History, policy: &Policy, confirmed: Option
     changes.sort_by_cached_key(|change| {
         (rank(change, &swapped), before.failed.contains(&change.identity), swap_order(change, &swapped))
     });
+    let projected = actual.projected_names();
     let findings = findings::all(seen, &ours, &dead, &changes, policy);
     Plan {
         may_drop: may_drop(desired, actual, policy, &gone),
-        live: ours.iter().filter(|(_, ours)| actual.is_projected(&ours.identity)).count(),
+        live: ours.iter().filter(|(_, o)| projected.contains(o.identity.name_str())).count(),
         unknown: desired.unknown.clone(),
         unclear: unclear(desired),
         drifted: additions.drifted,

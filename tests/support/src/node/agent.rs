@@ -31,15 +31,23 @@ impl Agent {
         Agent::configure(node, more);
     }
 
-    /// Writes the configuration.
+    /// Writes the configuration: these lines, and a default for each key that they do not name.
     pub fn configure(node: &Node, more: &str) {
-        let gateway = node.ims.gateway();
-        let text = format!(
-            "scan.frequency = {SCAN}\nscan.tag_frequency = 2\nguard.confirm_after = 2\n\
-             ims.gateway = \"{gateway}\"\ns3.host = \"127.0.0.1:7070\"\ns3.proto = \"http\"\n{more}\n"
-        );
+        let defaults = [
+            ("scan.frequency", SCAN.to_string()),
+            ("scan.tag_frequency", "2".to_owned()),
+            ("guard.confirm_after", "2".to_owned()),
+            ("ims.gateway", format!("\"{}\"", node.ims.gateway())),
+            ("s3.host", "\"127.0.0.1:7070\"".to_owned()),
+            ("s3.proto", "\"http\"".to_owned()),
+        ];
+        let names = |key: &str| more.lines().any(|line| line.split('=').next().unwrap_or("").trim() == key);
+        let mut text = String::new();
+        for (key, value) in defaults.iter().filter(|(key, _)| !names(key)) {
+            text += &format!("{key} = {value}\n");
+        }
         fs::create_dir_all("/etc/sbps-marshal").expect("the configuration's folder");
-        fs::write(CONFIG, text).expect("the configuration");
+        fs::write(CONFIG, text + more + "\n").expect("the configuration");
     }
 
     /// Installs and starts it; returns when systemd says that it is ready.

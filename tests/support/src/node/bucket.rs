@@ -10,6 +10,8 @@ use tokio::runtime::Handle;
 
 /// The S3 server of the VM.
 const ENDPOINT: &str = "http://127.0.0.1:7070";
+/// `multipart_threshold` and `multipart_chunksize` of boto3's `Object.copy`, bytes.
+const COPIED_IN_PARTS_OF: i64 = 8 << 20;
 const ACCESS_LOG: &str = "/var/log/versitygw-access.log";
 
 /// The bucket of the VM's S3 server.
@@ -89,6 +91,59 @@ impl Bucket {
             let deleted = self.client.delete_object().bucket(BUCKET).key(key).send().await;
             deleted.unwrap_or_else(|error| panic!("delete {key}: {error:?}"));
         });
+    }
+
+    /// The bytes of an object; `None` if it is not there.
+    pub fn get(&self, key: &str) -> Option<Vec<u8>> {
+        self.runtime.block_on(async {
+            let got = self.client.get_object().bucket(BUCKET).key(key).send().await;
+            let object = match got {
+                Err(error) if error.as_service_error().is_some_and(|error| error.is_no_such_key()) => {
+                    return None;
+                }
+                got => got.unwrap_or_else(|error| panic!("get {key}: {error:?}")),
+            };
+            Some(object.body.collect().await.expect("all of its bytes").to_vec())
+        })
+    }
+
+    /// Moves an object as IMS does, whose boto3 copies what has 8 MiB or more in parts of 8 MiB, however it was
+    /// uploaded, and then deletes the old one. Gives the ETag of the new one; `None` if there is none to be moved.
+    pub fn rename(&self, key: &str, to: &str) -> Option<String> {
+        let etag = self.runtime.block_on(async {
+            let head = self.client.head_object().bucket(BUCKET).key(key).send().await;
+            let size = match head {
+                Err(error) if error.as_service_error().is_some_and(|error| error.is_not_found()) => {
+                    return None;
+                }
+                head => head.unwrap_or_else(|error| panic!("head {key}: {error:?}")).content_length(),
+            };
+            let size = size.expect("its size");
+            let source = format!("{BUCKET}/{key}");
+            if size < COPIED_IN_PARTS_OF {
+                let copy = self.client.copy_object().bucket(BUCKET).key(to).copy_source(source).send().await;
+                let copy = copy.unwrap_or_else(|error| panic!("copy {key}: {error:?}")).copy_object_result;
+                return Some(bare(copy.expect("what was copied").e_tag()));
+            }
+            let begun = self.client.create_multipart_upload().bucket(BUCKET).key(to).send().await;
+            let upload = begun.expect("a multipart upload").upload_id.expect("an upload id");
+            let mut completed = CompletedMultipartUpload::builder();
+            let starts = (0..size).step_by(usize::try_from(COPIED_IN_PARTS_OF).expect("a few MiB"));
+            for (number, first) in (1..).zip(starts) {
+                let last = size.min(first + COPIED_IN_PARTS_OF) - 1;
+                let part = self.client.upload_part_copy().bucket(BUCKET).key(to).upload_id(&upload);
+                let part = part.part_number(number).copy_source(&source);
+                let part = part.copy_source_range(format!("bytes={first}-{last}")).send().await;
+                let part = part.unwrap_or_else(|error| panic!("copy {key}: {error:?}")).copy_part_result;
+                let etag = part.expect("a part").e_tag.expect("the part's ETag");
+                completed = completed.parts(CompletedPart::builder().part_number(number).e_tag(etag).build());
+            }
+            let done = self.client.complete_multipart_upload().bucket(BUCKET).key(to).upload_id(upload);
+            let done = done.multipart_upload(completed.build()).send().await.expect("the whole copy");
+            Some(bare(done.e_tag()))
+        })?;
+        self.delete(key);
+        Some(etag)
     }
 
     /// The lines of the server's access log from `line` on: one a request, from every client.

@@ -2,6 +2,7 @@
 
 use super::BUCKET;
 use serde_json::{Value, json};
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use wiremock::matchers::{method, path};
 use wiremock::{Mock, MockServer, Request, Respond, ResponseTemplate};
@@ -10,6 +11,8 @@ use wiremock::{Mock, MockServer, Request, Respond, ResponseTemplate};
 pub struct Ims {
     server: MockServer,
     images: Images,
+    /// The records of images that were deleted.
+    deleted: Mutex<Vec<Value>>,
 }
 
 #[derive(Clone, Default)]
@@ -27,7 +30,7 @@ impl Ims {
         let server = MockServer::start().await;
         let list = Mock::given(method("GET")).and(path("/apis/ims/v3/images"));
         list.respond_with(images.clone()).mount(&server).await;
-        Ims { server, images }
+        Ims { server, images, deleted: Mutex::default() }
     }
 
     /// `http://127.0.0.1:PORT`.
@@ -64,6 +67,30 @@ impl Ims {
     /// Lists these records again.
     pub fn restore(&self, records: Vec<Value>) {
         *self.images.0.lock().expect("the images") = records;
+    }
+
+    /// The record that is listed under this id.
+    pub(super) fn record(&self, id: &str) -> Value {
+        let images = self.images.0.lock().expect("the images");
+        images.iter().find(|image| image["id"] == id).unwrap_or_else(|| panic!("no image {id}")).clone()
+    }
+
+    /// A listed record becomes that of a deleted image.
+    pub(super) fn delete(&self, deleted: Value) {
+        self.images.0.lock().expect("the images").retain(|image| image["id"] != deleted["id"]);
+        self.deleted.lock().expect("the deleted images").push(deleted);
+    }
+
+    /// The record of a deleted image, no more kept here.
+    pub(super) fn take_deleted(&self, id: &str) -> Value {
+        let mut deleted = self.deleted.lock().expect("the deleted images");
+        let place = deleted.iter().position(|image| image["id"] == id);
+        deleted.remove(place.unwrap_or_else(|| panic!("no deleted image {id}")))
+    }
+
+    /// Where it listens.
+    pub(super) fn address(&self) -> SocketAddr {
+        *self.server.address()
     }
 
     pub(super) async fn take_requests(&self) -> usize {

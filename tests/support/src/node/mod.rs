@@ -6,16 +6,19 @@ mod bucket;
 pub mod configfs;
 mod execs;
 mod follow;
+mod gateway;
 mod ims;
 mod initiator;
 mod kernel;
 pub mod mount;
 mod reader;
+mod undelete;
 
 pub use agent::{Agent, Summary};
 pub use bucket::Bucket;
 pub use execs::Execs;
-pub use follow::{Event, Follow};
+pub use follow::{Event, Follow, micros_now};
+pub use gateway::Gateway;
 pub use ims::Ims;
 pub use initiator::{Disk, Initiator, sha256_of_tree};
 pub use kernel::{Lun, Target, clear_target, luns};
@@ -70,7 +73,11 @@ impl Node {
         let key = format!("{id}/rootfs");
         let etag = self.bucket.put_in_parts(&key, squashfs, parts);
         let path = format!("s3://{BUCKET}/{key}");
-        self.bucket.put(&format!("{id}/manifest.json"), manifest(&path, &etag).to_string().as_bytes());
+        let mut manifest = manifest(&path, &etag);
+        // The ETag of a plain upload is the MD5 of what was uploaded.
+        manifest["artifacts"][0]["md5"] =
+            if parts == 0 { etag.as_str().into() } else { md5(squashfs).into() };
+        self.bucket.put(&format!("{id}/manifest.json"), manifest.to_string().as_bytes());
         self.ims.add(id, tagged);
         Image::rootfs(&path, &etag, &key)
     }
@@ -94,6 +101,13 @@ impl Node {
     pub fn ims_requests(&self) -> usize {
         self.runtime.block_on(self.ims.take_requests())
     }
+}
+
+/// 32 hex digits.
+fn md5(bytes: &[u8]) -> String {
+    let file = "/run/sources/to-be-hashed";
+    std::fs::write(file, bytes).expect("a file in /run");
+    run("md5sum", &[file]).split_whitespace().next().expect("a sum").to_owned()
 }
 
 /// A manifest as IMS writes it.

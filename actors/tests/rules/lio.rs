@@ -1,0 +1,7 @@
+//! How a plan is carried out when LIO, the mount or another hand gets in the way.
+
+mod busy;
+mod given_up;
+mod looks;
+mod saves;
+mod watched;

@@ -1,0 +1,144 @@
+//! A site where a test has a say before each step, and where nobody may open what LIO has open.
+
+use crate::common::{AT_ONCE, DEADLINES, policy};
+use actors::agent::{Agent, Kept, Ports};
+use actors::decide::cadence::{Cadence, Deadlines};
+use actors::decide::history::History;
+use actors::decide::status::Status;
+use actors::model::{Actual, Backstore, FileFacts, LunEntry, MountFacts, ObjectKey, Step, Word};
+use actors::ports::{Examined, HistoryPort, LioError, LioPort, MountError, MountPort};
+use actors::reconciler::Tick;
+use actors::sim::{Sim, site};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+type Before = dyn FnMut(&Step) -> Result<(), LioError> + Send;
+
+#[derive(Clone)]
+pub struct Watched {
+    pub sim: Sim,
+    before: Arc<Mutex<Box<Before>>>,
+    asked: Arc<Mutex<Vec<Asked>>>,
+    beside_lio: Arc<Mutex<Vec<ObjectKey>>>,
+}
+
+/// What LIO was asked, in order.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Asked {
+    Observe,
+    /// And whether it was done.
+    Step(Step, bool),
+    EndSession,
+}
+
+impl Watched {
+    pub fn new(sim: Sim) -> Self {
+        let nothing: Box<Before> = Box::new(|_| Ok(()));
+        Watched {
+            sim,
+            before: Arc::new(Mutex::new(nothing)),
+            asked: Arc::default(),
+            beside_lio: Arc::default(),
+        }
+    }
+
+    /// From now on this happens before each step; an error is the step's.
+    pub fn before(&self, before: impl FnMut(&Step) -> Result<(), LioError> + Send + 'static) {
+        *self.before.lock().unwrap() = Box::new(before);
+    }
+
+    pub fn asked(&self) -> Vec<Asked> {
+        self.asked.lock().unwrap().clone()
+    }
+
+    /// The files that were opened while LIO had them open on the same mount.
+    pub fn opened_beside_lio(&self) -> Vec<ObjectKey> {
+        self.beside_lio.lock().unwrap().clone()
+    }
+
+    pub fn start(&self, cadence: Option<Cadence>) -> Agent {
+        self.start_within(DEADLINES.step, cadence, &Kept::default())
+    }
+
+    /// An agent that takes LIO for hung after so long.
+    pub fn start_within(&self, step: Duration, cadence: Option<Cadence>, kept: &Kept) -> Agent {
+        let (sim, lio) = (self.sim.clone(), self.clone());
+        let ports = Ports {
+            ims: sim.clone(),
+            tokens: sim.clone(),
+            s3: sim.clone(),
+            mount: self.clone(),
+            history: sim,
+            lio: move || lio.clone(),
+        };
+        Agent::start(ports, policy(AT_ONCE, 10), Deadlines { step, ..DEADLINES }, cadence, kept)
+    }
+
+    /// The stored history.
+    pub fn history(&self) -> History {
+        let stored = self.sim.site().history.clone().unwrap();
+        History::from_bytes(&stored, &self.sim.boot(), Duration::from_secs(3600)).unwrap()
+    }
+}
+
+pub async fn pass(agent: &Agent) -> Status {
+    agent.reconciler.send(Tick { confirmed: None }).await.unwrap()
+}
+
+/// So many passes; the status of the last one.
+pub async fn passes(agent: &Agent, count: usize) -> Status {
+    let mut status = Status::default();
+    for _ in 0..count {
+        status = pass(agent).await;
+    }
+    status
+}
+
+impl LioPort for Watched {
+    fn observe(&mut self) -> Result<Actual, LioError> {
+        self.asked.lock().unwrap().push(Asked::Observe);
+        self.sim.observe()
+    }
+
+    fn backstore(&mut self, name: &Word) -> Result<Option<Backstore>, LioError> {
+        self.sim.backstore(name)
+    }
+
+    fn lun(&mut self, number: u16) -> Result<Option<LunEntry>, LioError> {
+        self.sim.lun(number)
+    }
+
+    fn apply(&mut self, step: &Step) -> Result<String, LioError> {
+        let allowed = (self.before.lock().unwrap())(step);
+        let done = allowed.and_then(|()| self.sim.apply(step));
+        self.asked.lock().unwrap().push(Asked::Step(step.clone(), done.is_ok()));
+        done
+    }
+
+    fn end_session(&mut self) {
+        self.asked.lock().unwrap().push(Asked::EndSession);
+    }
+}
+
+impl MountPort for Watched {
+    async fn check(&self) -> Result<MountFacts, MountError> {
+        self.sim.check().await
+    }
+
+    async fn inspect(&self, key: &ObjectKey) -> Result<FileFacts, MountError> {
+        let file = site().path_of(key);
+        let open = {
+            let site = self.sim.site();
+            let of_this_mount = |live: &Backstore| site.opened.get(&live.name) == Some(&site.device);
+            site.actual.backstores.iter().any(|live| live.file == file && of_this_mount(live))
+        };
+        if open {
+            self.beside_lio.lock().unwrap().push(key.clone());
+        }
+        self.sim.inspect(key).await
+    }
+
+    async fn examine(&self, keys: Vec<ObjectKey>) -> Result<Examined, MountError> {
+        self.sim.examine(keys).await
+    }
+}
