@@ -26,12 +26,13 @@ pub fn status(text: &str) {
     tell(&[NotifyState::Status(&one_line(&text.replace('\n', " "), SHOWN))]);
 }
 
-/// How often systemd wants to hear [`alive`]; `None`: it does not. Half of what it waits for.
+/// How often to look whether [`alive`] may be said; `None`: systemd does not want to hear it. A tenth of what it waits
+/// for, so that what happens between two looks is no reason to kill.
 pub fn watchdog_period() -> Option<Duration> {
-    sd_notify::watchdog_enabled().map(|limit| limit / 2)
+    sd_notify::watchdog_enabled().map(|limit| limit / 10)
 }
 
-/// The thread of the actors is not stuck.
+/// Something has come about in the agent.
 pub fn alive() {
     tell(&[NotifyState::Watchdog]);
 }

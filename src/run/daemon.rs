@@ -1,4 +1,4 @@
-//! The agent that stays: casts one after the other, signals and systemd.
+//! The agent that stays: agents one after the other, signals and systemd.
 
 use super::prepared::{InForce, Prepared};
 use super::reload::Reloader;
@@ -9,10 +9,14 @@ use crate::notify;
 use actors::agent::{Agent, Kept};
 use actors::decide::status::Status;
 use actors::reconciler::Resync;
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::watch;
 use tracing::info;
 
-/// What ends a agent.
+/// What ends an agent.
 enum Next {
     Stop,
     Dead,
@@ -33,7 +37,7 @@ enum Heard {
     Dead,
 }
 
-/// Runs casts until the agent is told to stop.
+/// Runs agents until the agent is told to stop.
 pub(super) async fn run(
     prepared: Prepared,
     reloader: &Reloader<'_>,
@@ -41,7 +45,8 @@ pub(super) async fn run(
 ) -> Result<(), RunError> {
     let kept = Kept::default();
     let mut next = Restart { prepared: Box::new(prepared), confirmed: None };
-    actix::spawn(keep_the_watchdog_quiet());
+    let watchdog = Watchdog::default();
+    actix::spawn(watchdog.clone().feed());
     loop {
         let cadence = cadence(&next.prepared.in_force.settings);
         let (agent, in_force) = next.prepared.start(Some(cadence), &kept);
@@ -53,6 +58,7 @@ pub(super) async fn run(
             simulated = in_force.is_simulated(),
             "the agent runs"
         );
+        watchdog.watch(&agent);
         if next.confirmed.is_some() {
             agent.reconciler.do_send(Resync { reason: "sighup", confirmed: next.confirmed });
         }
@@ -104,7 +110,7 @@ async fn hear(signals: &mut Signals, status: &mut watch::Receiver<Status>) -> He
     }
 }
 
-/// Nothing starts beside a agent that has not ended: two sessions would undo each other's work. Then the process ends,
+/// Nothing starts beside an agent that has not ended: two sessions would undo each other's work. Then the process ends,
 /// and systemd starts the next one.
 fn after(outcome: Next, ended: bool) -> Result<Option<Restart>, RunError> {
     match outcome {
@@ -115,11 +121,33 @@ fn after(outcome: Next, ended: bool) -> Result<Option<Restart>, RunError> {
     }
 }
 
-/// As long as this thread gets to it, the agent is not stuck.
-async fn keep_the_watchdog_quiet() {
-    if let Some(period) = notify::watchdog_period() {
+/// Tells systemd that the agent lives as long as something comes about in it: a step of LIO, an answer of a source, or
+/// a reconciler that has nothing to do and gets to say so.
+#[derive(Clone, Default)]
+struct Watchdog {
+    progress: Rc<RefCell<Arc<AtomicU64>>>,
+    seen: Rc<Cell<Option<u64>>>,
+}
+
+impl Watchdog {
+    /// From now on it is this agent that has to live.
+    fn watch(&self, agent: &Agent) {
+        *self.progress.borrow_mut() = agent.progress.clone();
+        self.seen.set(None);
+    }
+
+    /// Whether something has come about since this was asked last.
+    fn has_moved(&self) -> bool {
+        let now = self.progress.borrow().load(Ordering::Relaxed);
+        self.seen.replace(Some(now)) != Some(now)
+    }
+
+    async fn feed(self) {
+        let Some(period) = notify::watchdog_period() else { return };
         loop {
-            notify::alive();
+            if self.has_moved() {
+                notify::alive();
+            }
             tokio::time::sleep(period).await;
         }
     }
@@ -142,6 +170,16 @@ mod tests {
         assert!(matches!(after(restart(), false), Err(RunError::Stuck)));
         let next = after(restart(), true).unwrap().unwrap();
         assert_eq!(next.confirmed.as_deref(), Some("1a2b3c4d"));
+    }
+
+    #[test]
+    fn s3_the_watchdog_is_fed_by_progress_alone_and_once_for_a_new_agent() {
+        let (watchdog, progress) = (Watchdog::default(), Arc::new(AtomicU64::new(0)));
+        *watchdog.progress.borrow_mut() = progress.clone();
+        assert!(watchdog.has_moved(), "it has just been started");
+        assert!(!watchdog.has_moved());
+        progress.fetch_add(1, Ordering::Relaxed);
+        assert!(watchdog.has_moved() && !watchdog.has_moved());
     }
 
     #[test]

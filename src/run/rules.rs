@@ -75,6 +75,16 @@ mod tests {
     }
 
     #[test]
+    fn s3_systemd_waits_longer_for_progress_than_the_longest_step_of_a_pass_takes() {
+        let settings = load(&Sources::default()).unwrap().settings;
+        let unit = include_str!("../../systemd/sbps-marshal.service");
+        let limit = unit.lines().find_map(|line| line.strip_prefix("WatchdogSec=")).unwrap();
+        let limit = Duration::from_secs(limit.parse().unwrap());
+        // Before and after it, up to a period of the watchdog passes until somebody looks.
+        assert!(limit > deadlines(&settings).step + 2 * limit / 10, "{limit:?}");
+    }
+
+    #[test]
     fn what_is_configured_is_what_the_passes_go_by() {
         let flags =
             ["guard.max_removals=7", "guard.window=120", "guard.max_removal_percent=20", "ims.verify_md5=no"];

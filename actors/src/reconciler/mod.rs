@@ -30,6 +30,9 @@ use tracing::info;
 /// While another client holds the daemon it is asked so often whether it is free: it answers at once when it is.
 const TRY_DAEMON_EVERY: Duration = Duration::from_secs(1);
 
+/// A reconciler that waits for its next pass says so often that it lives.
+const HEARTBEAT: Duration = Duration::from_secs(10);
+
 /// Owns the passes.
 pub struct Reconciler {
     context: PassContext,
@@ -160,6 +163,8 @@ impl Actor for Reconciler {
         ctx.wait(loaded.into_actor(self).map(|loaded, act, ctx| {
             act.recall(loaded);
             if act.cadence.is_some() {
+                // Not during a pass, which has progress of its own or hangs.
+                ctx.run_interval(HEARTBEAT, |act, _| act.context.note_progress());
                 act.queue(ctx);
                 act.poll_tags_later(ctx);
             }

@@ -159,3 +159,17 @@ async fn r2_a_poll_that_sees_an_image_tagged_between_two_passes_starts_its_two_l
     clock.advance(20 * SECOND).await;
     in_time(status.wait_for(|status| status.summary.removed == 1)).await.unwrap();
 }
+
+#[actix::test]
+async fn s3_an_agent_that_waits_for_its_next_pass_makes_progress_all_the_same() {
+    use std::sync::atomic::Ordering;
+    let clock = Clock::stop();
+    let hour = 3600 * SECOND;
+    let agent = Scripted::new(Sim::small_site()).start(Some(Cadence { scan: hour, tags: hour }), AT_ONCE);
+    let mut status = agent.status.clone();
+    in_time(status.wait_for(|status| status.scan_id == 1)).await.unwrap();
+    settle().await;
+    let before = agent.progress.load(Ordering::Relaxed);
+    clock.advance(15 * SECOND).await;
+    assert!(agent.progress.load(Ordering::Relaxed) > before);
+}
