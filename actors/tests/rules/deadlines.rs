@@ -4,7 +4,6 @@ use crate::TAGGED;
 use crate::common::clock::{Clock, in_time, settle};
 use crate::common::lio::{Hung, Moment, hang};
 use crate::common::{AT_ONCE, Node, Party, Scripted, policy};
-use actors::agent::Agent;
 use actors::decide::cadence::{Cadence, Deadlines};
 use actors::decide::status::Status;
 use actors::model::Step;
@@ -67,7 +66,7 @@ async fn r14_a_pass_ends_although_a_step_hangs_and_the_next_one_works() {
     clock.advance(STEP).await;
     let status = end(pass).await;
     assert_eq!((status.summary.unknown, status.converged), (vec!["lio:hung".to_owned()], false));
-    // The step goes on in the end, and the rest of its pass with it: the next pass finds it done.
+    // The step goes on in the end: the next pass finds it done.
     hung.let_go();
     let status = in_time(node.pass()).await;
     assert_eq!((status.summary.live, status.converged), (6, true), "{status}");
@@ -103,9 +102,11 @@ async fn r14_a_pass_of_many_steps_is_not_given_up_as_long_as_one_of_them_ends_in
 async fn ends_after_a_panic_of(party: Party, sim: Sim) {
     let agent = Scripted::new(sim);
     agent.panics(party);
-    let Agent { reconciler, mut status, .. } = agent.start(Some(OFTEN), AT_ONCE);
+    // Nobody tells it to stop: it is kept until it has ended.
+    let cast = agent.start(Some(OFTEN), AT_ONCE);
+    let mut status = cast.status.clone();
     in_time(async { while status.changed().await.is_ok() {} }).await;
-    assert!(!reconciler.connected(), "{party:?}");
+    assert!(!cast.reconciler.connected(), "{party:?}");
 }
 
 /// Passes follow each other as soon as they can.

@@ -135,3 +135,18 @@ async fn r1_a_lun_of_the_target_of_before_holds_its_image_until_an_operator_dele
     let status = node.pass().await;
     assert_eq!((status.summary.removed, status.converged, luns_of(&node, &tpg()).len()), (1, true, 5));
 }
+
+#[actix::test]
+async fn m4_a_mount_of_another_bucket_under_live_luns_is_told_and_takes_nothing_down() {
+    let node = Node::new(Sim::small_site());
+    node.pass().await;
+    let before = node.luns();
+    let all = node.sim.site().objects.keys().cloned().collect();
+    node.sim.site().faults.hidden = all;
+    node.sim.remount();
+    let status = node.passes(3).await;
+    assert_eq!((node.luns(), status.converged), (before.clone(), false));
+    node.sim.site().faults.hidden.clear();
+    let status = node.pass().await;
+    assert_eq!((node.luns(), status.summary.remade, status.converged), (before, 6, true));
+}
