@@ -10,7 +10,7 @@ pub fn ready() {
 }
 
 /// The configuration is being read again; [`ready`] follows in any case. With the time: since systemd 253 a reload
-/// without it is waited for until it times out (FIELD P61).
+/// without it is waited for until it times out (facts P61).
 pub fn reloading() {
     match NotifyState::monotonic_usec_now() {
         Ok(now) => tell(&[NotifyState::Reloading, now]),

@@ -4,13 +4,17 @@
 //! |---|---|---|
 //! | [`ims::Ims`] | IMS client, token source | `ListImages` |
 //! | [`s3::S3`] | S3 client, manifests by (key, ETag) | `ListObjects`, `FetchManifests` |
-//! | [`pe::Pe`] | PE rules, the mount | `DiscoverPe`, `CheckFiles` |
-//! | [`lio::Lio`] | the one targetclid session, configfs (a thread of its own) | `Observe`, `Apply`, `EndSession` |
-//! | [`reconciler::Reconciler`] | passes, timer, history, status | `Tick`, `Resync`, `Preview` |
+//! | [`mount::Mount`] | the s3fs mount, for all images | `DiscoverPe`, `CheckFiles`, `ExamineFiles`, `InspectAgain` |
+//! | [`lio::Lio`] | the one targetclid session, configfs (a thread of its own) | `Observe`, `Apply`, `TryDaemon`, `EndSession` |
+//! | [`reconciler::Reconciler`] | passes, timer, history, status | `Tick`, `Resync`, `PollTags`, `Preview` |
 //!
-//! The reconciler asks, the others answer; nobody else speaks. A pass is `gather::look` (ask everyone), `desired`
-//! (what should be), `plan` with `guard` (what may be done), and `lio` (do it, and believe only configfs).
-//! The outside comes in through the traits of [`ports`].
+//! [`agent`] starts them. The reconciler asks and the others answer; the one exception is `InspectAgain`, which the Lio
+//! thread asks the mount. A pass gathers what every source says, plans, and applies; configfs is the only source of
+//! truth about what came about.
+//!
+//! Storeys, from the ground up: [`model`] (values), [`ports`] (what the outside has to provide, one trait per party) and
+//! [`decide`] (every decision, as plain functions) beside each other, the actors above them, [`sim`] as another outside.
+//! An arrow only goes down; `tests/storeys.rs` keeps it so. "facts N" in a comment is a heading of docs/facts.md.
 
 pub mod agent;
 pub mod decide;

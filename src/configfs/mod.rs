@@ -70,7 +70,7 @@ impl Configfs {
         Configfs { root: root.into(), opened: OpenTimes::default() }
     }
 
-    /// The folder of saveconfig.json: the distribution's choice, which rtslib tells the kernel (FACTS 1.4).
+    /// The folder of saveconfig.json: the distribution's choice, which rtslib tells the kernel (facts 1.4).
     pub fn dbroot(&self) -> Result<PathBuf, LioError> {
         text(&self.dbroot_file()).map(PathBuf::from)
     }

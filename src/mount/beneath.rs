@@ -1,5 +1,5 @@
 //! Files beneath the root of the mount. The keys are untrusted: a symlink in the bucket may point to /etc/shadow, and the
-//! predecessor has exported it (FACTS 4.3). So the kernel resolves them, beneath the mount and nowhere else.
+//! predecessor has exported it (facts 4.3). So the kernel resolves them, beneath the mount and nowhere else.
 
 use actors::decide::squashfs::SUPERBLOCK_BYTES;
 use actors::model::FileFacts;

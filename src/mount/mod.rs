@@ -1,4 +1,4 @@
-//! The s3fs mount. s3fs may hang for minutes in a way that no signal ends (FACTS 4.2), so every question goes through
+//! The s3fs mount. s3fs may hang for minutes in a way that no signal ends (facts 4.2), so every question goes through
 //! one thread that may be lost, and is answered from outside in time.
 
 mod beneath;

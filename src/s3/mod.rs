@@ -61,7 +61,7 @@ impl S3Client {
             .region(Region::new(config.region.clone()))
             // A gateway has one name, not one for each bucket.
             .force_path_style(true)
-            // The SDK's own checksums are headers and trailers that Ceph and others choke on (FIELD P43).
+            // The SDK's own checksums are headers and trailers that Ceph and others choke on (facts P43).
             .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
             .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
             .timeout_config(timeouts)

@@ -1,6 +1,6 @@
 //! The frame of an answer: an i32 in the byte order of the machine, then text.
 //!
-//! The length counts characters, not bytes (FACTS 2.2): only while all of it is ASCII is it known where an answer
+//! The length counts characters, not bytes (facts 2.2): only while all of it is ASCII is it known where an answer
 //! ends. Whatever casts doubt on that is an error, after which the stream cannot be used any more.
 
 /// Answers to our commands are a few lines. More than this is no length, but something else read as one.

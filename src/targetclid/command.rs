@@ -7,7 +7,7 @@ use actors::model::Step;
 use actors::model::{Word, WordError};
 use actors::ports::LioError;
 
-/// A request is what one `recv` of the daemon returns, so it has to arrive in one piece (FACTS 2.1).
+/// A request is what one `recv` of the daemon returns, so it has to arrive in one piece (facts 2.1).
 pub const LONGEST_COMMAND: usize = 4095;
 
 /// The line of one command.

@@ -8,7 +8,7 @@ use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
 
 /// How a client takes its leave: the daemon closes the connection as soon as it has received this, and with whatever
-/// came before it in the same `recv` it does nothing (FACTS 2.8).
+/// came before it in the same `recv` it does nothing (facts 2.8).
 const FAREWELL: &[u8] = b"-END@OF@DATA-";
 
 /// What is received at once: answers are a few lines.
@@ -96,7 +96,7 @@ pub(super) fn receive(
 
 /// Takes leave and closes the connection, at once: what does not fit the socket's buffer is not waited for.
 ///
-/// Without `shutdown`: a half-closed stream makes the daemon spin (FACTS 2.8).
+/// Without `shutdown`: a half-closed stream makes the daemon spin (facts 2.8).
 pub(super) fn take_leave(stream: UnixStream) {
     if let Err(error) = send_now(&stream, FAREWELL, SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
         tracing::debug!(%error, "targetclid was left without a farewell");

@@ -1,4 +1,4 @@
-//! The lock of plain `targetcli`: flock(2) on a file in /run, which it holds for its whole life (FACTS 2.11).
+//! The lock of plain `targetcli`: flock(2) on a file in /run, which it holds for its whole life (facts 2.11).
 //!
 //! targetclid takes no lock, so that whoever tells it to change something while a plain `targetcli` runs may take the
 //! HBA index that the other one is about to use. Each changing command is said under this lock, and no longer: an

@@ -1,6 +1,6 @@
 //! targetclid, the daemon that changes LIO: typed command -> frame -> socket with deadlines.
 //!
-//! Its protocol has no framing of requests, no status and no quoting (FACTS 2.1-2.8). So one command at a time, made
+//! Its protocol has no framing of requests, no status and no quoting (facts 2.1-2.8). So one command at a time, made
 //! of checked words only, and whatever is not exactly one answer ends the session.
 
 mod codec;

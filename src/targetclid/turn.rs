@@ -44,7 +44,7 @@ pub struct Patience {
     /// within 10 s of the need, with what a pass does before and after.
     pub client: Duration,
     /// For a daemon that serves nobody: it is started by our connection, and reads all of LIO first (400 LUNs: 5 s on
-    /// the slowest machine, FACTS 7).
+    /// the slowest machine, facts 7).
     pub daemon: Duration,
     /// When the last wait was in vain.
     pub again: Duration,
@@ -171,7 +171,7 @@ fn look(stream: &UnixStream) -> Option<Obstacle> {
             Obstacle { door: Some(door), holder: Some(holder) }
         }
         Place::First(door) => Obstacle { door: Some(door), holder: None },
-        // Its thread may have died (FIELD P22): this connection will never be answered, the next one will.
+        // Its thread may have died (facts P22): this connection will never be answered, the next one will.
         Place::Served => Obstacle { door: None, holder: None },
     })
 }

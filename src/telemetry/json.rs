@@ -1,4 +1,4 @@
-//! An event as one flat JSON object (FIELD P58): `time`, `epoch`, `level`, `event`, `message`, then the event's own
+//! An event as one flat JSON object (facts P58): `time`, `epoch`, `level`, `event`, `message`, then the event's own
 //! fields in their order. Spans are not shown: an event says everything itself, so every line can be read alone.
 
 use std::error::Error;

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-/// Splunk cuts at 10,000 bytes and journald at 48 KiB, both in the middle of an object (FIELD P58).
+/// Splunk cuts at 10,000 bytes and journald at 48 KiB, both in the middle of an object (facts P58).
 const LONGEST_LINE: usize = 8 * 1024;
 
 /// One value may not take the room of all others.

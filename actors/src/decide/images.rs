@@ -4,7 +4,7 @@ use crate::model::ImageId;
 use serde_json::Value;
 use std::collections::BTreeSet;
 
-/// What a record says about projection (CONTRACTS 2.1: every shape that has been seen).
+/// What a record says about projection (facts C2.1: every shape that has been seen).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Tag {
     /// `"sbps-project": "true"`.

@@ -113,7 +113,7 @@ pub fn late(what: &str) -> Cause {
     }
 }
 
-/// The objects that have another ETag than their manifest says, and may be proven by the MD5 that it has (FACTS 5.1: an
+/// The objects that have another ETag than their manifest says, and may be proven by the MD5 that it has (facts 5.1: an
 /// undelete copies): those whose MD5 is remembered, and those that have to be read.
 pub fn to_prove(
     manifests: &ManifestAnswers,

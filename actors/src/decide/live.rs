@@ -2,7 +2,7 @@
 //! Pure.
 //!
 //! LIO keeps its files open. After s3fs has died and was mounted again they belong to the mount that is gone, every read
-//! fails, and configfs shows nothing of it (HOLES L3). While LIO holds such a file its mount's `st_dev` stays in use, so
+//! fails, and configfs shows nothing of it (facts L3). While LIO holds such a file its mount's `st_dev` stays in use, so
 //! the new mount has another one.
 
 use crate::decide::desired::{Candidate, FileVerdict, Verdict};

@@ -180,7 +180,7 @@ impl Reason {
         }
     }
 
-    /// Whether it is likely to pass soon by itself: then it is looked at again soon, for nodes wait 300 s (FACTS 5.3).
+    /// Whether it is likely to pass soon by itself: then it is looked at again soon, for nodes wait 300 s (facts 5.3).
     pub fn will_pass(&self) -> bool {
         match self {
             Reason::ManifestMissing(_)

@@ -9,7 +9,7 @@ pub const SUPERBLOCK_BYTES: usize = 96;
 const MAGIC: &[u8] = b"hsqs";
 /// Where the superblock says how many bytes the image uses (u64, little-endian). mksquashfs writes it last.
 const BYTES_USED_AT: usize = 40;
-/// LIO serves whole sectors: it would silently cut the rest (FACTS 3.4).
+/// LIO serves whole sectors: it would silently cut the rest (facts 3.4).
 const SECTOR_BYTES: u64 = 512;
 
 /// Why a file may not be projected yet.

@@ -135,7 +135,7 @@ impl<P: LioPort> Lio<P> {
     }
 
     /// A step that is answered and not shown is tried once more after a refresh: the daemon's tree is a cache, and so
-    /// is its list of HBAs, which makes every create fail after another process has made a backstore (HOLES L1).
+    /// is its list of HBAs, which makes every create fail after another process has made a backstore (facts L1).
     fn try_step(&mut self, step: &Step, change: &Change) -> Result<(), StepError> {
         self.note_progress();
         match perform(&mut self.port, step, change) {

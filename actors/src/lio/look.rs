@@ -16,7 +16,7 @@ const LOOK_WITHIN: Duration = Duration::from_secs(120);
 
 impl<P: LioPort> Lio<P> {
     /// Before a LUN is taken down to be made anew. LIO has the file open, but on the mount that is gone: that was
-    /// another s3fs, so the new one may open and read it without any harm (docs/facts.md 4.4). And it has to: what
+    /// another s3fs, so the new one may open and read it without any harm (facts 4.4). And it has to: what
     /// cannot be read whole there would not come back.
     pub(super) fn look_before_remake(&mut self, change: &Change) -> Result<(), StepError> {
         match change.action {

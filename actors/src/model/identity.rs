@@ -15,7 +15,7 @@ use std::ops::RangeInclusive;
 pub const NAME_DIGITS: usize = 15;
 /// Length of the unit serial, "wwn" in saveconfig.json (hex digits).
 pub const WWN_DIGITS: usize = 31;
-/// How much of the serial the kernel keeps in the NAA identifier (hex digits, FACTS 3.7).
+/// How much of the serial the kernel keeps in the NAA identifier (hex digits, facts 3.7).
 const NAA_DIGITS: usize = 25;
 
 /// Who a projection is to an initiator: the first 31 hex digits of a SHA-224.

@@ -46,7 +46,7 @@ pub struct Backstore {
     pub serial: String,
     /// Bytes, from `info`. Zero if it does not say.
     pub size: u64,
-    /// `emulate_model_alias`: whether initiators see its name as the product (FACTS 2.4).
+    /// `emulate_model_alias`: whether initiators see its name as the product (facts 2.4).
     pub model_alias: bool,
     /// `enable`: its file has been opened. Not so while, or if, its creation hung or was cut short.
     pub enabled: bool,

@@ -6,7 +6,7 @@ use std::fmt;
 /// One command to LIO. Made of words only (R9).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// The daemon reads the tree anew: another hand has changed it (FACTS 2.9).
+    /// The daemon reads the tree anew: another hand has changed it (facts 2.9).
     Refresh,
     /// Asks whether a change would be possible now: it is our turn at the daemon, and nobody has plain targetcli's lock.
     /// Nothing is changed, and nobody is waited for longer than a look takes.
@@ -25,7 +25,7 @@ pub enum Step {
         /// The unit serial it must still have.
         wwn: Word,
     },
-    /// Makes a fileio backstore. Never with a size: that would create a missing file (FACTS 2.5).
+    /// Makes a fileio backstore. Never with a size: that would create a missing file (facts 2.5).
     CreateBackstore {
         /// Its name.
         name: Word,
@@ -34,7 +34,7 @@ pub enum Step {
         /// Its unit serial.
         wwn: Word,
     },
-    /// Sets `emulate_model_alias=1`; only possible before the LUN (FACTS 2.4).
+    /// Sets `emulate_model_alias=1`; only possible before the LUN (facts 2.4).
     AliasModel {
         /// The backstore's name.
         name: Word,

@@ -1,12 +1,12 @@
 //! The words that may be said to targetclid (R9).
 //!
 //! targetclid has no quoting: `%` separates commands and any character outside its grammar silently cuts the
-//! parameter (FACTS 2.3). So a word exists only if every character of it is harmless, and a [`Step`](Step)
+//! parameter (facts 2.3). So a word exists only if every character of it is harmless, and a [`Step`](Step)
 //! is made of nothing but words.
 
 use std::fmt;
 
-/// The kernel cuts a fileio path at 255 characters without a word, and opens what is left (FACTS 3.8).
+/// The kernel cuts a fileio path at 255 characters without a word, and opens what is left (facts 3.8).
 pub const LONGEST_WORD: usize = 255;
 
 /// The heart of targetclid's end marker, `-END@OF@DATA-`; without its dashes, which words beside it could bring.

@@ -28,7 +28,7 @@ pub enum How {
     /// It is opened, and its superblock is read.
     Open,
     /// LIO has it open: whoever opens it beside LIO lets s3fs write old content over an object that was replaced
-    /// (docs/facts.md 4.4). Where it leads and its size can be seen without that.
+    /// (facts 4.4). Where it leads and its size can be seen without that.
     WithoutOpening,
 }
 

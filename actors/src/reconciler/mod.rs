@@ -240,7 +240,7 @@ impl Handler<Resync> for Reconciler {
     }
 }
 
-/// Request: has a tag changed? Then a pass at once: BOS tags an image just before it powers nodes on (FACTS 5.3).
+/// Request: has a tag changed? Then a pass at once: BOS tags an image just before it powers nodes on (facts 5.3).
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct PollTags;

@@ -105,7 +105,7 @@ impl Sim {
     }
 
     /// target.service, or `targetcli restoreconfig`, after a boot: every saved backstore is made again with the size
-    /// that was saved, whatever its file is now. The kernel opens with O_CREAT (FACTS 3.8): a file that is not there is
+    /// that was saved, whatever its file is now. The kernel opens with O_CREAT (facts 3.8): a file that is not there is
     /// made, and s3fs uploads it, empty, when LIO closes it. Without the mount there is no folder to make it in, and
     /// the backstore is left out.
     pub fn restore(&self) {

@@ -123,7 +123,7 @@ fn create_lun(lun: u16, identity: &Identity, actual: &Actual) -> Step {
 }
 
 /// R5: the numbers of new LUNs. One that is saved comes back under its saved number: the nodes that run from it know it
-/// by that (FACTS 3.6). No other takes a saved number. The others are numbered in the order in which S3 got them, so
+/// by that (facts 3.6). No other takes a saved number. The others are numbered in the order in which S3 got them, so
 /// that a rebuilt worker, which sees all at once, repeats what the others did one after the other.
 fn numbers<'a>(
     new: impl Iterator<Item = &'a Projection>,
@@ -197,7 +197,7 @@ fn presence<'a>(
                 let (backstore, has) = (b.name.clone(), b.size);
                 return Err(Reason::BackstoreStale { backstore, has, listed: projection.size });
             }
-            // With its LUN gone, the product name can still be put right (FACTS 2.4).
+            // With its LUN gone, the product name can still be put right (facts 2.4).
             return match (b.model_alias, unused()) {
                 (true, _) => Ok(Presence::Missing(vec![])),
                 (false, true) => Ok(Presence::Missing(vec![Step::AliasModel { name }])),

@@ -141,7 +141,7 @@ fn of_mount(seen: Seen<'_>, policy: &Policy) -> Option<Finding> {
 }
 
 /// R8 for what is live, and the files that are gone: targetcli stats every backstore's file before it creates another
-/// one, and gives up at the first that is missing (FACTS 2.10).
+/// one, and gives up at the first that is missing (facts 2.10).
 fn of_live_files(seen: Seen<'_>, ours: &[(&Backstore, Ours)], changes: &[Change]) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut missing: Vec<&str> = Vec::new();

@@ -24,7 +24,7 @@ use std::collections::{BTreeMap, BTreeSet};
 /// What a pass is going to do.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
-    /// In this order: removals first, so that no dangling file stands in a create's way (FACTS 2.10).
+    /// In this order: removals first, so that no dangling file stands in a create's way (facts 2.10).
     pub changes: Vec<Change>,
     /// Removals that wait.
     pub held: Vec<Held>,
@@ -244,7 +244,7 @@ fn due_removals(
     live.chain(saved_only.iter().filter_map(|ours| of(ours, None, false))).collect()
 }
 
-/// The LUNs first, then the backstore (FACTS 2.9).
+/// The LUNs first, then the backstore (facts 2.9).
 fn withdraw(
     actual: &Actual,
     removal: Removal,

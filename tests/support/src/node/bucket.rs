@@ -47,7 +47,7 @@ impl Bucket {
         })
     }
 
-    /// Uploads an object that s3fs shows as a symlink to what its body says (FACTS 4.3).
+    /// Uploads an object that s3fs shows as a symlink to what its body says (facts 4.3).
     pub fn put_symlink(&self, key: &str, target: &str) {
         self.runtime.block_on(async {
             let body = ByteStream::from(target.as_bytes().to_vec());

@@ -138,7 +138,7 @@ impl Targetclid {
         self.shared.changed.notify_all();
     }
 
-    /// The thread of the next client dies before it has answered anything (an empty prefs.bin, FIELD P22): its
+    /// The thread of the next client dies before it has answered anything (an empty prefs.bin, facts P22): its
     /// connection stays open and silent until the next client is accepted.
     pub fn let_a_thread_die(&self) {
         self.shared.lock().thread_dies = true;

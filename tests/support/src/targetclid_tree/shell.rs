@@ -22,7 +22,7 @@ pub(super) struct Shell {
     dbroot: String,
     /// Where the node's files are: `/`, but in the tests of the transcript.
     disk: PathBuf,
-    /// A plain `targetcli` has run once and left root's preferences (FACTS 2.4).
+    /// A plain `targetcli` has run once and left root's preferences (facts 2.4).
     pub(super) prefs: bool,
     /// rtslib's `bs_cache`: HBA indices by name, filled when it is needed and empty (`_Backstore.__init__`).
     indices: BTreeMap<String, u32>,
