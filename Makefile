@@ -34,7 +34,7 @@ lint: setup ## format, clippy with warnings denied, and what the inside may depe
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
 	tests/lint-inside
-	cargo test --quiet --package actors --test storeys
+	cargo test --quiet --test house
 	tests/lint-inside-test
 	for script in tests/vm/setup tests/vm/image tests/vm/rootfs tests/vm/run tests/vm/matches tests/lint-inside tests/lint-inside-test bench/run .ci/run; do bash -n $$script; done
 

@@ -1,0 +1,114 @@
+//! What the documents point to is there.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The files below a folder that end so.
+fn files(folder: &str, end: &str) -> Vec<PathBuf> {
+    let (mut open, mut found) = (vec![root().join(folder)], Vec::new());
+    while let Some(folder) = open.pop() {
+        for entry in fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            match path.is_dir() {
+                true => open.push(path),
+                false if path.to_string_lossy().ends_with(end) => found.push(path),
+                false => {}
+            }
+        }
+    }
+    found
+}
+
+fn documents() -> Vec<PathBuf> {
+    let mut all = files("docs", ".md");
+    all.extend(["README.md", "CONTRIBUTING.md"].map(|name| root().join(name)));
+    assert!(all.len() > 6, "{all:?}");
+    all
+}
+
+/// The heading `Where each rule lives` is linked as `where-each-rule-lives`.
+fn anchors(text: &str) -> BTreeSet<String> {
+    let headings =
+        text.lines().filter(|line| line.starts_with('#')).map(|line| line.trim_start_matches('#').trim());
+    let kept = |c: char| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_');
+    headings
+        .map(|h| h.to_lowercase().chars().filter(|c| kept(*c)).collect::<String>().replace(' ', "-"))
+        .collect()
+}
+
+#[test]
+fn every_link_of_a_document_leads_somewhere() {
+    for document in documents() {
+        let text = fs::read_to_string(&document).unwrap();
+        let targets = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
+        for target in targets.filter(|target| !target.contains("://")) {
+            let (file, anchor) = target.split_once('#').unwrap_or((target, ""));
+            let path = if file.is_empty() { document.clone() } else { document.parent().unwrap().join(file) };
+            assert!(path.exists(), "{} links to {target}", document.display());
+            let there = anchor.is_empty() || anchors(&fs::read_to_string(&path).unwrap()).contains(anchor);
+            assert!(there, "{} links to {target}", document.display());
+        }
+    }
+}
+
+#[test]
+fn every_fact_that_a_comment_cites_is_told() {
+    let facts = fs::read_to_string(root().join("docs/facts.md")).unwrap();
+    let headings = facts.lines().filter_map(|line| line.trim_start_matches('#').strip_prefix(' '));
+    let told: BTreeSet<&str> = headings.filter_map(|heading| heading.split(' ').next()).collect();
+    let sources = ["actors/src", "src", "tests"].into_iter().flat_map(|folder| files(folder, ".rs"));
+    let mut cited = 0;
+    for file in sources.filter(|file| !Path::new(file).ends_with("documents.rs")) {
+        let text = fs::read_to_string(&file).unwrap();
+        for rest in text.split("facts ").skip(1) {
+            let number =
+                rest.split(|c: char| !c.is_ascii_alphanumeric() && c != '.').next().unwrap_or_default();
+            let number = number.trim_end_matches('.');
+            if number.chars().any(|c| c.is_ascii_digit()) {
+                cited += 1;
+                assert!(told.contains(number), "{} cites facts {number}", file.display());
+            }
+        }
+    }
+    assert!(cited > 15, "{cited} citations: are these all?");
+}
+
+#[test]
+fn every_file_that_the_rule_table_and_the_architecture_name_is_there() {
+    let mut named = 0;
+    for document in ["README.md", "docs/architecture.md"] {
+        let text = fs::read_to_string(root().join(document)).unwrap();
+        for name in
+            text.split('`').skip(1).step_by(2).filter(|name| name.ends_with(".rs") && name.contains('/'))
+        {
+            let somewhere = ["", "actors/src", "actors/tests"]
+                .iter()
+                .any(|folder| root().join(folder).join(name).exists());
+            assert!(somewhere, "{document} names {name}");
+            named += 1;
+        }
+    }
+    assert!(named > 20, "{named} names: are these all?");
+}
+
+#[test]
+fn every_event_is_in_the_documents() {
+    let events = fs::read_to_string(root().join("docs/events.md")).unwrap();
+    let mut emitted = BTreeSet::new();
+    for file in ["actors/src", "src"].into_iter().flat_map(|folder| files(folder, ".rs")) {
+        let text = fs::read_to_string(&file).unwrap();
+        let code = text.split("\n#[cfg(test)]").next().unwrap_or_default();
+        let names = code.split("event = \"").skip(1).filter_map(|rest| rest.split('"').next());
+        emitted.extend(names.map(str::to_owned));
+    }
+    emitted.extend(actors::model::ConditionType::ALL.map(|condition| condition.event().to_owned()));
+    assert!(emitted.len() > 40, "{emitted:?}");
+    for event in emitted {
+        assert!(events.contains(&format!("`{event}`")), "docs/events.md does not tell of {event}");
+    }
+}
