@@ -95,8 +95,7 @@ pub fn plan(seen: Seen<'_>, before: &History, policy: &Policy, confirmed: Option
     let (gone, additions) = loop {
         let gone: BTreeSet<Identity> = going.iter().map(|removal| removal.ours.identity.clone()).collect();
         let additions = additions::additions(seen, &gone, &dead, &history, policy);
-        let comes =
-            |removal: &Removal| succession::comes(removal, seen, &additions.changes, before, &history);
+        let comes = |removal: &Removal| succession::comes(removal, seen, &additions.changes, &history);
         let (stays_due, stranded): (Vec<_>, Vec<_>) = going.into_iter().partition(comes);
         going = stays_due;
         if stranded.is_empty() {

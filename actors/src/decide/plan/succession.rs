@@ -10,23 +10,14 @@ use crate::model::{Identity, Projection};
 use std::collections::BTreeSet;
 
 /// Whether nothing is lost by this removal: all that supersedes it is live, or created by these `changes`.
-pub(super) fn comes(
-    removal: &Removal,
-    seen: Seen<'_>,
-    changes: &[Change],
-    before: &History,
-    history: &History,
-) -> bool {
+pub(super) fn comes(removal: &Removal, seen: Seen<'_>, changes: &[Change], history: &History) -> bool {
     if removal.why != Withdrawal::Superseded {
         return true;
     }
     let is_live = |successor: &Projection| seen.actual.is_projected(&successor.identity);
-    let is_created = |successor: &Projection| {
-        let same_file = successor.key == removal.ours.key;
-        // Where it has to go first, a daemon that could not create something just now is not trusted to create this.
-        let trusted = !same_file || before.failed.is_empty();
-        trusted && changes.iter().any(|change| change.identity == successor.identity)
-    };
+    // One that fails in the same pass keeps a file from being swapped: see `Lio::apply`.
+    let is_created =
+        |successor: &Projection| changes.iter().any(|change| change.identity == successor.identity);
     successors(&removal.ours, seen.desired, history)
         .all(|successor| is_live(successor) || is_created(successor))
 }
