@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::mpsc::channel;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -44,18 +45,35 @@ pub async fn serve_together(count: usize, answer: &'static str) -> SocketAddr {
     .await
 }
 
-/// Says the head at once, and then the body letter by letter, with a pause before each.
+/// Says the head at once, and then the body letter by letter. The clock of tokio stands still from now on, but for a
+/// pause before each letter: the test takes no time, and no load on the machine makes a pause longer.
 pub async fn serve_slowly(head: &'static str, body: &'static str, pause: Duration) -> SocketAddr {
-    serving(move |mut client| async move {
-        request(&mut client).await?;
-        client.write_all(head.as_bytes()).await?;
-        for letter in body.bytes() {
-            tokio::time::sleep(pause).await;
-            client.write_u8(letter).await?;
+    // A paused clock moves by itself while everybody waits for a socket, but not beside a blocking task.
+    let (held, end) = channel::<()>();
+    drop(tokio::task::spawn_blocking(move || end.recv()));
+    tokio::time::pause();
+    serving(move |mut client| {
+        let held = held.clone();
+        async move {
+            request(&mut client).await?;
+            client.write_all(head.as_bytes()).await?;
+            for letter in body.bytes() {
+                settle().await;
+                tokio::time::advance(pause).await;
+                client.write_u8(letter).await?;
+            }
+            drop(held);
+            client.shutdown().await
         }
-        client.shutdown().await
     })
     .await
+}
+
+/// The other end, which is in this very thread, has read what was written.
+async fn settle() {
+    for _ in 0..200 {
+        tokio::task::yield_now().await;
+    }
 }
 
 /// A port that nobody listens on.
