@@ -9,7 +9,7 @@ use crate::decide::desired::{Candidate, FileVerdict, Verdict};
 use crate::decide::history::{History, Opened};
 use crate::decide::reason::{ABSENT, Reason};
 use crate::model::{
-    Actual, Backstore, Cause, Etag, FILEIO, Identity, MountFacts, ObjectKey, Ours, Projection, Site, Source,
+    Actual, Backstore, Cause, Etag, FILEIO, Identity, MountFacts, ObjectKey, Ours, Projection, Source,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -89,10 +89,8 @@ pub fn sort_files(
     candidates: Vec<Candidate>,
     actual: &Actual,
     live: &LiveFiles,
-    site: &Site,
-    history: &History,
+    dead: &BTreeSet<Identity>,
 ) -> Sorted {
-    let (_, dead) = mounts(&site.ours_live(actual), live, history);
     let is_open = |file: &str| {
         let holds = |b: &&Backstore| b.plugin == FILEIO && b.enabled && b.file == file;
         actual.backstores.iter().any(|b| holds(&b))
@@ -123,14 +121,20 @@ pub fn sort_files(
 /// The clock of backstores runs behind that of processes: by 0.2 s, as measured.
 const CLOCKS_DIFFER: Duration = Duration::from_secs(2);
 
-/// The mounts of the live files, to be remembered, and which of these files belong to one that is gone. Nothing changes
-/// while the mount does not answer.
-pub fn mounts(
-    ours: &[(&Backstore, Ours)],
-    live: &LiveFiles,
-    history: &History,
-) -> (BTreeMap<Identity, Opened>, BTreeSet<Identity>) {
-    let Some(mount) = live.mount else { return (history.mounts.clone(), BTreeSet::new()) };
+/// The mounts of the live files.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Mounts {
+    /// Under which each was opened, to be remembered.
+    pub opened: BTreeMap<Identity, Opened>,
+    /// Which belong to one that is gone.
+    pub dead: BTreeSet<Identity>,
+}
+
+/// Of which mount each live file is. Nothing changes while the mount does not answer.
+pub fn mounts(ours: &[(&Backstore, Ours)], live: &LiveFiles, history: &History) -> Mounts {
+    let Some(mount) = live.mount else {
+        return Mounts { opened: history.mounts.clone(), dead: BTreeSet::new() };
+    };
     let mut opened = BTreeMap::new();
     for (backstore, ours) in ours {
         let known = history.mounts.get(&ours.identity).filter(|known| known.inode == backstore.inode);
@@ -146,7 +150,7 @@ pub fn mounts(
     }
     let dead = opened.iter().filter(|(_, of)| of.device != mount.device);
     let dead = dead.map(|(identity, _)| identity.clone()).collect();
-    (opened, dead)
+    Mounts { opened, dead }
 }
 
 fn is_older(backstore: &Backstore, mount: &MountFacts) -> bool {
@@ -181,7 +185,7 @@ mod tests {
             [(backstore, Ours { identity: identity.clone(), key: ObjectKey::new("PE/a"), kind: Kind::Pe })];
         let mount = Some(MountFacts { device, since: since.map(Duration::from_secs) });
         let live = LiveFiles { mount, ..LiveFiles::default() };
-        mounts(&ours, &live, history).1.contains(&identity)
+        mounts(&ours, &live, history).dead.contains(&identity)
     }
 
     fn seen(inode: u64, device: u64) -> History {
@@ -211,7 +215,7 @@ mod tests {
         let backstore = backstore(1, Some(1));
         let identity = Identity::of_pe("boot-images", &ObjectKey::new("PE/a"));
         let ours = [(&backstore, Ours { identity, key: ObjectKey::new("PE/a"), kind: Kind::Pe })];
-        let (kept, dead) = mounts(&ours, &LiveFiles::default(), &seen(1, 40));
+        let Mounts { opened: kept, dead } = mounts(&ours, &LiveFiles::default(), &seen(1, 40));
         assert_eq!((kept, dead.len()), (seen(1, 40).mounts, 0));
     }
 }

@@ -78,17 +78,17 @@ pub struct Witness {
 }
 
 impl Witness {
-    /// A pass begins. Gives what has been seen live, was not any more when we left, and still is not: saved, it may be
+    /// A pass begins, and `live` is what `actual` shows. Gives what has been seen live, was not any more when we left, and still is not: saved, it may be
     /// forgotten. What is ours goes by the rules of removals, and by no other way.
-    pub fn arrive(&mut self, actual: &Actual, site: &Site) -> Inventory {
-        let known = |(identity, inode)| self.inodes.get(&identity).is_none_or(|known| *known == inode);
-        if actual.tpg.is_none() || !inodes(actual, site).all(known) {
+    pub fn arrive(&mut self, actual: &Actual, live: &Inventory, site: &Site) -> Inventory {
+        let inodes = inodes(actual, site);
+        let is_known = |(identity, inode)| self.inodes.get(identity).is_none_or(|known| known == inode);
+        if actual.tpg.is_none() || !inodes.iter().all(is_known) {
             *self = Witness::default();
         }
-        let live = actual.inventory();
-        let vanished = self.left.as_ref().map(|left| self.vanished(left, &live, site)).unwrap_or_default();
-        self.seen.extend(&live);
-        self.inodes.extend(inodes(actual, site));
+        let vanished = self.left.as_ref().map(|left| self.vanished(left, live, site)).unwrap_or_default();
+        self.seen.extend(live);
+        self.inodes.extend(inodes);
         vanished
     }
 
@@ -128,6 +128,6 @@ fn gone<'a, T: Ord>(
     seen.difference(live).filter(|entry| !left.contains(*entry))
 }
 
-fn inodes(actual: &Actual, site: &Site) -> impl Iterator<Item = (Identity, u64)> {
-    site.ours_live(actual).into_iter().map(|(backstore, ours)| (ours.identity, backstore.inode))
+fn inodes(actual: &Actual, site: &Site) -> BTreeMap<Identity, u64> {
+    site.ours_live(actual).into_iter().map(|(backstore, ours)| (ours.identity, backstore.inode)).collect()
 }

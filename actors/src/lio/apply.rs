@@ -31,7 +31,7 @@ impl<P: LioPort> Lio<P> {
         };
         let live = before.inventory();
         let others_were_here = self.left.as_ref() != Some(&live);
-        let vanished = self.witness.arrive(before, &self.site);
+        let vanished = self.witness.arrive(before, &live, &self.site);
         let answers = match others_were_here && !plan.changes.is_empty() {
             true => self.refresh(&mut report),
             false => true,

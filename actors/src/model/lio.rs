@@ -159,9 +159,9 @@ pub struct Inventory {
 impl Inventory {
     /// With all that another one has.
     pub fn extend(&mut self, other: &Inventory) {
-        self.backstores.extend(other.backstores.iter().cloned());
-        self.luns.extend(other.luns.iter().cloned());
-        self.others.extend(other.others.iter().cloned());
+        self.backstores.extend(other.backstores.difference(&self.backstores).cloned().collect::<Vec<_>>());
+        self.luns.extend(other.luns.difference(&self.luns).cloned().collect::<Vec<_>>());
+        self.others.extend(other.others.difference(&self.others).cloned().collect::<Vec<_>>());
     }
 }
 

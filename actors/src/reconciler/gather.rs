@@ -5,7 +5,7 @@ use crate::decide::desired::{self, Candidate, Desired, FileChecks};
 use crate::decide::history::History;
 use crate::decide::images::ImageList;
 use crate::decide::listing::{self, ManifestQuery};
-use crate::decide::live::{self, LiveFiles, Sorted};
+use crate::decide::live::{self, LiveFiles, Mounts, Sorted};
 use crate::decide::policy::Policy;
 use crate::decide::status::Counts;
 use crate::ims::ListImages;
@@ -78,6 +78,8 @@ pub struct Observation {
     pub actual: Arc<Actual>,
     /// What the mount shows of what is live.
     pub live: LiveFiles,
+    /// Of which mount that is.
+    pub mounts: Mounts,
     /// What the manifests name.
     pub named: BTreeSet<ObjectKey>,
     /// MD5 of objects that were read to be proven, to be remembered.
@@ -129,7 +131,8 @@ pub async fn gather(
         let discovered = peers.discover.send(DiscoverPe(index.clone())).await;
         candidates.extend(discovered.map_err(actor_gone(Source::Mount))?);
     }
-    let sorted = live::sort_files(candidates, &actual, &live, &policy.site, history);
+    let mounts = live::mounts(&policy.site.ours_live(&actual), &live, history);
+    let sorted = live::sort_files(candidates, &actual, &live, &mounts.dead);
     let (candidates, mount_cause) = check_files(peers, sorted).await?;
     context.note_progress();
     let counts = Counts {
@@ -138,7 +141,7 @@ pub async fn gather(
         manifests_fetched: manifests.fetched,
     };
     let desired = Desired::new(&images, objects, missing, candidates, mount_cause);
-    Ok(Observation { images, desired, actual, live, named, proven, counts })
+    Ok(Observation { images, desired, actual, live, mounts, named, proven, counts })
 }
 
 /// configfs blocks in the kernel while a backstore on a hung mount is being removed: that ends here, not there (R14).

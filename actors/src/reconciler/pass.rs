@@ -50,8 +50,8 @@ impl PassContext {
         let is_there = |identity: &Identity| observation.actual.is_projected(identity);
         history.breaker.removed.retain(|identity, _| !(unreported.contains(identity) && is_there(identity)));
         let time = LookTime { began, ended: clock.now() };
-        let Observation { desired, actual, live, .. } = &observation;
-        let mut plan = plan(Seen { desired, actual, live, time }, &history, &self.policy, confirmed);
+        let Observation { desired, actual, live, mounts, .. } = &observation;
+        let mut plan = plan(Seen { desired, actual, live, mounts, time }, &history, &self.policy, confirmed);
         plan.history.proven.clone_from(&observation.proven);
         Ok((observation, plan))
     }

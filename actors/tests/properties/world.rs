@@ -3,7 +3,7 @@
 use actors::decide::desired::{self, Candidate, Desired, FileChecks, FileVerdict, ManifestAnswer};
 use actors::decide::history::{FirstLook, History};
 use actors::decide::images::{ImageList, ImageRecord, Tag};
-use actors::decide::live::LiveFiles;
+use actors::decide::live::{LiveFiles, Mounts};
 use actors::decide::manifest::{ManifestError, Proof, Rootfs};
 use actors::decide::pe_rules::discover;
 use actors::decide::plan::change::Seen;
@@ -95,7 +95,9 @@ impl World {
 
     pub fn plan_at(&self, time: LookTime, confirmed: Option<&str>) -> Plan {
         let (desired, live) = (self.desired(), LiveFiles::default());
-        let seen = Seen { desired: &desired, actual: &self.actual, live: &live, time };
+        // The mount does not answer: what was known of it stays.
+        let mounts = Mounts { opened: self.history.mounts.clone(), ..Mounts::default() };
+        let seen = Seen { desired: &desired, actual: &self.actual, live: &live, mounts: &mounts, time };
         plan(seen, &self.history, &self.policy(), confirmed)
     }
 }

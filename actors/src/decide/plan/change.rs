@@ -3,7 +3,7 @@
 use crate::decide::desired::Desired;
 use crate::decide::evidence::image_of;
 use crate::decide::history::History;
-use crate::decide::live::LiveFiles;
+use crate::decide::live::{LiveFiles, Mounts};
 use crate::decide::reason::Reason;
 use crate::decide::removals::{Hold, LookTime, Removal};
 use crate::decide::withdrawal::Withdrawal;
@@ -18,6 +18,8 @@ pub struct Seen<'a> {
     pub actual: &'a Actual,
     /// What the mount shows of what is live.
     pub live: &'a LiveFiles,
+    /// Of which mount that is.
+    pub mounts: &'a Mounts,
     /// When all this was seen.
     pub time: LookTime,
 }

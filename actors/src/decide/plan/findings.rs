@@ -29,18 +29,12 @@ pub struct Finding {
 const MOST_SHOWN: usize = 5;
 
 /// All that is wrong.
-pub fn all(
-    seen: Seen<'_>,
-    ours: &[(&Backstore, Ours)],
-    dead: &BTreeSet<Identity>,
-    changes: &[Change],
-    policy: &Policy,
-) -> Vec<Finding> {
+pub fn all(seen: Seen<'_>, ours: &[(&Backstore, Ours)], changes: &[Change], policy: &Policy) -> Vec<Finding> {
     let mut findings = of_target(seen.actual, ours);
     findings.extend(of_half_made(seen.actual, changes));
     findings.extend(of_mount(seen, policy));
     findings.extend(of_live_files(seen, ours, changes));
-    findings.extend(of_dead(ours, dead, changes, policy));
+    findings.extend(of_dead(ours, &seen.mounts.dead, changes, policy));
     findings
 }
 

@@ -9,7 +9,7 @@ use crate::decide::plan::findings::Finding;
 use crate::decide::policy::Policy;
 use crate::decide::removals::{Hold, Removal, Tripped};
 use crate::decide::withdrawal::Withdrawal;
-use crate::decide::{evidence, live, removals};
+use crate::decide::{evidence, removals};
 use crate::model::{
     Actual, Backstore, Cause, Etag, Identity, ImageRef, Inventory, LunEntry, Ours, Saved, Step, TpgPath,
 };
@@ -55,7 +55,7 @@ pub struct Plan {
 
 /// What to do, given what was seen, what was before, and the code that an operator has just confirmed.
 pub fn plan(seen: Seen<'_>, before: &History, policy: &Policy, confirmed: Option<&str>) -> Plan {
-    let Seen { desired, actual, live: files, time } = seen;
+    let Seen { desired, actual, mounts, time, .. } = seen;
     let ours: Vec<(&Backstore, Ours)> = policy.site.ours_live(actual);
     let saved_only = saved_only(actual, &ours, policy);
     let all: BTreeSet<Identity> =
@@ -65,8 +65,7 @@ pub fn plan(seen: Seen<'_>, before: &History, policy: &Policy, confirmed: Option
     history.never_read = evidence::never_read(desired, before);
     history.begun |= desired.unknown.is_empty();
     history.failed.clear();
-    let (mounts, dead) = live::mounts(&ours, files, before);
-    history.mounts = mounts;
+    history.mounts.clone_from(&mounts.opened);
     history.contents = contents(desired, &ours, before);
     history.numbers = numbers_to_keep(desired, actual, &history, policy);
 
@@ -94,7 +93,7 @@ pub fn plan(seen: Seen<'_>, before: &History, policy: &Policy, confirmed: Option
     }
     let (gone, additions) = loop {
         let gone: BTreeSet<Identity> = going.iter().map(|removal| removal.ours.identity.clone()).collect();
-        let additions = additions::additions(seen, &gone, &dead, &history, policy);
+        let additions = additions::additions(seen, &gone, &mounts.dead, &history, policy);
         let comes = |removal: &Removal| succession::comes(removal, seen, &additions.changes, &history);
         let (stays_due, stranded): (Vec<_>, Vec<_>) = going.into_iter().partition(comes);
         going = stays_due;
@@ -120,7 +119,7 @@ pub fn plan(seen: Seen<'_>, before: &History, policy: &Policy, confirmed: Option
         (rank(change, &swapped), before.failed.contains(&change.identity), swap_order(change, &swapped))
     });
     let projected = actual.projected_names();
-    let findings = findings::all(seen, &ours, &dead, &changes, policy);
+    let findings = findings::all(seen, &ours, &changes, policy);
     Plan {
         may_drop: may_drop(desired, actual, policy, &gone),
         live: ours.iter().filter(|(_, o)| projected.contains(o.identity.name_str())).count(),
