@@ -15,13 +15,13 @@ pub enum Moment<'a> {
     Observe,
     /// The daemon is about to be told this.
     Before(&'a Step),
-    /// It has answered.
-    After(&'a Step),
+    /// It has answered, or was not told; and whether it was done.
+    After(&'a Step, bool),
     /// The session has ended.
     SessionEnd,
 }
 
-type Hook = Arc<Mutex<dyn FnMut(Moment<'_>) + Send>>;
+type Hook = Arc<Mutex<dyn FnMut(Moment<'_>) -> Result<(), LioError> + Send>>;
 
 /// The simulated LIO, watched.
 #[derive(Clone)]
@@ -31,18 +31,29 @@ pub struct WatchedLio {
 }
 
 impl WatchedLio {
-    pub fn new(sim: &Sim, hook: impl FnMut(Moment<'_>) + Send + 'static) -> Self {
+    pub fn new(sim: &Sim, mut hook: impl FnMut(Moment<'_>) + Send + 'static) -> Self {
+        WatchedLio::refusing(sim, move |moment| {
+            hook(moment);
+            Ok(())
+        })
+    }
+
+    /// An error before something is done is its answer.
+    pub fn refusing(
+        sim: &Sim,
+        hook: impl FnMut(Moment<'_>) -> Result<(), LioError> + Send + 'static,
+    ) -> Self {
         WatchedLio { sim: sim.clone(), hook: Arc::new(Mutex::new(hook)) }
     }
 
-    fn at(&self, moment: Moment<'_>) {
-        (self.hook.lock().unwrap())(moment);
+    fn at(&self, moment: Moment<'_>) -> Result<(), LioError> {
+        (self.hook.lock().unwrap())(moment)
     }
 }
 
 impl LioPort for WatchedLio {
     fn observe(&mut self) -> Result<Actual, LioError> {
-        self.at(Moment::Observe);
+        self.at(Moment::Observe)?;
         self.sim.observe()
     }
 
@@ -55,15 +66,15 @@ impl LioPort for WatchedLio {
     }
 
     fn apply(&mut self, step: &Step) -> Result<String, LioError> {
-        self.at(Moment::Before(step));
-        let answer = self.sim.apply(step);
-        self.at(Moment::After(step));
+        let answer = self.at(Moment::Before(step)).and_then(|()| self.sim.apply(step));
+        self.at(Moment::After(step, answer.is_ok()))?;
         answer
     }
 
     fn end_session(&mut self) {
         self.sim.end_session();
-        self.at(Moment::SessionEnd);
+        // It has ended, whatever is said of it.
+        let _ = self.at(Moment::SessionEnd);
     }
 }
 

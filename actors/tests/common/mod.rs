@@ -95,7 +95,7 @@ impl Node {
     /// After each step of targetclid this happens.
     pub fn with_hook(sim: Sim, mut hook: impl FnMut(&Step) + Send + 'static) -> Self {
         Node::watched(sim, policy(AT_ONCE, 10), DEADLINES, move |moment| {
-            if let Moment::After(step) = moment {
+            if let Moment::After(step, _) = moment {
                 hook(step);
             }
         })

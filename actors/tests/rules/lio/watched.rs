@@ -1,12 +1,13 @@
 //! A site where a test has a say before each step, and where nobody may open what LIO has open.
 
+use crate::common::lio::{Moment, WatchedLio};
 use crate::common::{AT_ONCE, DEADLINES, policy};
 use actors::agent::{Agent, Kept, Ports};
 use actors::decide::cadence::{Cadence, Deadlines};
 use actors::decide::history::History;
 use actors::decide::status::Status;
-use actors::model::{Actual, Backstore, FileFacts, LunEntry, MountFacts, ObjectKey, Step, Word};
-use actors::ports::{Examined, HistoryPort, LioError, LioPort, MountError, MountPort};
+use actors::model::{Backstore, FileFacts, MountFacts, ObjectKey, Step};
+use actors::ports::{Examined, HistoryPort, LioError, MountError, MountPort};
 use actors::reconciler::Tick;
 use actors::sim::{Sim, site};
 use std::sync::{Arc, Mutex};
@@ -62,7 +63,8 @@ impl Watched {
 
     /// An agent that takes LIO for hung after so long.
     pub fn start_within(&self, step: Duration, cadence: Option<Cadence>, kept: &Kept) -> Agent {
-        let (sim, lio) = (self.sim.clone(), self.clone());
+        let (sim, noted) = (self.sim.clone(), self.clone());
+        let lio = WatchedLio::refusing(&sim, move |moment| noted.note(moment));
         let ports = Ports {
             ims: sim.clone(),
             tokens: sim.clone(),
@@ -72,6 +74,17 @@ impl Watched {
             lio: move || lio.clone(),
         };
         Agent::start(ports, policy(AT_ONCE, 10), Deadlines { step, ..DEADLINES }, cadence, kept)
+    }
+
+    fn note(&self, moment: Moment<'_>) -> Result<(), LioError> {
+        let asked = match moment {
+            Moment::Observe => Asked::Observe,
+            Moment::Before(step) => return (self.before.lock().unwrap())(step),
+            Moment::After(step, done) => Asked::Step(step.clone(), done),
+            Moment::SessionEnd => Asked::EndSession,
+        };
+        self.asked.lock().unwrap().push(asked);
+        Ok(())
     }
 
     /// The stored history.
@@ -92,32 +105,6 @@ pub async fn passes(agent: &Agent, count: usize) -> Status {
         status = pass(agent).await;
     }
     status
-}
-
-impl LioPort for Watched {
-    fn observe(&mut self) -> Result<Actual, LioError> {
-        self.asked.lock().unwrap().push(Asked::Observe);
-        self.sim.observe()
-    }
-
-    fn backstore(&mut self, name: &Word) -> Result<Option<Backstore>, LioError> {
-        self.sim.backstore(name)
-    }
-
-    fn lun(&mut self, number: u16) -> Result<Option<LunEntry>, LioError> {
-        self.sim.lun(number)
-    }
-
-    fn apply(&mut self, step: &Step) -> Result<String, LioError> {
-        let allowed = (self.before.lock().unwrap())(step);
-        let done = allowed.and_then(|()| self.sim.apply(step));
-        self.asked.lock().unwrap().push(Asked::Step(step.clone(), done.is_ok()));
-        done
-    }
-
-    fn end_session(&mut self) {
-        self.asked.lock().unwrap().push(Asked::EndSession);
-    }
 }
 
 impl MountPort for Watched {
