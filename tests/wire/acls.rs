@@ -5,7 +5,9 @@ use actors::model::{Saved, Step};
 use actors::ports::LioPort;
 use sbps_marshal::config;
 use sbps_marshal::lio::LioAdapter;
+use sbps_marshal::targetclid::{Patience, ShellLock};
 use std::path::Path;
+use std::time::Duration;
 use support::configfs::Tree;
 use support::targetclid::Turn::{Answer, Farewell};
 use support::targetclid::{Exchange, Peer, Transcript, Turn};
@@ -23,7 +25,9 @@ fn adapter(folder: &Path, tree: Tree) -> LioAdapter {
     ];
     let flags = flags.iter().map(|flag| flag.parse().unwrap()).collect();
     let sources = config::Sources { file: folder.join("config.toml"), flags, ..Default::default() };
-    LioAdapter::new(&config::load(&sources).unwrap().settings.lio).unwrap()
+    // A lock of its own: whoever finds the node's one held hangs up, and the script would not fit.
+    let lock = ShellLock::new(folder.join("targetcli.lock"), Duration::from_secs(20));
+    LioAdapter::new(&config::load(&sources).unwrap().settings.lio).unwrap().with(lock, Patience::default())
 }
 
 /// The answer that was recorded to the last request that starts so.
