@@ -148,7 +148,7 @@ impl Prepared {
         let agent = match self.outside {
             Outside::Real(ports) => {
                 let mount = settings.mount.path.to_string_lossy().into_owned();
-                let site = Site { bucket: settings.s3.bucket.clone(), mount };
+                let site = Site { bucket: settings.s3.bucket.as_str().into(), mount };
                 Agent::start(*ports, policy(settings, site), deadlines(settings), cadence, kept)
             }
             Outside::Simulated(site) => {

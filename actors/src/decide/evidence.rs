@@ -105,21 +105,22 @@ pub fn standing(ours: &Ours, desired: &Desired, history: &History) -> Standing {
             false => Standing::Claimed("the listing alone says that it is gone".into()),
         };
     }
-    match desired.candidates.iter().find(|c| may_mean(c, ours, desired, history)) {
+    let kind = ours.kind();
+    match desired.candidates.iter().find(|c| may_mean(c, ours, kind, desired, history)) {
         Some(claimant) => Standing::Claimed(claimant.image.to_string()),
-        None => Standing::Gone(evidence(ours, desired, history)),
+        None => Standing::Gone(evidence(ours, kind, desired, history)),
     }
 }
 
 /// Whether an image that cannot be projected now may mean this projection (R2).
-fn may_mean(candidate: &Candidate, ours: &Ours, desired: &Desired, history: &History) -> bool {
+fn may_mean(candidate: &Candidate, ours: &Ours, kind: Kind, desired: &Desired, history: &History) -> bool {
     if matches!(candidate.verdict, Verdict::Project(_)) {
         return false;
     }
     let ImageRef::Rootfs(id) = &candidate.image else {
         return named(candidate) == Some(&ours.identity);
     };
-    let is_pe = ours.kind == Kind::Pe;
+    let is_pe = kind == Kind::Pe;
     let no_link = matches!(&candidate.verdict, Verdict::Pending { reason: Reason::NoLink, .. });
     let in_its_folder = !is_pe && *id == folder_of(ours);
     in_its_folder
@@ -138,8 +139,8 @@ fn folder_of(ours: &Ours) -> ImageId {
 }
 
 /// Why a projection that is not wanted, not claimed, and still has its object is gone.
-fn evidence(ours: &Ours, desired: &Desired, history: &History) -> Withdrawal {
-    if ours.kind == Kind::Pe {
+fn evidence(ours: &Ours, kind: Kind, desired: &Desired, history: &History) -> Withdrawal {
+    if kind == Kind::Pe {
         Withdrawal::NotSelected
     } else if successors(ours, desired, history).next().is_some() {
         Withdrawal::Superseded
@@ -168,7 +169,7 @@ pub fn successors<'a>(
 
 /// What an operator calls it: the image that names it or has its folder, or the PE key.
 pub fn image_of(ours: &Ours, history: &History) -> ImageRef {
-    if ours.kind == Kind::Pe {
+    if ours.kind() == Kind::Pe {
         return ImageRef::Pe(ours.key.clone());
     }
     let folder = folder_of(ours);

@@ -92,8 +92,8 @@ pub fn sort_files(
     dead: &BTreeSet<Identity>,
 ) -> Sorted {
     let is_open = |file: &str| {
-        let holds = |b: &&Backstore| b.plugin == FILEIO && b.enabled && b.file == file;
-        actual.backstores.iter().any(|b| holds(&b))
+        let holds = |b: &Backstore| b.plugin == FILEIO && b.enabled && b.file == file;
+        actual.backstores.iter().any(holds)
     };
     let projected = actual.projected_names();
     let mut sorted = Sorted::default();
@@ -163,14 +163,22 @@ fn is_older(backstore: &Backstore, mount: &MountFacts) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Kind;
+    use crate::model::Site;
+
+    fn site() -> Site {
+        Site { bucket: "boot-images".into(), mount: "/m".into() }
+    }
+
+    fn identity() -> Identity {
+        Identity::of_pe("boot-images", &ObjectKey::new("PE/a"))
+    }
 
     fn backstore(inode: u64, opened: Option<u64>) -> Backstore {
         Backstore {
             plugin: "fileio".into(),
-            name: String::new(),
-            file: String::new(),
-            serial: String::new(),
+            name: identity().name().to_string(),
+            file: "/m/PE/a".into(),
+            serial: identity().wwn().to_string(),
             size: 4096,
             model_alias: true,
             enabled: true,
@@ -180,17 +188,14 @@ mod tests {
     }
 
     fn is_dead(history: &History, backstore: &Backstore, device: u64, since: Option<u64>) -> bool {
-        let identity = Identity::of_pe("boot-images", &ObjectKey::new("PE/a"));
-        let ours =
-            [(backstore, Ours { identity: identity.clone(), key: ObjectKey::new("PE/a"), kind: Kind::Pe })];
+        let ours = [(backstore, site().recognise(&backstore.entry()).unwrap())];
         let mount = Some(MountFacts { device, since: since.map(Duration::from_secs) });
         let live = LiveFiles { mount, ..LiveFiles::default() };
-        mounts(&ours, &live, history).dead.contains(&identity)
+        mounts(&ours, &live, history).dead.contains(&identity())
     }
 
     fn seen(inode: u64, device: u64) -> History {
-        let identity = Identity::of_pe("boot-images", &ObjectKey::new("PE/a"));
-        History { mounts: BTreeMap::from([(identity, Opened { inode, device })]), ..History::default() }
+        History { mounts: BTreeMap::from([(identity(), Opened { inode, device })]), ..History::default() }
     }
 
     #[test]
@@ -213,8 +218,7 @@ mod tests {
     #[test]
     fn r2_a_mount_that_does_not_answer_says_nothing_about_any_file() {
         let backstore = backstore(1, Some(1));
-        let identity = Identity::of_pe("boot-images", &ObjectKey::new("PE/a"));
-        let ours = [(&backstore, Ours { identity, key: ObjectKey::new("PE/a"), kind: Kind::Pe })];
+        let ours = [(&backstore, site().recognise(&backstore.entry()).unwrap())];
         let Mounts { opened: kept, dead } = mounts(&ours, &LiveFiles::default(), &seen(1, 40));
         assert_eq!((kept, dead.len()), (seen(1, 40).mounts, 0));
     }

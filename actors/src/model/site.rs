@@ -4,12 +4,13 @@ use super::identity::Identity;
 use super::image::Kind;
 use super::lio::{Actual, Backstore, BackstoreEntry, FILEIO, Inventory, LunEntry, TpgPath};
 use super::object::ObjectKey;
+use std::sync::Arc;
 
 /// The boot bucket, and where it is mounted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Site {
     /// The boot bucket.
-    pub bucket: String,
+    pub bucket: Arc<str>,
     /// Its mount point, without a slash at its end.
     pub mount: String,
 }
@@ -21,8 +22,8 @@ pub struct Ours {
     pub identity: Identity,
     /// The object its file is.
     pub key: ObjectKey,
-    /// A PE image is known by its key, which its identity is made of.
-    pub kind: Kind,
+    /// The bucket of that object.
+    bucket: Arc<str>,
 }
 
 impl Site {
@@ -40,11 +41,8 @@ impl Site {
     pub fn recognise(&self, backstore: &BackstoreEntry) -> Option<Ours> {
         let key = self.key_of(&backstore.file)?;
         let identity = Identity::of_serial(&backstore.serial)?;
-        if backstore.plugin != FILEIO || backstore.name != identity.name_str() {
-            return None;
-        }
-        let is_pe = Identity::of_pe(&self.bucket, &key) == identity;
-        Some(Ours { identity, key, kind: if is_pe { Kind::Pe } else { Kind::Rootfs } })
+        let is_ours = backstore.plugin == FILEIO && backstore.name == identity.name_str();
+        is_ours.then(|| Ours { identity, key, bucket: self.bucket.clone() })
     }
 
     /// R1, for what is live.
@@ -62,6 +60,14 @@ impl Site {
 }
 
 impl Ours {
+    /// A PE image is known by its key, which its identity is made of.
+    pub fn kind(&self) -> Kind {
+        match Identity::of_pe(&self.bucket, &self.key) == self.identity {
+            true => Kind::Pe,
+            false => Kind::Rootfs,
+        }
+    }
+
     /// The LUNs that a TPG has on it, by what is saved.
     pub fn saved_luns<'a>(
         &self,
@@ -96,11 +102,11 @@ mod tests {
     fn r1_a_fileio_of_our_form_under_our_mount_is_ours_and_its_kind_is_known() {
         let ours = site().recognise(&backstore()).unwrap();
         assert_eq!(
-            (ours.identity.wwn().as_str(), ours.key.as_str(), ours.kind),
+            (ours.identity.wwn().as_str(), ours.key.as_str(), ours.kind()),
             (WWN, "PE/CPE-base.x86_64-24.11.squashfs", Kind::Pe)
         );
         let other = BackstoreEntry { file: "/mnt/boot-images/id/rootfs".into(), ..backstore() };
-        assert_eq!(site().recognise(&other).unwrap().kind, Kind::Rootfs);
+        assert_eq!(site().recognise(&other).unwrap().kind(), Kind::Rootfs);
     }
 
     #[test]

@@ -131,8 +131,12 @@ fn numbers<'a>(
     history: &History,
     policy: &Policy,
 ) -> BTreeMap<Identity, Option<u16>> {
-    let mut taken = actual.numbers();
+    let mut new = new.peekable();
     let mut given: BTreeMap<Identity, Option<u16>> = BTreeMap::new();
+    if new.peek().is_none() {
+        return given;
+    }
+    let mut taken = actual.numbers();
     let nothing = Inventory::default();
     let saved = match &actual.saved {
         Saved::Readable(saved) => saved,

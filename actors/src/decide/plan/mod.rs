@@ -11,7 +11,8 @@ use crate::decide::removals::{Hold, Removal, Tripped};
 use crate::decide::withdrawal::Withdrawal;
 use crate::decide::{evidence, removals};
 use crate::model::{
-    Actual, Backstore, Cause, Etag, Identity, ImageRef, Inventory, LunEntry, Ours, Saved, Step, TpgPath,
+    Actual, Backstore, BackstoreEntry, Cause, Etag, FILEIO, Identity, ImageRef, Inventory, LunEntry, Ours,
+    Saved, Step, TpgPath,
 };
 
 pub mod additions;
@@ -160,8 +161,13 @@ fn swap_order(change: &Change, swapped: &BTreeSet<String>) -> Option<(String, bo
 /// Saved and not live: a boot that found the mount not there leaves it so. It goes only as a live one goes (R2, R3).
 fn saved_only(actual: &Actual, live: &[(&Backstore, Ours)], policy: &Policy) -> Vec<Ours> {
     let Saved::Readable(saved) = &actual.saved else { return Vec::new() };
-    let is_live = |ours: &Ours| live.iter().any(|(_, live)| live.identity == ours.identity);
-    policy.site.ours_saved(saved).map(|(_, ours)| ours).filter(|ours| !is_live(ours)).collect()
+    let live: BTreeSet<&Identity> = live.iter().map(|(_, ours)| &ours.identity).collect();
+    policy
+        .site
+        .ours_saved(saved)
+        .map(|(_, ours)| ours)
+        .filter(|ours| !live.contains(&ours.identity))
+        .collect()
 }
 
 /// R5: the numbers of a torn saveconfig.json's backup, for what is not live again yet. The file that is saved next does
@@ -276,18 +282,24 @@ fn may_drop(desired: &Desired, actual: &Actual, policy: &Policy, gone: &BTreeSet
     if !desired.unknown.is_empty() {
         return may_drop;
     }
-    let numbers = actual.numbers();
-    for (backstore, ours) in policy.site.ours_saved(saved) {
-        let gone = gone.contains(&ours.identity);
-        if gone {
-            may_drop.backstores.insert(backstore.clone());
-        }
+    let ours: BTreeMap<&str, (&BackstoreEntry, Ours)> = policy
+        .site
+        .ours_saved(saved)
+        .map(|(backstore, ours)| (backstore.name.as_str(), (backstore, ours)))
+        .collect();
+    let goes = |(_, ours): &&(&BackstoreEntry, Ours)| gone.contains(&ours.identity);
+    may_drop.backstores.extend(ours.values().filter(goes).map(|(backstore, _)| (*backstore).clone()));
+
+    let (live, numbers) = (actual.luns.iter().collect::<BTreeSet<_>>(), actual.numbers());
+    let in_our_tpg = |lun: &&LunEntry| lun.plugin == FILEIO && lun.tpg == actual.tpg_path;
+    for lun in saved.luns.iter().filter(in_our_tpg) {
+        let Some((_, ours)) = ours.get(lun.name.as_str()) else { continue };
         // Under its own number it stays saved, even if this pass should take it down and not get it up again.
-        let other_number = |lun: &LunEntry| {
-            !actual.luns.contains(lun) && (actual.is_projected(&ours.identity) || numbers.contains(&lun.lun))
-        };
-        let luns = ours.saved_luns(saved, &actual.tpg_path);
-        may_drop.luns.extend(luns.filter(|lun| gone || other_number(lun)).cloned());
+        let other_number =
+            || !live.contains(lun) && (actual.is_projected(&ours.identity) || numbers.contains(&lun.lun));
+        if gone.contains(&ours.identity) || other_number() {
+            may_drop.luns.insert(lun.clone());
+        }
     }
     may_drop
 }
