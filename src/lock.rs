@@ -1,6 +1,7 @@
 //! One instance at a time (R12): two agents would undo each other's work.
 
 use crate::flock;
+use actors::events::emit;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
@@ -112,7 +113,7 @@ impl InstanceLock {
     /// would keep every next instance from starting.
     pub fn release(self) {
         if let Err(error) = self.file.unlock() {
-            tracing::warn!(event = "lock_not_released", detail = %error, "the end of the process releases it");
+            emit!(LOCK_NOT_RELEASED, detail = error.to_string());
         }
     }
 }

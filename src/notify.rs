@@ -1,6 +1,7 @@
 //! What systemd is told. Without systemd nobody listens, and that is fine.
 
 use crate::causes::{SHOWN, one_line};
+use actors::events::emit;
 use sd_notify::NotifyState;
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ pub fn reloading() {
     match NotifyState::monotonic_usec_now() {
         Ok(now) => tell(&[NotifyState::Reloading, now]),
         Err(error) => {
-            tracing::warn!(event = "systemd_not_told", %error, "the monotonic clock cannot be read")
+            emit!(SYSTEMD_NOT_TOLD, detail = format!("the monotonic clock cannot be read: {error}"))
         }
     }
 }
@@ -45,7 +46,7 @@ pub fn stopping(limit: Duration) {
 
 fn tell(states: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(states) {
-        tracing::warn!(event = "systemd_not_told", %error, "systemd does not take our message");
+        emit!(SYSTEMD_NOT_TOLD, detail = error.to_string());
     }
 }
 

@@ -1,6 +1,7 @@
 //! Whom the HTTPS clients trust, in one place: the system's roots and the site's own bundle. There is one TLS stack,
 //! rustls on aws-lc-rs, and no insecure mode.
 
+use actors::events::emit;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
 use rustls::crypto::aws_lc_rs;
@@ -24,7 +25,7 @@ impl Trust {
     pub fn load(ca_bundle: Option<&Path>) -> Result<Self, TlsError> {
         let found = rustls_native_certs::load_native_certs();
         for error in &found.errors {
-            tracing::warn!(%error, "a CA certificate of the system cannot be read");
+            emit!(CA_UNREADABLE, detail = error.to_string());
         }
         let mut roots = RootCertStore::empty();
         let (system, _) = roots.add_parsable_certificates(found.certs);
@@ -33,7 +34,7 @@ impl Trust {
             None => Vec::new(),
         };
         if roots.is_empty() {
-            tracing::warn!("no CA is trusted, so https will fail: install ca-certificates or set ca_bundle");
+            emit!(CA_MISSING);
         }
         Ok(Trust { roots, system: system > 0, bundle })
     }

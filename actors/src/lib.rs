@@ -13,11 +13,12 @@
 //! truth about what came about.
 //!
 //! Storeys, from the ground up: [`model`] (values), [`ports`] (what the outside has to provide, one trait per party) and
-//! [`decide`] (every decision, as plain functions) beside each other, the actors above them, [`sim`] as another outside.
+//! [`decide`] (every decision, as plain functions) beside each other, the actors above them, [`events`] (what they log), [`sim`] as another outside.
 //! An arrow only goes down; `tests/house/storeys.rs` keeps it so. "facts N" in a comment is a heading of docs/facts.md.
 
 pub mod agent;
 pub mod decide;
+pub mod events;
 pub mod ims;
 pub mod lio;
 pub mod model;

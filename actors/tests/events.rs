@@ -85,9 +85,10 @@ fn field<'a>(line: &'a Line, name: &str) -> &'a str {
     line.1.get(name).map_or("", String::as_str)
 }
 
-/// All that a line says of an image or of a party.
+/// All that a line says of an image or of a party; of a pass its message, which is not the event's meaning.
 fn text(line: &Line) -> String {
-    let named = ["event", "image_id", "subject", "reason", "was", "detail", "message"];
+    let mut named = vec!["event", "image_id", "subject", "reason", "was", "detail"];
+    named.extend((field(line, "event") == "pass_summary").then_some("message"));
     let said = named.iter().map(|name| field(line, name)).filter(|said| !said.is_empty());
     said.collect::<Vec<_>>().join(" ")
 }
@@ -228,7 +229,7 @@ fn what_looks_wrong_and_is_not_touched_is_told_once_and_when_it_is_right_again()
         node.sim.put_squashfs(PE, 512);
         node.passes(3).await;
         let lines = take();
-        let odd = named(&lines, "projection_odd");
+        let odd = named(&lines, "projection_drifted");
         assert_eq!(odd.len(), 1);
         assert_eq!((field(odd[0], "image_id"), field(odd[0], "reason")), (PE, "content_changed"));
         node.sim.put_squashfs(PE, 16384);

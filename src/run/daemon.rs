@@ -8,13 +8,13 @@ use super::{RunError, end};
 use crate::notify;
 use actors::agent::{Agent, Kept};
 use actors::decide::status::Status;
+use actors::events::emit;
 use actors::reconciler::Resync;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::watch;
-use tracing::info;
 
 /// What ends an agent.
 enum Next {
@@ -50,13 +50,12 @@ pub(super) async fn run(
     loop {
         let cadence = cadence(&next.prepared.in_force.settings);
         let (agent, in_force) = next.prepared.start(Some(cadence), &kept);
-        info!(
-            event = "started",
+        emit!(
+            STARTED,
             version = env!("CARGO_PKG_VERSION"),
-            iqn = in_force.settings.lio.iqn,
-            bucket = in_force.settings.s3.bucket,
+            iqn = in_force.settings.lio.iqn.as_str(),
+            bucket = in_force.settings.s3.bucket.as_str(),
             simulated = in_force.is_simulated(),
-            "the agent runs"
         );
         watchdog.watch(&agent);
         if next.confirmed.is_some() {

@@ -16,6 +16,7 @@ use crate::telemetry::{self, LevelHandle, TelemetryError};
 use actix::{System, SystemRunner};
 use actors::agent::{Agent, Kept};
 use actors::decide::plan::Plan;
+use actors::events::emit;
 use actors::model::{Actual, Cause};
 use actors::reconciler::{Preview, Tick};
 use prepared::Prepared;
@@ -24,7 +25,6 @@ use rules::stop_limit;
 use signals::Signals;
 use std::io;
 use std::mem::ManuallyDrop;
-use tracing::{error, info, warn};
 
 /// Which outside the actors see.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,13 +89,13 @@ impl RunError {
 /// of the log itself is logged.
 pub fn run(sources: &Sources, loaded: Loaded, once: bool, world: World) -> Result<bool, RunError> {
     let level = telemetry::init(&loaded.settings.log)?;
-    loaded.notes.iter().for_each(|note| warn!(event = "configuration_note", "{note}"));
+    loaded.notes.iter().for_each(|note| emit!(CONFIGURATION_NOTE; note.as_str()));
     let outcome = alone(sources, loaded.settings, once, world, &level);
     match &outcome {
-        Ok(_) => info!(event = "stopped", "the agent has stopped"),
+        Ok(_) => emit!(STOPPED),
         Err(error) => {
             let (reason, detail) = (error.kind(), causes::detail(error));
-            error!(event = "agent_failed", reason, detail, "the agent ends: it cannot go on");
+            emit!(AGENT_FAILED, reason, detail);
         }
     }
     outcome
@@ -164,7 +164,7 @@ async fn one_pass(prepared: Prepared, mut signals: Signals) -> Result<bool, RunE
 async fn end(agent: Agent, settings: &Settings) -> bool {
     let ended = agent.stop(stop_limit(settings)).await;
     if !ended {
-        warn!(event = "session_not_ended", "the session with targetclid could not be ended in time");
+        emit!(SESSION_NOT_ENDED);
     }
     ended
 }

@@ -15,11 +15,11 @@ use crate::tls::{self, Fingerprint, TlsError};
 use crate::token::FileToken;
 use actors::agent::{Agent, Kept, Ports};
 use actors::decide::cadence::Cadence;
+use actors::events::emit;
 use actors::model::Site;
 use actors::sim;
 use actors::sim::Sim;
 use std::io;
-use tracing::warn;
 
 /// Why the ports cannot be made.
 #[derive(Debug, thiserror::Error)]
@@ -139,7 +139,7 @@ impl Prepared {
 
     /// Says it in the log.
     pub fn log_notes(&self) {
-        self.notes.iter().for_each(|note| warn!(event = "configuration_note", "{note}"));
+        self.notes.iter().for_each(|note| emit!(CONFIGURATION_NOTE; note.as_str()));
     }
 
     /// The actors, alive, and by what they live.

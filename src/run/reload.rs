@@ -7,9 +7,9 @@ use crate::causes;
 use crate::config::{self, ConfigErrors, Settings, Sources};
 use crate::confirm::{self, DropError};
 use crate::telemetry::LevelHandle;
+use actors::events::emit;
 use std::io;
 use std::path::PathBuf;
-use tracing::{error, info, warn};
 
 /// Why the old configuration stays in force.
 #[derive(Debug, thiserror::Error)]
@@ -52,14 +52,14 @@ impl Reloader<'_> {
         let confirmed = self.confirmation(now.settings.runtime_dir.clone()).await;
         let prepared = self.prepare(now).await.unwrap_or_else(|error| {
             let (reason, detail) = (error.kind(), causes::detail(&error));
-            error!(event = "reload_refused", reason, detail, "the old configuration stays in force");
+            emit!(RELOAD_REFUSED, reason, detail);
             None
         });
         if let Some(prepared) = &prepared {
             if let Err(error) = self.level.set(&prepared.in_force.settings.log) {
-                warn!(event = "level_not_set", detail = %error);
+                emit!(LEVEL_NOT_SET, detail = error.to_string());
             }
-            info!(event = "reloaded", "the configuration has changed: the actors start anew");
+            emit!(RELOADED);
             prepared.log_notes();
         }
         (prepared, confirmed)
@@ -78,12 +78,12 @@ impl Reloader<'_> {
         match taken.map_err(unread).flatten() {
             Ok(None) => None,
             Ok(Some(code)) => {
-                info!(event = "confirmation", code, "an operator confirms removals");
+                emit!(CONFIRMATION, code = code.as_str());
                 Some(code)
             }
             Err(error) => {
                 let (reason, detail) = (error.kind(), causes::detail(&error));
-                warn!(event = "confirmation_dropped", reason, detail, "it does not count");
+                emit!(CONFIRMATION_DROPPED, reason, detail);
                 None
             }
         }

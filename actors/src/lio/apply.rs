@@ -5,12 +5,12 @@ use super::{Lio, log};
 use crate::decide::plan::Plan;
 use crate::decide::plan::change::{Action, Change};
 use crate::decide::withdrawal::Withdrawal;
+use crate::events::emit;
 use crate::model::{Actual, Failure, Identity, Report, SaveOutcome, Step, with_causes};
 use crate::ports::{LioError, LioPort};
 use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
-use tracing::{debug, warn};
 
 /// After so many failures of the session in a row the daemon is left alone until the next pass (R14).
 const FAILURES_IN_A_ROW: u32 = 3;
@@ -142,7 +142,7 @@ impl<P: LioPort> Lio<P> {
             Err(StepError::NotShown { .. }) => {}
             ended => return ended,
         }
-        debug!(event = "step_tried_again", %step, "after a refresh");
+        emit!(STEP_TRIED_AGAIN, step = step.to_string());
         self.port.apply(&Step::Refresh)?;
         self.may_go_on()?;
         self.note_progress();
@@ -163,13 +163,13 @@ impl<P: LioPort> Lio<P> {
     fn refresh(&mut self, report: &mut Report) -> bool {
         self.note_progress();
         match self.port.apply(&Step::Refresh) {
-            Ok(_) => debug!(event = "tree_refreshed", "another hand may have changed the tree"),
+            Ok(_) => emit!(TREE_REFRESHED),
             Err(LioError::Busy { holder, .. }) => {
                 report.busy = Some(holder);
                 return false;
             }
             Err(error) => {
-                warn!(event = "refresh_failed", kind = error.kind(), detail = %error);
+                emit!(REFRESH_FAILED, reason = error.kind(), detail = error.to_string());
                 return report.failed.is_empty();
             }
         }

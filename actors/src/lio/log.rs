@@ -2,38 +2,27 @@
 
 use super::step::StepError;
 use crate::decide::plan::change::{Action, Change};
+use crate::events::{display, emit};
 use crate::model::with_causes;
-use tracing::{error, info, warn};
 
 pub(super) fn done(change: &Change, iqn: &str, scan_id: u64, duration_ms: u64) {
     let (image_id, wwn, file) = (change.image.as_str(), change.identity.wwn().as_str(), change.file.as_str());
     let (lun, kind) = (change.lun, change.image.kind());
     if let (Some(own_lun), Some(lun)) = (change.own_lun.filter(|own| Some(*own) != change.lun), change.lun) {
-        warn!(
-            event = "number_displaced",
-            scan_id,
-            image_id,
-            lun,
-            own_lun,
-            wwn,
-            iqn,
-            "another image, or what is saved, has its own number: on a worker that sees them in another order they may \
-             be the other way round"
-        );
+        emit!(NUMBER_DISPLACED, scan_id, image_id, lun, own_lun, wwn, iqn);
     }
+    let (kind, result) = (display(kind), "ok");
     match &change.action {
-        Action::Project(size) => info!(
-            event = "lun_added", action = "project", result = "ok", scan_id, image_id, kind = %kind, lun, wwn, iqn,
-            file, size_bytes = size, duration_ms, "LUN added; booted nodes see it after a rescan"
-        ),
-        Action::Remake(size) => warn!(
-            event = "lun_remade", action = "remake", result = "ok", scan_id, image_id, kind = %kind, lun, wwn, iqn,
-            file, size_bytes = size, duration_ms, "LUN made anew: its file belonged to a mount that is gone"
-        ),
-        Action::Withdraw(why) => info!(
-            event = "lun_removed", action = "withdraw", result = "ok", scan_id, image_id, reason = %why, lun, wwn, iqn,
-            file, duration_ms, "LUN removed"
-        ),
+        Action::Project(size_bytes) => emit! {
+            LUN_ADDED, action = "project", result, scan_id, image_id, kind, lun, wwn, iqn, file, size_bytes, duration_ms
+        },
+        Action::Remake(size_bytes) => emit! {
+            LUN_REMADE, action = "remake", result, scan_id, image_id, kind, lun, wwn, iqn, file, size_bytes, duration_ms
+        },
+        Action::Withdraw(why) => emit! {
+            LUN_REMOVED, action = "withdraw", result, scan_id, image_id, reason = display(why), lun, wwn, iqn, file,
+            duration_ms
+        },
     }
 }
 
@@ -43,8 +32,8 @@ pub(super) fn failed(change: &Change, iqn: &str, scan_id: u64, failure: &StepErr
         Action::Remake(..) => "remake",
         Action::Withdraw(_) => "withdraw",
     };
-    error!(
-        event = "change_failed",
+    emit!(
+        CHANGE_FAILED,
         action,
         result = "failed",
         scan_id,
@@ -55,6 +44,5 @@ pub(super) fn failed(change: &Change, iqn: &str, scan_id: u64, failure: &StepErr
         file = change.file.as_str(),
         reason = failure.kind(),
         detail = with_causes(failure),
-        "the change did not come about; it is tried again in the next pass"
     );
 }

@@ -4,12 +4,12 @@
 use super::Lio;
 use super::step::{StepError, perform};
 use crate::decide::plan::change::{Action, Change};
+use crate::events::emit;
 use crate::model::Step;
 use crate::mount::again::{How, LookAgain, NotTheSame};
 use crate::ports::LioPort;
 use std::sync::mpsc;
 use std::time::Duration;
-use tracing::warn;
 
 /// For one look; the mount has a shorter deadline of its own.
 const LOOK_WITHIN: Duration = Duration::from_secs(120);
@@ -57,7 +57,7 @@ impl<P: LioPort> Lio<P> {
     fn undo_create(&mut self, change: &Change) {
         let (name, wwn) = (change.identity.name(), change.identity.wwn().clone());
         if let Err(error) = perform(&mut self.port, &Step::DeleteBackstore { name, wwn }, change) {
-            warn!(event = "backstore_left", name = change.identity.name().as_str(), detail = %error);
+            emit!(BACKSTORE_LEFT, name = change.identity.name().as_str(), detail = error.to_string());
         }
     }
 }

@@ -3,9 +3,9 @@
 use super::Lio;
 use crate::decide::plan::Plan;
 use crate::decide::save::{self, Save};
+use crate::events::emit;
 use crate::model::{Actual, Inventory, Report, SaveOutcome, Step, with_causes};
 use crate::ports::{LioError, LioPort};
-use tracing::error;
 
 impl<P: LioPort> Lio<P> {
     /// R11: once per pass, if anything of ours changed or the saved state is not the live one.
@@ -68,10 +68,7 @@ impl<P: LioPort> Lio<P> {
                 ));
             }
             Save::SetAside => match self.port.apply(&Step::SetAside) {
-                Ok(name) => error!(
-                    event = "save_set_aside",
-                    name, "saveconfig.json was torn; it is kept under this name, and a new one is written"
-                ),
+                Ok(name) => emit!(SAVE_SET_ASIDE, name),
                 Err(error) => {
                     let why = format!("it is torn and cannot be set aside: {}", with_causes(&error));
                     return Ok(SaveOutcome::Failed(why));

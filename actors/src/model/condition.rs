@@ -65,7 +65,7 @@ impl ConditionType {
             ConditionType::ImageUnclear => "image_unclear",
             ConditionType::RemovalHeld => "removal_held",
             ConditionType::RemovalsHeld => "removals_held",
-            ConditionType::ProjectionDrifted => "projection_odd",
+            ConditionType::ProjectionDrifted => "projection_drifted",
             ConditionType::TargetProblem => "target_problem",
             ConditionType::HalfMade => "half_made",
             ConditionType::MountEmpty => "mount_empty",

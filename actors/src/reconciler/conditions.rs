@@ -2,9 +2,9 @@
 
 use crate::decide::conditions::{self, Holding};
 use crate::decide::plan::Plan;
-use crate::model::{Cause, Condition, ConditionType, Report, SaveOutcome, Source, Subject};
+use crate::events::{self, emit};
+use crate::model::{Cause, Condition, ConditionType, Report, SaveOutcome, Source};
 use std::collections::{BTreeMap, BTreeSet};
-use tracing::{error, info, warn};
 
 /// So many conditions of one type are logged each by itself in one pass; then their number.
 const MOST_LINES: usize = 20;
@@ -40,7 +40,7 @@ impl ConditionLog {
         for Holding { condition, detail } in found {
             let is_new = !self.holding.contains(&condition) && !now.contains(&condition);
             if is_new && started.counts(condition.condition_type) {
-                log_start(&condition, &detail, scan_id);
+                events::begin(&condition, &detail, scan_id);
             }
             now.insert(condition);
         }
@@ -49,14 +49,14 @@ impl ConditionLog {
             if unseen(condition) {
                 now.insert(condition.clone());
             } else if cleared.counts(condition.condition_type) {
-                log_clear(condition, scan_id);
+                events::resolve(condition, scan_id);
             }
         }
         for (of, count) in started.more() {
-            warn!(event = "more", scan_id, of, count, "so many in all began; not all are shown");
+            emit!(MORE, scan_id, of, count);
         }
         for (of, count) in cleared.more() {
-            info!(event = "more_resolved", scan_id, of, count, "so many in all ended; not all are shown");
+            emit!(MORE_RESOLVED, scan_id, of, count);
         }
         self.holding = now;
     }
@@ -81,34 +81,10 @@ impl Few {
     }
 }
 
-/// An image goes by `image_id`, everything else by `subject`.
-fn named(subject: &Subject) -> (Option<&str>, Option<&str>) {
-    match subject {
-        Subject::Image(image) => (Some(image.as_str()), None),
-        Subject::Other(other) => (None, Some(other.as_str())),
-    }
-}
-
-fn log_start(condition: &Condition, detail: &str, scan_id: u64) {
-    let (image_id, subject) = named(&condition.subject);
-    let (event, reason) = (condition.condition_type.event(), condition.reason);
-    if condition.condition_type.is_error() {
-        error!(event, scan_id, image_id, subject, reason, detail);
-    } else {
-        warn!(event, scan_id, image_id, subject, reason, detail);
-    }
-}
-
-fn log_clear(condition: &Condition, scan_id: u64) {
-    let (image_id, subject) = named(&condition.subject);
-    let (was, reason) = (condition.condition_type.event(), condition.reason);
-    info!(event = "resolved", scan_id, image_id, subject, reason, was);
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{ImageId, ImageRef, ObjectKey};
+    use crate::model::{ImageId, ImageRef, ObjectKey, Subject};
 
     fn pending(image: ImageRef) -> Holding {
         let subject = Subject::Image(image);
@@ -153,8 +129,8 @@ mod tests {
         let pe = pending(ImageRef::Pe(ObjectKey::new("PE/a")));
         log.update(vec![pe, rootfs()], seen, 1);
         log.update(vec![], |condition: &Condition| condition.needs().contains(&Source::Ims), 2);
-        let left: Vec<_> = log.holding.iter().map(|condition| named(&condition.subject).0).collect();
-        assert_eq!(left, [Some("id")]);
+        let left: Vec<_> = log.holding.iter().map(|condition| &condition.subject).collect();
+        assert_eq!(left, [&Subject::Image(ImageRef::Rootfs(ImageId::new("id")))]);
     }
 
     #[test]

@@ -9,11 +9,11 @@ use crate::decide::cadence::next_delay;
 use crate::decide::history::History;
 use crate::decide::plan::Plan;
 use crate::decide::status::{Status, Summary};
+use crate::events::emit;
 use crate::model::{Cause, Source};
 use crate::ports::HistoryError;
 use actix::prelude::*;
 use std::collections::btree_map::Entry;
-use tracing::{error, info, warn};
 
 impl Reconciler {
     /// What was stored, unless a reload has brought it along.
@@ -23,12 +23,7 @@ impl Reconciler {
         }
         let (boot, window) = (self.store.boot(), self.context.policy.limits.window);
         let lost = |detail: String| {
-            warn!(
-                event = "history_lost",
-                detail,
-                window_s = window.as_secs(),
-                "what was remembered is lost: no removal happens before this time is over"
-            );
+            emit!(HISTORY_LOST, detail, window_s = window.as_secs());
             History::lost(&boot, window)
         };
         self.history = match loaded {
@@ -76,7 +71,7 @@ impl Reconciler {
             Err(cause) => {
                 if cause.kind == ACTOR_GONE {
                     // No pass will ever be better: the process ends, and is started anew.
-                    error!(event = "actor_gone", detail = %cause, "a part of the agent has died: it ends");
+                    emit!(ACTOR_GONE, detail = cause.to_string());
                     ctx.stop();
                 }
                 self.confirmed = confirmed;
@@ -120,11 +115,11 @@ impl Reconciler {
     fn judge_confirmation(&mut self, plan: &Plan, confirmed: Option<String>, scan_id: u64) {
         match (plan.confirmation, confirmed) {
             (Some(true), Some(code)) => {
-                info!(event = "confirmed", scan_id, code, "removals were confirmed by an operator");
+                emit!(CONFIRMED, scan_id, code);
             }
             (Some(false), Some(code)) => {
                 let held = plan.history.breaker.code.as_deref().unwrap_or("none");
-                warn!(event = "confirmation_unmatched", scan_id, code, held, "no removals of this code wait");
+                emit!(CONFIRMATION_UNMATCHED, scan_id, code, held);
             }
             (None, code) => self.confirmed = code,
             (Some(_), None) => {}
@@ -150,12 +145,7 @@ impl Reconciler {
             Err(error) => {
                 self.store_fails = true;
                 let detail = Cause::new(Source::Lio, error.kind(), &error).detail;
-                warn!(
-                    event = "history_not_stored",
-                    reason = error.kind(),
-                    detail,
-                    "a restart lets nothing go for the time of guard.window, and takes its looks anew"
-                );
+                emit!(HISTORY_NOT_STORED, reason = error.kind(), detail);
             }
         }
     }

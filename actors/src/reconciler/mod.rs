@@ -12,6 +12,7 @@ use crate::decide::history::History;
 use crate::decide::images::WantedImage;
 use crate::decide::plan::Plan;
 use crate::decide::status::Status;
+use crate::events::emit;
 use crate::ims::ListImages;
 use crate::lio::TryDaemon;
 use crate::model::{Actual, Cause, Identity, ObjectKey, Snapshot};
@@ -25,7 +26,6 @@ use std::rc::Rc;
 use std::time::Duration;
 use store::Store;
 use tokio::sync::watch;
-use tracing::info;
 
 /// While another client holds the daemon it is asked so often whether it is free: it answers at once when it is.
 const TRY_DAEMON_EVERY: Duration = Duration::from_secs(1);
@@ -234,7 +234,7 @@ impl Handler<Resync> for Reconciler {
     type Result = ();
 
     fn handle(&mut self, msg: Resync, ctx: &mut Self::Context) {
-        info!(event = "resync", reason = msg.reason, "a pass was asked for");
+        emit!(RESYNC, reason = msg.reason);
         self.confirmed = msg.confirmed.or(self.confirmed.take());
         self.queue(ctx);
     }
@@ -258,7 +258,7 @@ impl Handler<PollTags> for Reconciler {
             let now = list.wanted(act.context.policy.tagging);
             act.history.seen_wanted(now.iter().map(|image| &image.id));
             if act.wanted.as_ref().is_some_and(|before| *before != now) {
-                info!(event = "tags_changed", "IMS tags have changed: a pass follows");
+                emit!(TAGS_CHANGED);
                 // If that pass cannot see, its retry decides when the next one comes: one change, one pass.
                 act.wanted = Some(now);
                 act.queue(ctx);

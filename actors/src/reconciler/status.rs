@@ -1,16 +1,15 @@
 //! The one line of every pass.
 
 use crate::decide::status::Status;
-use tracing::{info, warn};
+use crate::events::emit;
 
 /// The one line of every pass.
 pub fn log(status: &Status) {
     let s = &status.summary;
-    let unknown = s.unknown.join(",");
     macro_rules! summary {
         ($level:ident) => {
-            $level!(
-                event = "pass_summary",
+            emit!(
+                PASS_SUMMARY[$level],
                 scan_id = status.scan_id,
                 result = if status.converged { "converged" } else { "not_converged" },
                 live = s.live,
@@ -23,15 +22,15 @@ pub fn log(status: &Status) {
                 held = s.held,
                 unclear = s.unclear,
                 findings = s.findings,
-                unknown,
+                unknown = s.unknown.join(","),
                 save = s.save.kind(),
                 images_listed = s.counts.images_listed,
                 candidates = s.counts.candidates,
                 manifests_fetched = s.counts.manifests_fetched,
-                apply_ms = s.apply_ms,
-                "{status}"
+                apply_ms = s.apply_ms;
+                status.to_string()
             )
         };
     }
-    if s.unknown.is_empty() && s.failed + s.findings == 0 { summary!(info) } else { summary!(warn) }
+    if s.unknown.is_empty() && s.failed + s.findings == 0 { summary!(Info) } else { summary!(Warn) }
 }

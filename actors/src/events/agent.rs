@@ -1,0 +1,93 @@
+//! The passes, and the agent's own life.
+
+super::events! {
+    PASS_SUMMARY "pass_summary" [Info, Warn]
+        (scan_id result live added remade removed failed pending second_look held unclear findings unknown save
+         images_listed candidates manifests_fetched apply_ms)
+        "the one line of every pass; a warning if a source did not answer or something failed"
+        => "alarm on a `result` that stays `not_converged`";
+    TAGS_CHANGED "tags_changed" [Info]
+        ()
+        "IMS tags have changed: a pass follows"
+        => "nothing";
+    RESYNC "resync" [Info]
+        (reason)
+        "a pass was asked for"
+        => "nothing";
+    CONFIRMATION "confirmation" [Info]
+        (code)
+        "an operator confirms removals; `confirmed` or `confirmation_unmatched` follows"
+        => "nothing";
+    CONFIRMATION_DROPPED "confirmation_dropped" [Warn]
+        (reason detail)
+        "a confirmation cannot be read, or came too late: it does not count"
+        => "confirm again";
+    CONFIRMED "confirmed" [Info]
+        (scan_id code)
+        "removals were confirmed by an operator"
+        => "nothing";
+    CONFIRMATION_UNMATCHED "confirmation_unmatched" [Warn]
+        (scan_id code held)
+        "no removals of this code wait; `held` is the code of those that do"
+        => "look at `sbps-marshal plan`, and confirm the code it shows";
+    HISTORY_LOST "history_lost" [Warn]
+        (detail window_s)
+        "what was remembered is lost: no removal goes by itself before this time is over"
+        => "nothing, or confirm";
+    HISTORY_NOT_STORED "history_not_stored" [Warn]
+        (reason detail)
+        "what is remembered cannot be stored: a restart lets nothing go for the time of `guard.window`"
+        => "mend `state_dir` before a restart";
+    STARTED "started" [Info]
+        (version iqn bucket simulated)
+        "the agent runs"
+        => "nothing";
+    STOPPED "stopped" [Info]
+        ()
+        "the agent has stopped"
+        => "nothing";
+    RELOADED "reloaded" [Info]
+        ()
+        "the configuration has changed: the actors start anew"
+        => "nothing";
+    RELOAD_REFUSED "reload_refused" [Error]
+        (reason detail)
+        "the new configuration is not used; the old one stays in force"
+        => "mend it, then SIGHUP";
+    CONFIGURATION_NOTE "configuration_note" [Warn]
+        ()
+        "a setting that works and is not wise; the message names it"
+        => "follow it";
+    CA_UNREADABLE "ca_unreadable" [Warn]
+        (detail)
+        "a CA certificate of the system cannot be read"
+        => "mend the file that `detail` names";
+    CA_MISSING "ca_missing" [Warn]
+        ()
+        "no CA is trusted, so https will fail"
+        => "install ca-certificates, or set `ca_bundle`";
+    AGENT_FAILED "agent_failed" [Error]
+        (reason detail)
+        "the agent ends: it cannot go on; systemd starts the next one"
+        => "read `detail`";
+    ACTOR_GONE "actor_gone" [Error]
+        (detail)
+        "a part of the agent has died: it ends, and systemd starts the next one"
+        => "report it";
+    SESSION_NOT_ENDED "session_not_ended" [Warn]
+        ()
+        "the session with targetclid could not be ended in time"
+        => "see targetclid";
+    LOCK_NOT_RELEASED "lock_not_released" [Warn]
+        (detail)
+        "the lock of the instance could not be released: the end of the process does it"
+        => "nothing";
+    LEVEL_NOT_SET "level_not_set" [Warn]
+        (detail)
+        "the log keeps its level"
+        => "mend `log.level`";
+    SYSTEMD_NOT_TOLD "systemd_not_told" [Warn]
+        (detail)
+        "systemd does not take our message"
+        => "see whether the unit is of `Type=notify-reload` or `notify`";
+}

@@ -1,0 +1,44 @@
+//! What changes on the node.
+
+super::events! {
+    LUN_ADDED "lun_added" [Info]
+        (action result scan_id image_id kind lun wwn iqn file size_bytes duration_ms)
+        "a LUN was created, and configfs shows it"
+        => "nothing; booted nodes see it after a rescan";
+    LUN_REMADE "lun_remade" [Warn]
+        (action result scan_id image_id kind lun wwn iqn file size_bytes duration_ms)
+        "a LUN whose file belonged to a mount that is gone was made anew under its number"
+        => "find out why s3fs ended";
+    LUN_REMOVED "lun_removed" [Info]
+        (action result scan_id image_id reason lun wwn iqn file duration_ms)
+        "a LUN and its backstore were removed; `reason` is the evidence"
+        => "nothing";
+    NUMBER_DISPLACED "number_displaced" [Warn]
+        (scan_id image_id lun own_lun wwn iqn)
+        "its own number is in use or saved, so it has the next one: on another worker it may have another"
+        => "mind it if nodes address LUNs by number";
+    CHANGE_FAILED "change_failed" [Error]
+        (action result scan_id image_id lun wwn iqn file reason detail)
+        "a change did not come about; the next pass tries it again"
+        => "read `detail`";
+    BACKSTORE_LEFT "backstore_left" [Warn]
+        (name detail)
+        "a backstore without a LUN could not be taken back"
+        => "nothing; the next pass uses or removes it";
+    SAVE_SET_ASIDE "save_set_aside" [Error]
+        (name)
+        "saveconfig.json was torn: it is kept under this name, and a new one is written"
+        => "look into the old one";
+    STEP_TRIED_AGAIN "step_tried_again" [Debug]
+        (step)
+        "a step was answered and not shown: it is tried once more after a refresh"
+        => "nothing";
+    TREE_REFRESHED "tree_refreshed" [Debug]
+        ()
+        "another hand may have changed the tree: targetclid has read it anew"
+        => "nothing";
+    REFRESH_FAILED "refresh_failed" [Warn]
+        (reason detail)
+        "targetclid did not read its tree anew"
+        => "see targetclid";
+}

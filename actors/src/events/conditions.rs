@@ -1,0 +1,113 @@
+//! What can be wrong for a while: logged once when it begins and once when it ends.
+
+use super::{Event, Level};
+use crate::model::{Condition, ConditionType, Subject};
+
+super::events! {
+    RESOLVED "resolved" [Info]
+        (scan_id image_id subject reason was)
+        "a condition has ended; `was` is its event"
+        => "nothing";
+    MORE "more" [Warn]
+        (scan_id of count)
+        "so many in all began; not all are shown"
+        => "`sbps-marshal plan` lists them";
+    MORE_RESOLVED "more_resolved" [Info]
+        (scan_id of count)
+        "so many in all ended; not all are shown"
+        => "nothing";
+}
+
+const FIELDS: &[&str] = &["scan_id", "image_id", "subject", "reason", "detail"];
+
+/// All of this part of the table.
+pub(super) fn table() -> impl Iterator<Item = Event> {
+    let of_type = |condition_type| {
+        let (meaning, remedy) = texts(condition_type);
+        let levels: &[Level] = if condition_type.is_error() { &[Level::Error] } else { &[Level::Warn] };
+        Event { name: condition_type.event(), levels, fields: FIELDS, meaning, remedy }
+    };
+    ConditionType::ALL.into_iter().map(of_type).chain(TABLE.iter().copied())
+}
+
+/// Its meaning, and what an operator should do.
+const fn texts(condition_type: ConditionType) -> (&'static str, &'static str) {
+    match condition_type {
+        ConditionType::ImagePending => {
+            ("an image is not projected; what is live of it stays", "`detail` names the remedy")
+        }
+        ConditionType::ImageUnclear => (
+            "whether an image should be projected could not be found out",
+            "see the source that did not answer",
+        ),
+        ConditionType::RemovalHeld => (
+            "a removal waits: for its second look, for its successor, or for a LUN of another target",
+            "usually nothing",
+        ),
+        ConditionType::RemovalsHeld => (
+            "too many removals wait for an operator; `subject` is their code",
+            "`sbps-marshal confirm-removal CODE` if it is meant",
+        ),
+        ConditionType::ProjectionDrifted => {
+            ("a live LUN is not as it should be, and is not touched", "see `detail`")
+        }
+        ConditionType::TargetProblem => (
+            "the target is missing, disabled, or can be written to",
+            "provision it, or mend the attribute or ACL",
+        ),
+        ConditionType::HalfMade => (
+            "a LUN or backstore of others was cut short while it was made",
+            "remove it: it stops targetcli's saves",
+        ),
+        ConditionType::MountEmpty => {
+            ("the mount shows none of the images that S3 lists", "mount the right bucket")
+        }
+        ConditionType::ExportEscapes => {
+            ("the file of a live LUN leads out of the mount", "confirm its removal, or restore the file")
+        }
+        ConditionType::CreatesBlocked => {
+            ("a missing file keeps targetcli from creating anything", "restore it, or let its removal go")
+        }
+        ConditionType::LunDead => (
+            "LUNs cannot be read: their mount is gone, and they cannot be made anew yet",
+            "see what is pending",
+        ),
+        ConditionType::LioBusy => {
+            ("another client holds targetclid, or a targetcli shell its lock; `detail` names it", "end it")
+        }
+        ConditionType::SaveProblem => {
+            ("saveconfig.json could not be, or must not be, written", "see `detail` before the next reboot")
+        }
+        ConditionType::SourceUnknown => {
+            ("a source did not answer; nothing is removed meanwhile", "mend the source")
+        }
+        ConditionType::SourceDegraded => ("a source answers, but not about many images", "mend the source"),
+    }
+}
+
+/// A condition begins.
+pub fn begin(condition: &Condition, detail: &str, scan_id: u64) {
+    let (image_id, subject) = named(&condition.subject);
+    let (event, reason) = (condition.condition_type.event(), condition.reason);
+    let (message, _) = texts(condition.condition_type);
+    if condition.condition_type.is_error() {
+        tracing::error!(event, scan_id, image_id, subject, reason, detail, message);
+    } else {
+        tracing::warn!(event, scan_id, image_id, subject, reason, detail, message);
+    }
+}
+
+/// A condition has ended.
+pub fn resolve(condition: &Condition, scan_id: u64) {
+    let (image_id, subject) = named(&condition.subject);
+    let (was, reason) = (condition.condition_type.event(), condition.reason);
+    crate::emit!(RESOLVED, scan_id, image_id, subject, reason, was);
+}
+
+/// An image goes by `image_id`, everything else by `subject`.
+fn named(subject: &Subject) -> (Option<&str>, Option<&str>) {
+    match subject {
+        Subject::Image(image) => (Some(image.as_str()), None),
+        Subject::Other(other) => (None, Some(other.as_str())),
+    }
+}
