@@ -5,7 +5,7 @@ use crate::config::{self, Flag, Loaded, Settings, Sources};
 use crate::confirm;
 use crate::files::Folders;
 use crate::plan_output::{self, PlanJson};
-use crate::run::{self, World};
+use crate::run::{self, Backend};
 use crate::telemetry::complain;
 use clap::{Args, Parser, Subcommand};
 use std::io::Write;
@@ -74,7 +74,7 @@ impl Cli {
     /// Does what was asked for. 0: done; 1: an error, said on stderr; 3: not converged.
     pub fn execute(self) -> ExitCode {
         let sources = Sources::system(self.configuration.config.as_deref(), self.configuration.set);
-        let world = |sim| if sim { World::Simulated } else { World::Real };
+        let backend = |sim| if sim { Backend::Simulated } else { Backend::Real };
         match self.command {
             Command::CheckConfig { defaults: true } => print(&config::default_file()),
             Command::CheckConfig { defaults: false } => {
@@ -87,20 +87,20 @@ impl Cli {
                 })
             }
             Command::Run { once, sim } => {
-                with_settings(&sources, |loaded| match run::run(&sources, loaded, once, world(sim)) {
+                with_settings(&sources, |loaded| match run::run(&sources, loaded, once, backend(sim)) {
                     Ok(true) => ExitCode::SUCCESS,
                     Ok(false) => ExitCode::from(NOT_CONVERGED),
                     Err(error) if error.is_logged() => ExitCode::FAILURE,
                     Err(error) => fail(&error),
                 })
             }
-            Command::Plan { json, sim } => {
-                with_settings(&sources, |Loaded { settings, .. }| match run::preview(settings, world(sim)) {
+            Command::Plan { json, sim } => with_settings(&sources, |Loaded { settings, .. }| {
+                match run::preview(settings, backend(sim)) {
                     Ok((plan, actual)) if json => print_json(&PlanJson::new(&plan, &actual)),
                     Ok((plan, actual)) => print(&plan_output::text(&plan, &actual)),
                     Err(error) => fail(&error),
-                })
-            }
+                }
+            }),
             Command::ConfirmRemoval { code } => {
                 with_settings(&sources, |Loaded { settings, .. }| confirm_removal(&settings, &code))
             }
@@ -110,7 +110,7 @@ impl Cli {
 
 fn confirm_removal(settings: &Settings, code: &str) -> ExitCode {
     let folders = Folders { runtime_dir: &settings.runtime_dir, state_dir: &settings.state_dir };
-    match confirm::leave(folders, code) {
+    match confirm::write(folders, code) {
         Ok(()) => print("confirmed: the agent passes now\n"),
         Err(error) => fail(&error),
     }

@@ -80,8 +80,8 @@ pub enum ConfirmError {
     },
 }
 
-/// Leaves the code for the agent and wakes it, if that is what the agent holds.
-pub fn leave(Folders { runtime_dir, state_dir }: Folders<'_>, code: &str) -> Result<(), ConfirmError> {
+/// Writes the code for the agent and wakes it, if that is what the agent holds.
+pub fn write(Folders { runtime_dir, state_dir }: Folders<'_>, code: &str) -> Result<(), ConfirmError> {
     let Some(holder) = lock::holder(runtime_dir)? else {
         return Err(ConfirmError::NoAgent { path: runtime_dir.join(lock::FILE) });
     };
@@ -152,11 +152,11 @@ impl DropError {
 }
 
 /// The code that was left, once; `None` if none was.
-pub fn take(runtime_dir: &Path) -> Result<Option<String>, DropError> {
-    take_at(boot::since(), runtime_dir)
+pub fn consume(runtime_dir: &Path) -> Result<Option<String>, DropError> {
+    consume_at(boot::since(), runtime_dir)
 }
 
-fn take_at(now: Duration, runtime_dir: &Path) -> Result<Option<String>, DropError> {
+fn consume_at(now: Duration, runtime_dir: &Path) -> Result<Option<String>, DropError> {
     let path = runtime_dir.join(FILE);
     let failed = |done| {
         let path = path.clone();

@@ -29,8 +29,8 @@ pub struct LioAdapter {
 /// Why these settings cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum SettingError {
-    /// The IQN cannot be said to targetclid.
-    #[error("lio.iqn {iqn:?} cannot be said to targetclid")]
+    /// The IQN is not a valid targetcli token.
+    #[error("lio.iqn {iqn:?} is not a valid targetcli token")]
     Iqn {
         /// As configured.
         iqn: String,
@@ -38,8 +38,8 @@ pub enum SettingError {
         #[source]
         source: IqnError,
     },
-    /// The save file's path cannot be said to targetclid.
-    #[error("lio.save_file {path:?} cannot be said to targetclid")]
+    /// The save file's path is not a valid targetcli token.
+    #[error("lio.save_file {path:?} is not a valid targetcli token")]
     SaveFile {
         /// As configured.
         path: String,
@@ -54,14 +54,14 @@ impl LioAdapter {
     pub fn new(settings: &config::Lio) -> Result<Self, SettingError> {
         let target = Target::new(&settings.iqn, settings.tpg)
             .map_err(|source| SettingError::Iqn { iqn: settings.iqn.clone(), source })?;
-        let sayable = |path: &PathBuf| {
+        let token = |path: &PathBuf| {
             word(path).map_err(|source| SettingError::SaveFile { path: path.display().to_string(), source })
         };
         Ok(LioAdapter {
             configfs: Configfs::new(&settings.configfs),
             target,
             tpg_path: TpgPath::new(format!("iscsi/{}/tpgt_{}", settings.iqn, settings.tpg)),
-            save_file: settings.save_file.as_ref().map(sayable).transpose()?,
+            save_file: settings.save_file.as_ref().map(token).transpose()?,
             session: Session::new(&settings.socket),
             lock: ShellLock::default(),
             command_timeout: settings.command_timeout,
@@ -79,10 +79,10 @@ impl LioAdapter {
     fn save_file(&self) -> Result<Word, LioError> {
         match &self.save_file {
             Some(configured) => Ok(configured.clone()),
-            None => word(&self.configfs.dbroot()?.join(saveconfig::FILE_NAME)).map_err(|unspeakable| {
+            None => word(&self.configfs.dbroot()?.join(saveconfig::FILE_NAME)).map_err(|invalid| {
                 LioError::Configfs {
                     path: self.configfs.dbroot_file().display().to_string(),
-                    source: io::Error::new(io::ErrorKind::InvalidData, unspeakable),
+                    source: io::Error::new(io::ErrorKind::InvalidData, invalid),
                 }
             }),
         }
@@ -103,7 +103,7 @@ impl LioAdapter {
         }
         let before = self.mapped.remove(&(lun, name.clone())).unwrap_or_default();
         for AclMapping { initiator, lun: number } in self.configfs.unmapped(&self.tpg_path, lun, &before)? {
-            // One whose name cannot be said stays without, which configfs shows.
+            // One whose name is not a valid token stays without, which configfs shows.
             if let Some(command) = self.target.map_lun(&initiator, lun, number) {
                 replies += &self.change(&command, self.command_timeout)?;
             }
@@ -114,7 +114,7 @@ impl LioAdapter {
     /// The daemon walks its whole tree for these two, however small the change was.
     fn limit(&self, step: &Step) -> Duration {
         match step {
-            Step::Refresh | Step::SaveConfig | Step::SaveConfigAlone => self.tree_timeout,
+            Step::Refresh | Step::SaveConfig | Step::SaveConfigWithoutBackup => self.tree_timeout,
             _ => self.command_timeout,
         }
     }
@@ -192,7 +192,7 @@ impl LioPort for LioAdapter {
     }
 }
 
-/// A path that can be said to targetclid. What is no Unicode becomes a character that no word has.
+/// A path as a targetcli token. What is no Unicode becomes a character that no word has.
 fn word(path: &Path) -> Result<Word, WordError> {
     Word::try_from(path.to_string_lossy().into_owned())
 }

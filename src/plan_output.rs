@@ -83,7 +83,7 @@ fn subject(subject: &Subject) -> &str {
     }
 }
 
-/// For a program: one object, `plan --json`. Every reason is short and from a bounded set.
+/// For a program: one object, `plan --json`, described in docs/plan.md. Every reason is short and from a bounded set.
 #[derive(Debug, Serialize)]
 pub struct PlanJson<'a> {
     /// Our TPG's folder below the configfs root.
@@ -97,7 +97,7 @@ pub struct PlanJson<'a> {
     /// Images that are not projected.
     pending: Vec<PendingJson<'a>>,
     /// Live projections that look wrong, and are not touched.
-    odd: Vec<DriftedJson<'a>>,
+    drifted: Vec<DriftedJson<'a>>,
     /// Sources that did not answer.
     unknown: Vec<CauseJson<'a>>,
     /// Images that could not be judged.
@@ -197,7 +197,7 @@ impl<'a> PlanJson<'a> {
                     detail: pending.reason.to_string(),
                 })
                 .collect(),
-            odd: plan
+            drifted: plan
                 .drifted
                 .iter()
                 .map(|drifted| DriftedJson { image_id: &drifted.image, reason: drifted.kind })
@@ -262,6 +262,7 @@ fn cause(cause: &Cause) -> CauseJson<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use actors::model::ObjectKey;
 
     #[test]
     fn a_line_for_a_person_is_one_line_whatever_the_bucket_holds() {
@@ -280,5 +281,67 @@ mod tests {
         let (name, why) = ("0123456789abcde", "pe, 4096 bytes".to_owned());
         Line { sign: "+", lun: Some(7), name, about: "PE/a.squashfs", why }.write_to(&mut out);
         assert_eq!(out, "+     7 0123456789abcde \"PE/a.squashfs\" (pe, 4096 bytes)\n");
+    }
+
+    /// Every key, as docs/plan.md writes it: `changes[].steps[]`.
+    fn keys(prefix: &str, value: &serde_json::Value, found: &mut Vec<String>) {
+        match value {
+            serde_json::Value::Object(fields) => {
+                for (name, field) in fields {
+                    let path = if prefix.is_empty() { name.clone() } else { format!("{prefix}.{name}") };
+                    let list = if field.is_array() { "[]" } else { "" };
+                    found.push(format!("{path}{list}"));
+                    keys(&format!("{path}{list}"), field, found);
+                }
+            }
+            serde_json::Value::Array(entries) => entries.iter().for_each(|entry| keys(prefix, entry, found)),
+            _ => {}
+        }
+    }
+
+    #[test]
+    fn the_documentation_has_every_key_of_a_plan_and_no_other() {
+        let image = ImageRef::Pe(ObjectKey::new("PE/a"));
+        let (kind, name) = ("pe".to_owned(), "n".to_owned());
+        let cause = || CauseJson { source: "ims".into(), reason: "timeout", detail: "" };
+        let plan = PlanJson {
+            tpg: "",
+            live: 0,
+            changes: vec![ChangeJson {
+                action: "project",
+                kind: kind.clone(),
+                image_id: &image,
+                lun: None,
+                name: name.clone(),
+                wwn: "",
+                wwid: String::new(),
+                file: "",
+                size_bytes: None,
+                reason: None,
+                steps: vec![String::new()],
+            }],
+            held: vec![HeldJson {
+                image_id: &image,
+                key: "",
+                name,
+                reason: String::new(),
+                held_by: "breaker",
+                detail: String::new(),
+            }],
+            pending: vec![PendingJson { kind, image_id: &image, reason: "", detail: String::new() }],
+            drifted: vec![DriftedJson { image_id: &image, reason: "" }],
+            unknown: vec![cause()],
+            unclear: vec![UnclearJson { image_id: &image, cause: cause() }],
+            findings: vec![FindingJson { event: "", subject: "", reason: "", detail: "" }],
+            confirm_code: None,
+        };
+        let mut printed = Vec::new();
+        keys("", &serde_json::to_value(plan).unwrap(), &mut printed);
+        let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/plan.md")).unwrap();
+        let rows = page.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
+        let mut documented: Vec<String> = rows.map(str::to_owned).collect();
+        printed.sort();
+        documented.sort();
+        assert_eq!(documented, printed);
     }
 }

@@ -3,12 +3,12 @@
 //! | actor | owns | is asked |
 //! |---|---|---|
 //! | [`ims::Ims`] | IMS client, token source | `ListImages` |
-//! | [`s3::S3`] | S3 client, manifests by (key, ETag) | `ListObjects`, `FetchManifests` |
-//! | [`mount::Mount`] | the s3fs mount, for all images | `DiscoverPe`, `CheckFiles`, `ExamineFiles`, `InspectAgain` |
+//! | [`s3::S3`] | S3 client, manifests by (key, ETag) | `ListObjects`, `ConfirmGone`, `FetchManifests`, `ComputeMd5` |
+//! | [`mount::Mount`] | the s3fs mount, for all images | `DiscoverPe`, `CheckFiles`, `ExamineFiles`, `LookAgain` |
 //! | [`lio::Lio`] | the one targetclid session, configfs (a thread of its own) | `Observe`, `Apply`, `TryDaemon`, `EndSession` |
 //! | [`reconciler::Reconciler`] | passes, timer, history, status | `Tick`, `Resync`, `PollTags`, `Preview` |
 //!
-//! [`agent`] starts them. The reconciler asks and the others answer; the one exception is `InspectAgain`, which the Lio
+//! [`agent`] starts them. The reconciler asks and the others answer; the one exception is `LookAgain`, which the Lio
 //! thread asks the mount. A pass gathers what every source says, plans, and applies; configfs is the only source of
 //! truth about what came about.
 //!

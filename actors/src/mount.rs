@@ -101,7 +101,7 @@ const LOOK_WITHIN: Duration = Duration::from_secs(60);
 const MOST_REFUSED: usize = 32;
 
 /// A file that the mount refuses is a matter of that file, as long as the mount itself still answers; so whoever may
-/// write to the bucket holds up nothing but what he wrote. The first failure of the mount as a whole ends the round:
+/// write to the bucket holds up nothing but what he wrote. The first failure of the mount as a whole ends the check:
 /// what hangs once is not asked again (R14).
 async fn check_files(
     mount: &impl MountPort,

@@ -159,8 +159,8 @@ fn keys() -> Vec<Key> {
 }
 
 /// The known name that is the fewest edits away: what a mistyped one was meant to be.
-pub(super) fn nearest(odd: &str, known: impl Iterator<Item = String>) -> String {
-    known.min_by_key(|name| strsim::levenshtein(odd, name)).unwrap_or_default()
+pub(super) fn nearest(unknown: &str, known: impl Iterator<Item = String>) -> String {
+    known.min_by_key(|name| strsim::levenshtein(unknown, name)).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -202,7 +202,7 @@ mod tests {
 
     #[test]
     fn a_mistyped_name_is_nearest_to_what_was_meant() {
-        let nearest = |odd| nearest(odd, KEYS.iter().map(|key| key.name.to_owned()));
+        let nearest = |unknown| nearest(unknown, KEYS.iter().map(|key| key.name.to_owned()));
         assert_eq!(nearest("s3.bukcet"), "s3.bucket");
         assert_eq!(nearest("scan.freqency"), "scan.frequency");
         assert_eq!(nearest("bucket"), "s3.bucket");

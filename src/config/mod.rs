@@ -2,7 +2,7 @@
 //! origin), the fragments are merged and read into one typed [`input`], and the input is made into [`Settings`].
 //!
 //! Lowest layer first: built-in defaults, `config.toml`, `conf.d/*.toml` by name, the predecessor's variables,
-//! `SBPS_MARSHAL_*`, `--set`. Doubt refuses: an unknown key, an odd value or an unreadable file is an error, and all
+//! `SBPS_MARSHAL_*`, `--set`. Doubt refuses: an unknown key, an invalid value or an unreadable file is an error, and all
 //! of them are told at once. What the keys are is said in one place, [`KEYS`]; the shipped file and the table
 //! in docs/configuration.md are rendered from it.
 

@@ -11,15 +11,15 @@ fn both(dir: &tempfile::TempDir) -> Folders<'_> {
 /// Takes a confirmation that was left so long ago.
 fn taken_after(dir: &Path, seconds: u64) -> Result<Option<String>, DropError> {
     fs::write(dir.join(FILE), "1a2b3c4d 4711\n").unwrap();
-    take_at(Duration::from_secs(4711 + seconds), dir)
+    consume_at(Duration::from_secs(4711 + seconds), dir)
 }
 
 #[test]
 fn r3_a_confirmation_counts_once() {
     let dir = tempfile::tempdir().unwrap();
-    assert_eq!(take(dir.path()).unwrap(), None);
+    assert_eq!(consume(dir.path()).unwrap(), None);
     assert_eq!(taken_after(dir.path(), 0).unwrap(), Some("1a2b3c4d".to_owned()));
-    assert_eq!(take(dir.path()).unwrap(), None);
+    assert_eq!(consume(dir.path()).unwrap(), None);
 }
 
 #[test]
@@ -32,7 +32,7 @@ fn m11_a_confirmation_is_good_for_a_minute_and_is_gone_after_it_was_looked_at() 
         dropped.to_string().ends_with("was left 61 s ago and is good for 60 s: confirm again"),
         "{dropped}"
     );
-    assert_eq!(take(dir.path()).unwrap(), None);
+    assert_eq!(consume(dir.path()).unwrap(), None);
 }
 
 #[test]
@@ -40,11 +40,11 @@ fn m11_what_has_no_time_or_one_of_another_boot_confirms_nothing() {
     let dir = tempfile::tempdir().unwrap();
     for text in ["1a2b3c4d\n", "", "1a2b3c4d soon", "1a2b3c4d 99999999999", "\u{0}\u{1}"] {
         fs::write(dir.path().join(FILE), text).unwrap();
-        assert_eq!(take(dir.path()).unwrap_err().kind(), "malformed", "{text:?}");
-        assert_eq!(take(dir.path()).unwrap(), None);
+        assert_eq!(consume(dir.path()).unwrap_err().kind(), "malformed", "{text:?}");
+        assert_eq!(consume(dir.path()).unwrap(), None);
     }
     fs::create_dir(dir.path().join(FILE)).unwrap();
-    assert_eq!(take(dir.path()).unwrap_err().kind(), "io");
+    assert_eq!(consume(dir.path()).unwrap_err().kind(), "io");
 }
 
 #[test]
@@ -52,7 +52,7 @@ fn m11_a_process_that_does_not_hold_the_lock_is_not_signalled() {
     let dir = tempfile::tempdir().unwrap();
     // A SIGHUP would end this test.
     fs::write(dir.path().join(lock::FILE), format!("{}\n", std::process::id())).unwrap();
-    let error = leave(both(&dir), "1a2b3c4d").unwrap_err();
+    let error = write(both(&dir), "1a2b3c4d").unwrap_err();
     assert!(matches!(error, ConfirmError::NoAgent { .. }), "{error}");
     assert!(error.to_string().contains("no agent runs"), "{error}");
     assert!(!dir.path().join(FILE).exists());
@@ -62,7 +62,7 @@ fn m11_a_process_that_does_not_hold_the_lock_is_not_signalled() {
 fn m11_a_single_pass_takes_no_confirmation_and_is_not_signalled() {
     let dir = tempfile::tempdir().unwrap();
     let _lock = InstanceLock::acquire(dir.path(), true).unwrap();
-    let error = leave(both(&dir), "1a2b3c4d").unwrap_err();
+    let error = write(both(&dir), "1a2b3c4d").unwrap_err();
     assert!(matches!(error, ConfirmError::OnePass { pid } if pid == std::process::id()), "{error}");
 }
 
@@ -79,7 +79,7 @@ fn r3_what_is_left_can_be_taken_and_the_agent_is_woken() {
     let holder = std::iter::repeat_with(|| lock::holder(dir.path()).unwrap()).find_map(|held| held).unwrap();
     tell(dir.path(), &holder, "1a2b3c4d").unwrap();
     assert_eq!(agent.wait().unwrap().signal(), Some(Signal::HUP.as_raw()));
-    assert_eq!(take(dir.path()).unwrap(), Some("1a2b3c4d".to_owned()));
+    assert_eq!(consume(dir.path()).unwrap(), Some("1a2b3c4d".to_owned()));
 }
 
 #[test]
@@ -95,10 +95,10 @@ fn l10_a_code_that_nothing_has_is_refused_with_what_is_held() {
 fn l10_an_agent_that_holds_nothing_is_neither_told_nor_woken() {
     let dir = tempfile::tempdir().unwrap();
     let _lock = InstanceLock::acquire(dir.path(), false).unwrap();
-    let error = leave(both(&dir), "1a2b3c4d").unwrap_err();
+    let error = write(both(&dir), "1a2b3c4d").unwrap_err();
     assert!(matches!(error, ConfirmError::NothingHeld { .. }), "{error}");
     fs::create_dir(dir.path().join(history::FILE)).unwrap();
-    let error = leave(both(&dir), "1a2b3c4d").unwrap_err();
+    let error = write(both(&dir), "1a2b3c4d").unwrap_err();
     assert!(matches!(error, ConfirmError::History(_)), "{error}");
     assert!(!dir.path().join(FILE).exists());
 }

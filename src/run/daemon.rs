@@ -156,11 +156,11 @@ impl Watchdog {
 mod tests {
     use super::*;
     use crate::config::{Sources, load};
-    use crate::run::World;
+    use crate::run::Backend;
 
     fn restart() -> Next {
         let settings = load(&Sources::default()).unwrap().settings;
-        let prepared = Box::new(Prepared::make(settings, World::Simulated, None).unwrap());
+        let prepared = Box::new(Prepared::make(settings, Backend::Simulated, None).unwrap());
         Next::Restart(Restart { prepared, confirmed: Some("1a2b3c4d".to_owned()) })
     }
 

@@ -28,7 +28,7 @@ use std::mem::ManuallyDrop;
 
 /// Which outside the actors see.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum World {
+pub enum Backend {
     /// IMS, S3, s3fs and LIO.
     Real,
     /// A small site in memory.
@@ -87,10 +87,10 @@ impl RunError {
 
 /// Runs the agent until it is told to stop; with `once`, for one pass. Whether it has converged. Every error but that
 /// of the log itself is logged.
-pub fn run(sources: &Sources, loaded: Loaded, once: bool, world: World) -> Result<bool, RunError> {
+pub fn run(sources: &Sources, loaded: Loaded, once: bool, backend: Backend) -> Result<bool, RunError> {
     let level = telemetry::init(&loaded.settings.log)?;
     loaded.notes.iter().for_each(|note| emit!(CONFIGURATION_NOTE; note.as_str()));
-    let outcome = alone(sources, loaded.settings, once, world, &level);
+    let outcome = alone(sources, loaded.settings, once, backend, &level);
     match &outcome {
         Ok(_) => emit!(STOPPED),
         Err(error) => {
@@ -105,21 +105,21 @@ fn alone(
     sources: &Sources,
     settings: Settings,
     once: bool,
-    world: World,
+    backend: Backend,
     level: &LevelHandle,
 ) -> Result<bool, RunError> {
-    let lock = match world {
-        World::Real => Some(InstanceLock::acquire(&settings.runtime_dir, once)?),
-        World::Simulated => None,
+    let lock = match backend {
+        Backend::Real => Some(InstanceLock::acquire(&settings.runtime_dir, once)?),
+        Backend::Simulated => None,
     };
-    let prepared = Prepared::make(settings, world, None)?;
+    let prepared = Prepared::make(settings, backend, None)?;
     prepared.log_notes();
     let outcome = runtime().block_on(async {
         let signals = Signals::catch().map_err(RunError::Signals)?;
         if once {
             return one_pass(prepared, signals).await;
         }
-        let reloader = Reloader { sources, world, level, aside: Aside::default() };
+        let reloader = Reloader { sources, backend, level, aside: Aside::default() };
         daemon::run(prepared, &reloader, signals).await.map(|()| true)
     });
     if let Some(lock) = lock {
@@ -129,8 +129,8 @@ fn alone(
 }
 
 /// What a pass would do now.
-pub fn preview(settings: Settings, world: World) -> Result<(Plan, Actual), RunError> {
-    let prepared = Prepared::make(settings, world, None)?;
+pub fn preview(settings: Settings, backend: Backend) -> Result<(Plan, Actual), RunError> {
+    let prepared = Prepared::make(settings, backend, None)?;
     runtime().block_on(async {
         let (agent, _) = prepared.start(None, &Kept::default());
         agent.reconciler.send(Preview).await?.map_err(RunError::Blind)
@@ -139,7 +139,7 @@ pub fn preview(settings: Settings, world: World) -> Result<(Plan, Actual), RunEr
 
 /// Whether a start would get as far as its first pass, and what should be said of it. Nothing is connected.
 pub fn check(settings: Settings) -> Result<Vec<String>, PortsError> {
-    Prepared::make(settings, World::Real, None).map(|prepared| prepared.notes().to_vec())
+    Prepared::make(settings, Backend::Real, None).map(|prepared| prepared.notes().to_vec())
 }
 
 /// Never dropped: that would wait for every thread that still resolves a name or reads a file, and one may hang. The

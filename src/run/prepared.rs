@@ -1,7 +1,7 @@
 //! Everything about a start that can fail: read, checked and made before an actor lives, and, at a reload, before the
 //! old ones end.
 
-use super::World;
+use super::Backend;
 use super::rules::{deadlines, policy};
 use crate::config::Settings;
 use crate::exposure;
@@ -80,9 +80,9 @@ impl InForce {
     }
 }
 
-/// What is trusted now; nothing in the simulated world.
-pub(super) fn trusted(settings: &Settings, world: World) -> Result<Option<[Fingerprint; 2]>, PortsError> {
-    if world == World::Simulated {
+/// What is trusted now; nothing in the simulated backend.
+pub(super) fn trusted(settings: &Settings, backend: Backend) -> Result<Option<[Fingerprint; 2]>, PortsError> {
+    if backend == Backend::Simulated {
         return Ok(None);
     }
     let ims = tls::fingerprint(settings.ims.ca_bundle.as_deref()).map_err(PortsError::Ims)?;
@@ -100,9 +100,9 @@ pub(super) struct Prepared {
 impl Prepared {
     /// Makes the ports; real or simulated is chosen here and nowhere else. Nothing is connected. Files are read: it may
     /// block.
-    pub fn make(settings: Settings, world: World, before: Option<&InForce>) -> Result<Self, PortsError> {
-        let trusted = trusted(&settings, world)?;
-        if world == World::Simulated {
+    pub fn make(settings: Settings, backend: Backend, before: Option<&InForce>) -> Result<Self, PortsError> {
+        let trusted = trusted(&settings, backend)?;
+        if backend == Backend::Simulated {
             let in_force = InForce { settings, trusted, mount: None };
             return Ok(Prepared {
                 in_force,

@@ -1,6 +1,6 @@
 //! What a SIGHUP comes to: nothing new, a agent ready to be started, or a refusal that changes nothing.
 
-use super::World;
+use super::Backend;
 use super::prepared::{InForce, PortsError, Prepared, trusted};
 use crate::aside::{Aside, FILE_LIMIT};
 use crate::causes;
@@ -40,7 +40,7 @@ impl ReloadError {
 /// Reads files at a SIGHUP, beside the actors' thread, which goes on hearing signals.
 pub(super) struct Reloader<'a> {
     pub sources: &'a Sources,
-    pub world: World,
+    pub backend: Backend,
     pub level: &'a LevelHandle,
     pub aside: Aside,
 }
@@ -66,15 +66,15 @@ impl Reloader<'_> {
     }
 
     async fn prepare(&self, now: &InForce) -> Result<Option<Box<Prepared>>, ReloadError> {
-        let (sources, world, now) = (self.sources.clone(), self.world, now.clone());
-        let prepared = self.aside.ask(FILE_LIMIT, move || prepare(&sources, world, &now)).await;
+        let (sources, backend, now) = (self.sources.clone(), self.backend, now.clone());
+        let prepared = self.aside.ask(FILE_LIMIT, move || prepare(&sources, backend, &now)).await;
         prepared.map_err(ReloadError::Unread).flatten()
     }
 
     async fn confirmation(&self, runtime_dir: PathBuf) -> Option<String> {
         let path = runtime_dir.join(confirm::FILE);
         let unread = |source| DropError::Io { path, done: "read", source };
-        let taken = self.aside.ask(FILE_LIMIT, move || confirm::take(&runtime_dir)).await;
+        let taken = self.aside.ask(FILE_LIMIT, move || confirm::consume(&runtime_dir)).await;
         match taken.map_err(unread).flatten() {
             Ok(None) => None,
             Ok(Some(code)) => {
@@ -91,13 +91,13 @@ impl Reloader<'_> {
 }
 
 /// Reads everything again; `None`: it is what it was.
-fn prepare(sources: &Sources, world: World, now: &InForce) -> Result<Option<Box<Prepared>>, ReloadError> {
+fn prepare(sources: &Sources, backend: Backend, now: &InForce) -> Result<Option<Box<Prepared>>, ReloadError> {
     let settings = config::load(sources)?.settings;
     stays_where_it_is(&now.settings, &settings)?;
-    if now.is_equal(&settings, &trusted(&settings, world)?) {
+    if now.is_equal(&settings, &trusted(&settings, backend)?) {
         return Ok(None);
     }
-    Ok(Some(Box::new(Prepared::make(settings, world, Some(now))?)))
+    Ok(Some(Box::new(Prepared::make(settings, backend, Some(now))?)))
 }
 
 fn stays_where_it_is(old: &Settings, new: &Settings) -> Result<(), ReloadError> {

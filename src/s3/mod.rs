@@ -1,10 +1,10 @@
 //! The boot bucket over the AWS SDK: listed to the last page, and read object by object.
 
-mod keys;
+mod complete_listing;
+mod credentials;
 mod listing;
 mod object;
 mod refusal;
-mod whole;
 
 use crate::config;
 use crate::tls::{TlsError, Trust};
@@ -40,7 +40,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(5);
 pub struct S3Client {
     client: Client,
     bucket: String,
-    keys: keys::KeyFile,
+    keys: credentials::CredentialFile,
     timeout: Duration,
 }
 
@@ -71,7 +71,7 @@ impl S3Client {
             client: Client::from_conf(sdk),
             bucket: config.bucket.clone(),
             // Well before the whole request is given up: else a hung file would be told as a hung S3.
-            keys: keys::KeyFile::new(config.credential_file.clone(), config.timeout / 4),
+            keys: credentials::CredentialFile::new(config.credential_file.clone(), config.timeout / 4),
             timeout: config.timeout,
         })
     }
@@ -115,7 +115,12 @@ impl S3Client {
             let page = self.signed(what, async |signing| {
                 let request = self.client.list_objects_v2().bucket(&self.bucket);
                 let request = request.encoding_type(EncodingType::Url).set_continuation_token(token.clone());
-                request.customize().config_override(signing).interceptor(whole::WholeListing).send().await
+                request
+                    .customize()
+                    .config_override(signing)
+                    .interceptor(complete_listing::CompleteListing)
+                    .send()
+                    .await
             });
             token = pages.add(&page.await?)?;
             if token.is_none() {

@@ -34,7 +34,7 @@ pub fn read(path: &Path) -> Saved {
 /// never writes over a file.
 pub fn set_aside(path: &Path) -> Result<PathBuf, LioError> {
     let done = || {
-        // Another hand may have saved since it was looked at.
+        // Somebody else may have saved since it was looked at.
         match load(path) {
             Err(Trouble::Content(_)) => {}
             Err(Trouble::Read(error)) => return Err(error),

@@ -1,4 +1,4 @@
-//! The commands that are ever said to targetclid: the only place where their text is made.
+//! The commands that targetclid is ever sent: the only place where their text is made.
 //!
 //! Paths are absolute, for the daemon's current directory is whatever the last client left. No command is made of
 //! anything but words and numbers (R9).
@@ -43,7 +43,7 @@ pub struct Target {
 /// Why an IQN cannot be part of a command.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum IqnError {
-    /// It cannot be said at all.
+    /// It is not a valid token.
     #[error(transparent)]
     Word(#[from] WordError),
     /// It can be a parameter, but not a folder of targetcli's tree: the path would end before this character.
@@ -70,7 +70,7 @@ impl Target {
             Step::CreateBackstore { name, file, wwn } => {
                 format!("/backstores/fileio create name={name} file_or_dev={file} write_back=false wwn={wwn}")
             }
-            Step::AliasModel { name } => {
+            Step::EnableModelAlias { name } => {
                 format!("/backstores/fileio/{name} set attribute emulate_model_alias=1")
             }
             // Whatever is to be mapped: what targetcli maps here can be written to. See `map_lun`.
@@ -88,12 +88,12 @@ impl Target {
                 return Err(LioError::Session { command: step.to_string(), problem: "is no command".into() });
             }
             Step::SaveConfig => format!("/ saveconfig savefile={save_file}"),
-            Step::SaveConfigAlone => format!("/ saveconfig savefile={}", not_the_default(save_file)),
+            Step::SaveConfigWithoutBackup => format!("/ saveconfig savefile={}", not_the_default(save_file)),
         })
     }
 
     /// The line that maps a LUN of the TPG to the node ACL of an initiator, which sees it under this number; `None` if
-    /// its name cannot be said. Write protected: `prod_mode_write_protect` means nothing to what targetcli maps. The
+    /// its name is not a valid token. Write protected: `prod_mode_write_protect` means nothing to what targetcli maps. The
     /// refresh: ACLs may have been made since the daemon read its tree.
     pub fn map_lun(&self, initiator: &str, lun: u16, number: u16) -> Option<Command> {
         let (initiator, acls) =
@@ -107,7 +107,7 @@ impl Target {
 fn folder(name: &str) -> Result<Word, IqnError> {
     let name = Word::try_from(name)?;
     match name.as_str().chars().find(|c| "/@+~".contains(*c)) {
-        Some(odd) => Err(IqnError::Path(odd)),
+        Some(unfit) => Err(IqnError::Path(unfit)),
         None => Ok(name),
     }
 }
@@ -147,7 +147,7 @@ mod tests {
                 file: word("/var/lib/cps-local/boot-images/PE/a.squashfs"),
                 wwn: word("0000000000000000000000000000001"),
             },
-            Step::AliasModel { name: a() },
+            Step::EnableModelAlias { name: a() },
             Step::CreateLun { lun: 300, name: a(), map_to_acls: false },
             Step::DeleteLun { lun: 7, name: a() },
             Step::DeleteBackstore { name: word("0d1e00000000001"), wwn: a() },
@@ -208,13 +208,13 @@ mod tests {
         assert_eq!(line(&Step::Refresh), "/ refresh");
         assert_eq!(line(&Step::SaveConfig), "/ saveconfig savefile=/etc/rtslib-fb-target/saveconfig.json");
         let alone = "/ saveconfig savefile=/etc/rtslib-fb-target/./saveconfig.json";
-        assert_eq!(line(&Step::SaveConfigAlone), alone);
+        assert_eq!(line(&Step::SaveConfigWithoutBackup), alone);
     }
 
     #[test]
     fn r9_an_iqn_at_which_a_path_would_end_is_refused() {
-        for (iqn, odd) in [("iqn.a@b", '@'), ("iqn.a/b", '/'), ("iqn.a+b", '+'), ("iqn.a~b", '~')] {
-            assert_eq!(Target::new(iqn, 1).unwrap_err(), IqnError::Path(odd));
+        for (iqn, unfit) in [("iqn.a@b", '@'), ("iqn.a/b", '/'), ("iqn.a+b", '+'), ("iqn.a~b", '~')] {
+            assert_eq!(Target::new(iqn, 1).unwrap_err(), IqnError::Path(unfit));
         }
         assert_eq!(Target::new("iqn a", 1).unwrap_err(), IqnError::Word(WordError::Character(' ')));
     }

@@ -92,10 +92,10 @@ fn lio_m10_what_is_half_made_is_shown_and_can_be_discarded() {
     assert_eq!(inode(&backstore), None);
     assert!(create(&mut lio, &image).starts_with("Created"));
     assert!(create_lun(&mut lio, &image, 300).contains("Broken LUN"));
-    assert!(say(&mut lio, Step::SaveConfigAlone).contains("Broken LUN"));
+    assert!(say(&mut lio, Step::SaveConfigWithoutBackup).contains("Broken LUN"));
     say(&mut lio, Step::DiscardLun { lun: 9 });
     assert!(create_lun(&mut lio, &image, 300).starts_with("Created LUN 300."));
-    say(&mut lio, Step::SaveConfigAlone);
+    say(&mut lio, Step::SaveConfigWithoutBackup);
     let shown = lio.observe().unwrap();
     assert!(shown.bare_luns.is_empty() && shown.is_saved(), "{shown:?}");
     lio.end_session();
@@ -121,7 +121,7 @@ fn lio_m15_r10_a_lun_is_mapped_to_each_acl_write_protected_also_under_a_number_t
     for initiator in [INITIATOR, other] {
         assert_eq!(mappings(initiator), [(0, 15_000, true), (1, 300, true), (21, 21, true)]);
     }
-    say(&mut lio, Step::SaveConfigAlone);
+    say(&mut lio, Step::SaveConfigWithoutBackup);
     let shown = lio.observe().unwrap();
     assert!(shown.is_saved());
     assert_eq!(shown.tpg.unwrap().acls[INITIATOR], [21, 300, 15_000].into());
@@ -138,7 +138,7 @@ fn lio_m14_a_torn_file_is_set_aside_by_its_step_and_the_next_save_makes_a_new_on
     let mut lio = adapter();
     create(&mut lio, &image);
     create_lun(&mut lio, &image, 7);
-    say(&mut lio, Step::SaveConfigAlone);
+    say(&mut lio, Step::SaveConfigWithoutBackup);
     // Only a plain targetcli makes the copies where none has ever run.
     support::node::run("targetcli", &["saveconfig"]);
     assert!(lio.apply(&Step::SetAside).is_err(), "it is whole");
@@ -154,7 +154,7 @@ fn lio_m14_a_torn_file_is_set_aside_by_its_step_and_the_next_save_makes_a_new_on
         (fs::read(&aside).unwrap().len(), lio.observe().unwrap().saved),
         (whole.len() / 2, Saved::Missing)
     );
-    say(&mut lio, Step::SaveConfigAlone);
+    say(&mut lio, Step::SaveConfigWithoutBackup);
     assert!(lio.observe().unwrap().is_saved());
     lio.end_session();
 }

@@ -123,7 +123,7 @@ fn what_was_made_is_what_configfs_shows_and_what_is_saved() {
     let site = Site::new();
     let mut lio = site.adapter();
     said(&mut lio, &create(&site, "a"));
-    said(&mut lio, &Step::AliasModel { name: word("a") });
+    said(&mut lio, &Step::EnableModelAlias { name: word("a") });
     said(&mut lio, &lun(300, "a"));
     assert_eq!(lio.observe().unwrap().saved, Saved::Missing);
     said(&mut lio, &Step::SaveConfig);
@@ -245,7 +245,7 @@ fn r11_a_save_that_needs_a_backup_fails_where_no_targetcli_has_ever_run_and_one_
     said(&mut lio, &lun(7, "a"));
     assert!(said(&mut lio, &Step::SaveConfig).starts_with("int() argument must be"));
     assert!(!lio.observe().unwrap().is_saved());
-    said(&mut lio, &Step::SaveConfigAlone);
+    said(&mut lio, &Step::SaveConfigWithoutBackup);
     assert!(lio.observe().unwrap().is_saved());
     site.daemon.set_prefs();
     said(&mut lio, &create(&site, "b"));

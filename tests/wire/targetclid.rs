@@ -295,7 +295,7 @@ fn r9_each_step_is_the_request_that_was_recorded() {
             file: word("/var/lib/cps-local/boot-images/PE/a.squashfs"),
             wwn: word("0000000000000000000000000000001"),
         },
-        Step::AliasModel { name: a() },
+        Step::EnableModelAlias { name: a() },
         Step::CreateLun { lun: 300, name: a(), map_to_acls: false },
         Step::DeleteLun { lun: 7, name: word("0d1e00000000001") },
         Step::DeleteBackstore { name: word("0d1e00000000001"), wwn: word("0000000000000000000000000000001") },

@@ -199,7 +199,7 @@ fn r13_a_client_that_waits_is_served_after_the_command_under_way_and_not_after_t
     assert_eq!(site.daemon.litter(), 0);
 }
 
-/// Plain targetcli's lock, taken by another hand.
+/// Plain targetcli's lock, taken by somebody else.
 fn locked(site: &Site) -> File {
     let file = File::options().read(true).write(true).create(true).truncate(false).open(site.lock()).unwrap();
     flock(&file, FlockOperation::LockExclusive).unwrap();

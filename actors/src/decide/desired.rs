@@ -228,7 +228,7 @@ impl Desired {
         let without_id = images.known().map_or(0, |list| list.without_id);
         let without_id = (without_id > 0).then(|| Cause {
             source_name: Source::Ims,
-            kind: "nameless_record",
+            kind: "record_without_id",
             detail: format!(
                 "{without_id} IMS records have no id of their own: any image could be behind them"
             ),

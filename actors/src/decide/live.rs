@@ -202,7 +202,7 @@ mod tests {
     fn a_file_that_was_opened_under_another_mount_is_dead_and_stays_so_until_it_is_made_anew() {
         assert!(!is_dead(&seen(1, 40), &backstore(1, None), 40, None));
         assert!(is_dead(&seen(1, 40), &backstore(1, None), 41, None));
-        assert!(!is_dead(&seen(1, 40), &backstore(2, None), 41, None), "another hand has made it anew");
+        assert!(!is_dead(&seen(1, 40), &backstore(2, None), 41, None), "somebody else has made it anew");
     }
 
     #[test]

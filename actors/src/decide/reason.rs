@@ -38,7 +38,7 @@ pub enum Reason {
     /// The key leads out of the mount (R8).
     #[error("its key {} leads out of the mount", quoted(.0))]
     KeyEscapes(ObjectKey),
-    /// The key cannot be said to targetclid (R9).
+    /// The key is not a valid targetcli token (R9).
     #[error(
         "its key {} cannot be projected: in the path {problem}; upload it under another key",
         quoted(key)

@@ -35,7 +35,7 @@ super::events! {
         => "nothing";
     TREE_REFRESHED "tree_refreshed" [Debug]
         ()
-        "another hand may have changed the tree: targetclid has read it anew"
+        "somebody else may have changed the tree: targetclid has read it anew"
         => "nothing";
     REFRESH_FAILED "refresh_failed" [Warn]
         (reason detail)

@@ -135,7 +135,7 @@ pub fn page() -> String {
 
 const INTRODUCTION: &str = "# Events
 
-<!-- Rendered from `actors/src/events/`; `UPDATE_DOCS=1 cargo test --test house` writes it anew. -->
+<!-- Rendered from `actors/src/events/`; `UPDATE=1 cargo test --test house` writes it anew. -->
 
 Every line of the log from `info` upwards is one of these events: a flat JSON object with `time`, `epoch`, `level`,
 `event`, `message`, and the fields below. A field without a value is left out. `image_id` is the id of an IMS image or the

@@ -53,7 +53,7 @@ impl<P: LioPort> Lio<P> {
         }
     }
 
-    /// By the rules of every removal: another hand may have given it a LUN meanwhile (R1).
+    /// By the rules of every removal: somebody else may have given it a LUN meanwhile (R1).
     fn undo_create(&mut self, change: &Change) {
         let (name, wwn) = (change.identity.name(), change.identity.wwn().clone());
         if let Err(error) = perform(&mut self.port, &Step::DeleteBackstore { name, wwn }, change) {

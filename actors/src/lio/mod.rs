@@ -24,7 +24,7 @@ pub struct Lio<P> {
     files: Recipient<LookAgain>,
     progress: Arc<AtomicU64>,
     site: Site,
-    /// What we left behind: if configfs shows something else, another hand was there.
+    /// What we left behind: if configfs shows something else, somebody else was there.
     left: Option<Inventory>,
     /// What has been live since we run.
     witness: Witness,

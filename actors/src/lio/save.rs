@@ -84,7 +84,7 @@ impl<P: LioPort> Lio<P> {
     /// Failed: the daemon has answered, and the file still says something else. An error: it has not answered.
     fn write_save(&mut self) -> Result<SaveOutcome, LioError> {
         let mut answers = Vec::new();
-        for step in [Step::SaveConfig, Step::SaveConfigAlone] {
+        for step in [Step::SaveConfig, Step::SaveConfigWithoutBackup] {
             self.note_progress();
             answers.push(self.port.apply(&step)?);
             let after = self.port.observe()?;

@@ -102,7 +102,9 @@ fn shows(port: &mut impl LioPort, step: &Step, change: &Change) -> Result<bool, 
     };
     let leads_to = |live: LunEntry, name: &Word| live.leads_to(name.as_str());
     match step {
-        Step::Refresh | Step::Greet | Step::SaveConfig | Step::SaveConfigAlone | Step::SetAside => Ok(false),
+        Step::Refresh | Step::Greet | Step::SaveConfig | Step::SaveConfigWithoutBackup | Step::SetAside => {
+            Ok(false)
+        }
         Step::DiscardLun { lun } => Ok(!port.observe()?.is_bare(*lun)),
         Step::DiscardBackstore { name, file } => {
             let cut_short = |live: Backstore| {
@@ -115,7 +117,7 @@ fn shows(port: &mut impl LioPort, step: &Step, change: &Change) -> Result<bool, 
         Step::CreateBackstore { name, file, wwn } => {
             absent_or_ours(port.backstore(name)?.map(|live| is_whole(&live, file, wwn, &change.action)))
         }
-        Step::AliasModel { name } => Ok(port.backstore(name)?.is_some_and(|live| live.model_alias)),
+        Step::EnableModelAlias { name } => Ok(port.backstore(name)?.is_some_and(|live| live.model_alias)),
         Step::CreateLun { lun, name, .. } => absent_or_ours(port.lun(*lun)?.map(|live| leads_to(live, name))),
         Step::DeleteLun { lun, name } => {
             absent_or_ours(port.lun(*lun)?.map(|live| leads_to(live, name))).map(|there| !there)

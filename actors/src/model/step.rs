@@ -6,7 +6,7 @@ use std::fmt;
 /// One command to LIO. Made of words only (R9).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// The daemon reads the tree anew: another hand has changed it (facts 2.9).
+    /// The daemon reads the tree anew: somebody else has changed it (facts 2.9).
     Refresh,
     /// Asks whether a change would be possible now: it is our turn at the daemon, and nobody has plain targetcli's lock.
     /// Nothing is changed, and nobody is waited for longer than a look takes.
@@ -35,7 +35,7 @@ pub enum Step {
         wwn: Word,
     },
     /// Sets `emulate_model_alias=1`; only possible before the LUN (facts 2.4).
-    AliasModel {
+    EnableModelAlias {
         /// The backstore's name.
         name: Word,
     },
@@ -66,7 +66,7 @@ pub enum Step {
     SaveConfig,
     /// The same without the copy. Where no plain `targetcli` has ever run, targetclid has no `max_backup_files` and
     /// the copying fails: every save but the very first.
-    SaveConfigAlone,
+    SaveConfigWithoutBackup,
 }
 
 impl fmt::Display for Step {
@@ -77,13 +77,13 @@ impl fmt::Display for Step {
             Step::DeleteLun { lun, .. } => write!(f, "delete LUN {lun}"),
             Step::DeleteBackstore { name, .. } => write!(f, "delete backstore {name}"),
             Step::CreateBackstore { name, file, .. } => write!(f, "create backstore {name} on {file}"),
-            Step::AliasModel { name } => write!(f, "set emulate_model_alias of {name}"),
+            Step::EnableModelAlias { name } => write!(f, "set emulate_model_alias of {name}"),
             Step::CreateLun { lun, name, .. } => write!(f, "create LUN {lun} for {name}"),
             Step::DiscardBackstore { name, .. } => write!(f, "discard half-made backstore {name}"),
             Step::DiscardLun { lun } => write!(f, "discard half-made LUN {lun}"),
             Step::SetAside => f.write_str("set the torn saveconfig.json aside"),
             Step::SaveConfig => f.write_str("saveconfig"),
-            Step::SaveConfigAlone => f.write_str("saveconfig without a backup"),
+            Step::SaveConfigWithoutBackup => f.write_str("saveconfig without a backup"),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The words that may be said to targetclid (R9).
+//! The tokens that targetclid may be sent (R9).
 //!
 //! targetclid has no quoting: `%` separates commands and any character outside its grammar silently cuts the
 //! parameter (facts 2.3). So a word exists only if every character of it is harmless, and a [`Step`](Step)
@@ -53,8 +53,8 @@ impl TryFrom<String> for Word {
         if text.is_empty() {
             return Err(WordError::Empty);
         }
-        if let Some(odd) = text.chars().find(|c| !is_harmless(*c)) {
-            return Err(WordError::Character(odd));
+        if let Some(unfit) = text.chars().find(|c| !is_harmless(*c)) {
+            return Err(WordError::Character(unfit));
         }
         if text.contains(END_MARKER) {
             return Err(WordError::EndMarker);

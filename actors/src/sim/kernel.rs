@@ -140,7 +140,7 @@ fn key_of(file: &str) -> Option<ObjectKey> {
 impl SimSite {
     /// What targetclid and the kernel would do; the answer is as little worth as the real one.
     fn obey(&mut self, step: &Step) -> String {
-        let saves = matches!(step, Step::SaveConfig | Step::SaveConfigAlone);
+        let saves = matches!(step, Step::SaveConfig | Step::SaveConfigWithoutBackup);
         if matches!(step, Step::CreateBackstore { .. } | Step::CreateLun { .. }) || saves {
             if !self.actual.bare_luns.is_empty() {
                 return "Broken LUN in ACL or TPG".into();
@@ -157,7 +157,7 @@ impl SimSite {
                 self.actual.bare_luns.remove(&BareLun { folder: TPG.to_owned(), lun: *lun });
             }
             Step::SaveConfig if self.faults.backups => return "int() argument must be a string".into(),
-            Step::SaveConfig | Step::SaveConfigAlone => {
+            Step::SaveConfig | Step::SaveConfigWithoutBackup => {
                 self.actual.saved = Saved::Readable(self.actual.inventory())
             }
             Step::DeleteLun { lun, .. } => {
@@ -172,7 +172,7 @@ impl SimSite {
                 gone.iter().for_each(|gone| self.close(&gone.file));
             }
             Step::CreateBackstore { name, file, wwn } => return self.create_backstore(name, file, wwn),
-            Step::AliasModel { name } => {
+            Step::EnableModelAlias { name } => {
                 let luns = self.actual.luns_of_fileio(name.as_str()).next().is_some();
                 let mut live = self.actual.backstores.iter_mut().filter(|live| is_fileio(live, name));
                 if let (false, Some(live)) = (luns, live.next()) {

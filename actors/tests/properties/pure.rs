@@ -60,11 +60,11 @@ proptest! {
                         prop_assert!(actual.luns_of_fileio(name.as_str()).all(|lun| lun.tpg == tpg()));
                     }
                     Step::CreateBackstore { name, .. } => prop_assert!(!names_of(name.as_str())),
-                    Step::AliasModel { name } | Step::CreateLun { name, .. } => {
+                    Step::EnableModelAlias { name } | Step::CreateLun { name, .. } => {
                         prop_assert!(created || is_ours(actual, name.as_str()));
                     }
                     Step::DiscardBackstore { .. } | Step::DiscardLun { .. } => {}
-                    Step::Refresh | Step::Greet | Step::SaveConfig | Step::SaveConfigAlone | Step::SetAside => prop_assert!(false, "{} is not planned", step),
+                    Step::Refresh | Step::Greet | Step::SaveConfig | Step::SaveConfigWithoutBackup | Step::SetAside => prop_assert!(false, "{} is not planned", step),
                 }
             }
         }

@@ -1,4 +1,4 @@
-//! How a plan is carried out when LIO, the mount or another hand gets in the way.
+//! How a plan is carried out when LIO, the mount or somebody else gets in the way.
 
 mod busy;
 mod given_up;

@@ -1,4 +1,4 @@
-//! Each step is judged by configfs, before and after: what another hand does in between is seen.
+//! Each step is judged by configfs, before and after: what somebody else does in between is seen.
 
 use crate::common::{AT_ONCE, Node, Scripted};
 use crate::{PE, TAGGED, UNTAGGED, rootfs};
@@ -72,7 +72,7 @@ async fn a_product_name_that_was_not_set_gets_no_lun() {
     let site = sim.clone();
     let node = Node::with_hook(sim, move |step| {
         // Not at the first try, and not after the refresh.
-        if matches!(step, Step::AliasModel { .. }) && tries < 2 {
+        if matches!(step, Step::EnableModelAlias { .. }) && tries < 2 {
             tries += 1;
             last_made(&site, |made| made.model_alias = false);
         }
@@ -106,7 +106,7 @@ async fn r1_a_lun_that_leads_elsewhere_by_now_is_not_deleted() {
     Node::new(sim.clone()).pass().await;
     sim.tag(TAGGED, false);
     sim.site().objects.remove(&ObjectKey::new(PE));
-    // After the first removal, the number of the second one leads to what another hand has made.
+    // After the first removal, the number of the second one leads to what somebody else has made.
     let node = after(
         &sim,
         |step| matches!(step, Step::DeleteBackstore { .. }),

@@ -31,7 +31,7 @@ async fn r10_an_acl_through_which_an_initiator_can_write_to_an_image_of_ours_is_
     node.sim.site().actual.tpg.as_mut().unwrap().writable = writable(ours);
     assert!(!node.pass().await.converged);
     assert_eq!(node.findings().await, [("target_problem", "acl_writable")]);
-    // What another hand exports there is its own.
+    // What somebody else exports there is its own.
     let other = (0..).find(|lun| node.sim.site().actual.luns.iter().all(|l| l.lun != *lun)).unwrap();
     node.sim.site().actual.tpg.as_mut().unwrap().writable = writable(other);
     assert_eq!(node.findings().await, []);

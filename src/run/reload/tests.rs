@@ -39,11 +39,11 @@ impl Site {
 
     fn running(&self) -> InForce {
         let settings = config::load(&self.sources).unwrap().settings;
-        Prepared::make(settings, World::Real, None).unwrap().in_force
+        Prepared::make(settings, Backend::Real, None).unwrap().in_force
     }
 
     fn reread(&self, running: &InForce) -> Result<Option<Box<Prepared>>, ReloadError> {
-        prepare(&self.sources, World::Real, running)
+        prepare(&self.sources, Backend::Real, running)
     }
 
     /// The kind, and what an operator reads.

@@ -204,7 +204,7 @@ fn presence<'a>(
             // With its LUN gone, the product name can still be put right (facts 2.4).
             return match (b.model_alias, unused()) {
                 (true, _) => Ok(Presence::Missing(vec![])),
-                (false, true) => Ok(Presence::Missing(vec![Step::AliasModel { name }])),
+                (false, true) => Ok(Presence::Missing(vec![Step::EnableModelAlias { name }])),
                 (false, false) => Err(Reason::AliasLocked(b.name.clone())),
             };
         }
@@ -229,7 +229,7 @@ fn create_backstore(projection: &Projection) -> [Step; 2] {
     let (name, wwn) = (projection.identity.name(), projection.identity.wwn().clone());
     [
         Step::CreateBackstore { name: name.clone(), file: projection.file.clone(), wwn },
-        Step::AliasModel { name },
+        Step::EnableModelAlias { name },
     ]
 }
 

@@ -23,7 +23,7 @@ fn before_the_lun(sim: &Sim, change: impl Fn(&Sim) + Send + 'static) -> Node {
     let site = sim.clone();
     let is_pe = move |sim: &Sim| sim.site().actual.backstores.last().is_some_and(|b| b.file.ends_with(PE));
     Node::with_hook(sim.clone(), move |step| {
-        if matches!(step, Step::AliasModel { .. }) && is_pe(&site) {
+        if matches!(step, Step::EnableModelAlias { .. }) && is_pe(&site) {
             change(&site);
         }
     })

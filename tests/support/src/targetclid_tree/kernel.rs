@@ -87,7 +87,7 @@ impl Kernel {
         Some(link.file_name()?.to_string_lossy().into_owned())
     }
 
-    /// Another hand makes a backstore, as plain targetcli does: under an HBA index that is free now.
+    /// Somebody else makes a backstore, as plain targetcli does: under an HBA index that is free now.
     pub fn make_store(&self, name: &str, file: &str, wwn: &str, size: u64) {
         let taken: Vec<u32> = self.stores().iter().map(|store| store.index).collect();
         let index = (0..).find(|index| !taken.contains(index)).expect("an index is free");

@@ -96,7 +96,7 @@ impl Targetclid {
         &self.socket
     }
 
-    /// The node's LIO, for another hand than the daemon's.
+    /// The node's LIO, for somebody else than the daemon's.
     pub fn kernel(&self) -> &Kernel {
         &self.kernel
     }

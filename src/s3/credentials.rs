@@ -17,16 +17,16 @@ const LONGEST: u64 = 64 << 10;
 /// The password file. It is read for every request, so that rotated keys are used at once; beside the actors, because
 /// it may lie on a file system that hangs.
 #[derive(Debug)]
-pub struct KeyFile {
+pub struct CredentialFile {
     path: Arc<Path>,
     aside: Aside,
     timeout: Duration,
 }
 
-impl KeyFile {
+impl CredentialFile {
     /// Nothing is read yet; later, each reading has this deadline.
     pub fn new(path: PathBuf, timeout: Duration) -> Self {
-        KeyFile { path: path.into(), aside: Aside::default(), timeout }
+        CredentialFile { path: path.into(), aside: Aside::default(), timeout }
     }
 
     /// The keys of its last line: those who rotate them append.
@@ -86,7 +86,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join(".ims.s3fs");
         std::fs::write(&path, text).unwrap();
-        let keys = KeyFile::new(path, LONG).read().await.map_err(|error| error.to_string())?;
+        let keys = CredentialFile::new(path, LONG).read().await.map_err(|error| error.to_string())?;
         Ok((keys.access_key_id().to_owned(), keys.secret_access_key().to_owned()))
     }
 
@@ -107,7 +107,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_missing_file_is_named() {
-        let error = KeyFile::new("/no/such/keys".into(), LONG).read().await.unwrap_err();
+        let error = CredentialFile::new("/no/such/keys".into(), LONG).read().await.unwrap_err();
         assert!(error.to_string().starts_with("credential file /no/such/keys cannot be read"));
         assert_eq!(error.kind(), "credentials");
     }
@@ -118,14 +118,14 @@ mod tests {
         let fifo = dir.path().join("keys");
         mknodat(CWD, &fifo, FileType::Fifo, Mode::RWXU, 0).unwrap();
         for path in [fifo, dir.path().to_owned(), "/dev/null".into()] {
-            let error = KeyFile::new(path.clone(), LONG).read().await.unwrap_err();
+            let error = CredentialFile::new(path.clone(), LONG).read().await.unwrap_err();
             assert!(error.to_string().contains("is not a regular file"), "{}: {error}", path.display());
         }
     }
 
     #[tokio::test]
     async fn r14_a_file_system_that_hangs_is_given_up_within_the_deadline() {
-        let file = KeyFile::new("/no/such/keys".into(), Duration::from_millis(10));
+        let file = CredentialFile::new("/no/such/keys".into(), Duration::from_millis(10));
         let (come_back, hung) = std::sync::mpsc::channel::<()>();
         // What hangs is the read before: so it is with a file system.
         let before = file.aside.ask(file.timeout, move || hung.recv().is_ok()).await;

@@ -7,11 +7,11 @@ use aws_sdk_s3::error::BoxError;
 
 /// Lets an answer pass only if it ends as a listing ends.
 #[derive(Debug)]
-pub struct WholeListing;
+pub struct CompleteListing;
 
-impl Intercept for WholeListing {
+impl Intercept for CompleteListing {
     fn name(&self) -> &'static str {
-        "WholeListing"
+        "CompleteListing"
     }
 
     fn read_after_deserialization(
