@@ -4,7 +4,7 @@
 
 mod common;
 
-use actors::model::{ObjectKey, Saved};
+use actors::model::{ObjectKey, RootfsLink, Saved};
 use actors::sim::Sim;
 use common::Node;
 use std::collections::BTreeMap;
@@ -298,7 +298,7 @@ fn an_outage_neither_repeats_nor_ends_what_was_being_told() {
         let node = Node::new(Sim::small_site());
         node.pass().await;
         node.sim.tag(TAGGED, false);
-        node.sim.put_manifest(UNTAGGED, "s3://elsewhere/rootfs", "");
+        node.sim.put_manifest(UNTAGGED, RootfsLink { path: "s3://elsewhere/rootfs", etag: "" });
         node.sim.tag(UNTAGGED, true);
         node.pass().await;
         take();

@@ -178,7 +178,7 @@ impl Sim {
     pub fn add_image(&self, id: &str, tagged: bool) -> Identity {
         let etag = self.put_squashfs(&format!("{id}/rootfs"), 4096);
         let path = format!("s3://{BUCKET}/{id}/rootfs");
-        self.put_manifest(id, &path, etag.as_str());
+        self.put_manifest(id, RootfsLink { path: &path, etag: etag.as_str() });
         let metadata = if tagged { json!({"sbps-project": "true"}) } else { json!({}) };
         let link = json!({"path": format!("s3://{BUCKET}/{id}/manifest.json"), "etag": "", "type": "s3"});
         self.site().images.push(json!({"id": id, "name": id, "link": link, "metadata": metadata}));
@@ -186,12 +186,12 @@ impl Sim {
     }
 
     /// Writes the manifest of an image.
-    pub fn put_manifest(&self, id: &str, path: &str, etag: &str) {
-        self.put_manifest_with_md5(id, path, etag, "0");
+    pub fn put_manifest(&self, id: &str, rootfs: RootfsLink<'_>) {
+        self.put_manifest_with_md5(id, rootfs, "0");
     }
 
     /// The same with the MD5 of the root file system.
-    pub fn put_manifest_with_md5(&self, id: &str, path: &str, etag: &str, md5: &str) {
+    pub fn put_manifest_with_md5(&self, id: &str, RootfsLink { path, etag }: RootfsLink<'_>, md5: &str) {
         let artifact = json!({
             "type": "application/vnd.cray.image.rootfs.squashfs",
             "md5": md5,

@@ -1,6 +1,6 @@
 //! What can happen to a site between two passes.
 
-use actors::model::{Backstore, BareLun, LunEntry, ObjectKey, Saved, TpgPath};
+use actors::model::{Backstore, BareLun, LunEntry, ObjectKey, RootfsLink, Saved, TpgPath};
 use actors::sim::{BUCKET, Faults, MOUNT, Sim, TPG, tpg};
 use proptest::prelude::*;
 
@@ -103,7 +103,7 @@ fn some<T: Clone>(all: &[T], n: u8) -> Option<T> {
 
 pub fn name_rootfs(sim: &Sim, image: &str, key: &str) {
     let etag = sim.put_squashfs(key, 4096);
-    sim.put_manifest(image, &format!("s3://{BUCKET}/{key}"), etag.as_str());
+    sim.put_manifest(image, RootfsLink { path: &format!("s3://{BUCKET}/{key}"), etag: etag.as_str() });
 }
 
 pub fn happen(sim: &Sim, event: &Event) {
@@ -119,7 +119,10 @@ pub fn happen(sim: &Sim, event: &Event) {
         Event::ReplaceRootfs(n) => {
             let key = format!("{}/rootfs", id(*n));
             let etag = sim.put_squashfs(&key, 4096 + 512 * usize::from(*n));
-            sim.put_manifest(&id(*n), &format!("s3://{BUCKET}/{key}"), etag.as_str());
+            sim.put_manifest(
+                &id(*n),
+                RootfsLink { path: &format!("s3://{BUCKET}/{key}"), etag: etag.as_str() },
+            );
         }
         Event::BadManifest(n) => drop(sim.put(&format!("{}/manifest.json", id(*n)), b"{".to_vec())),
         Event::GoodManifest(n) => name_rootfs(sim, &id(*n), &format!("{}/rootfs", id(*n))),

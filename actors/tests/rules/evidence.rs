@@ -18,14 +18,20 @@ async fn node() -> Node {
 fn shared() -> Sim {
     let sim = Sim::small_site();
     let etag = sim.site().objects[&ObjectKey::new(rootfs(TAGGED))].0.clone();
-    sim.put_manifest(OTHER, &format!("s3://{BUCKET}/{TAGGED}/rootfs"), etag.as_str());
+    sim.put_manifest(
+        OTHER,
+        RootfsLink { path: &format!("s3://{BUCKET}/{TAGGED}/rootfs"), etag: etag.as_str() },
+    );
     sim
 }
 
 #[actix::test]
 async fn r2_a_manifest_that_names_a_wrong_etag_costs_a_tagged_image_nothing() {
     let node = node().await;
-    node.sim.put_manifest(TAGGED, &format!("s3://{BUCKET}/{TAGGED}/rootfs"), "0123456789abcdef");
+    node.sim.put_manifest(
+        TAGGED,
+        RootfsLink { path: &format!("s3://{BUCKET}/{TAGGED}/rootfs"), etag: "0123456789abcdef" },
+    );
     node.passes(4).await;
     assert!(node.is_live(&rootfs(TAGGED)));
 }
@@ -34,7 +40,10 @@ async fn r2_a_manifest_that_names_a_wrong_etag_costs_a_tagged_image_nothing() {
 async fn r2_a_manifest_that_names_what_cannot_be_projected_yet_costs_a_tagged_image_nothing() {
     for key in ["../../etc/shadow", "a b/rootfs", "not/there/yet", "x%/y"] {
         let node = node().await;
-        node.sim.put_manifest(TAGGED, &format!("s3://{BUCKET}/{key}"), "0123456789abcdef");
+        node.sim.put_manifest(
+            TAGGED,
+            RootfsLink { path: &format!("s3://{BUCKET}/{key}"), etag: "0123456789abcdef" },
+        );
         node.passes(4).await;
         assert!(node.is_live(&rootfs(TAGGED)), "{key}");
     }
@@ -46,7 +55,7 @@ async fn r2_a_replaced_root_file_system_keeps_its_old_lun_until_s3fs_shows_the_n
     let key = ObjectKey::new(rootfs(TAGGED));
     node.sim.site().faults.stale.insert(key.clone(), 4096);
     let etag = node.sim.put_squashfs(key.as_str(), 8192);
-    node.sim.put_manifest(TAGGED, &format!("s3://{BUCKET}/{key}"), etag.as_str());
+    node.sim.put_manifest(TAGGED, RootfsLink { path: &format!("s3://{BUCKET}/{key}"), etag: etag.as_str() });
     for pass in 0..4 {
         node.pass().await;
         assert!(node.is_live(key.as_str()), "after pass {pass} the image has no LUN at all");
@@ -61,14 +70,18 @@ async fn r2_a_replaced_root_file_system_keeps_its_old_lun_until_s3fs_shows_the_n
 async fn r2_what_an_image_named_before_its_successor_was_there_is_kept_although_the_manifest_names_another() {
     let sim = Sim::small_site();
     let etag = sim.put_squashfs("shared/old", 4096);
-    sim.put_manifest(TAGGED, &format!("s3://{BUCKET}/shared/old"), etag.as_str());
+    sim.put_manifest(TAGGED, RootfsLink { path: &format!("s3://{BUCKET}/shared/old"), etag: etag.as_str() });
     let node = Node::new(sim);
     node.pass().await;
-    node.sim.put_manifest(TAGGED, &format!("s3://{BUCKET}/shared/new"), "not-there-yet");
+    node.sim.put_manifest(
+        TAGGED,
+        RootfsLink { path: &format!("s3://{BUCKET}/shared/new"), etag: "not-there-yet" },
+    );
     node.passes(4).await;
     assert!(node.is_live("shared/old"));
     let etag = node.sim.put_squashfs("shared/new", 4096);
-    node.sim.put_manifest(TAGGED, &format!("s3://{BUCKET}/shared/new"), etag.as_str());
+    node.sim
+        .put_manifest(TAGGED, RootfsLink { path: &format!("s3://{BUCKET}/shared/new"), etag: etag.as_str() });
     node.passes(3).await;
     assert!(!node.is_live("shared/old") && node.is_live("shared/new"));
 }
@@ -192,8 +205,7 @@ async fn an_undeleted_image_whose_etag_changed_is_proven_by_its_md5_and_keeps_it
     let (etag, bytes) = sim.site().objects[&key].clone();
     sim.put_manifest_with_md5(
         TAGGED,
-        &format!("s3://{BUCKET}/{key}"),
-        etag.as_str(),
+        RootfsLink { path: &format!("s3://{BUCKET}/{key}"), etag: etag.as_str() },
         &actors::sim::md5_of(&bytes),
     );
     // IMS moves it back by copying: the same content under another ETag.
@@ -218,7 +230,11 @@ async fn an_undeleted_image_whose_etag_changed_is_proven_by_its_md5_and_keeps_it
 async fn r7_an_object_whose_md5_is_not_the_manifests_is_never_projected_under_its_identity() {
     let sim = Sim::small_site();
     let key = rootfs(TAGGED);
-    sim.put_manifest_with_md5(TAGGED, &format!("s3://{BUCKET}/{key}"), "another", &"0".repeat(32));
+    sim.put_manifest_with_md5(
+        TAGGED,
+        RootfsLink { path: &format!("s3://{BUCKET}/{key}"), etag: "another" },
+        &"0".repeat(32),
+    );
     let node = Node::new(sim);
     node.passes(3).await;
     assert_eq!(Node::reasons(&node.plan().await), [(TAGGED.to_owned(), "content_differs")]);
@@ -258,7 +274,7 @@ async fn without_tagging_every_image_is_projected_whatever_its_tag_says() {
 async fn r2_m3_a_look_that_misses_an_image_does_not_forget_what_it_names_in_another_folder() {
     let sim = Sim::small_site();
     let etag = sim.put_squashfs("builds/7", 4096);
-    sim.put_manifest(TAGGED, &format!("s3://{BUCKET}/builds/7"), etag.as_str());
+    sim.put_manifest(TAGGED, RootfsLink { path: &format!("s3://{BUCKET}/builds/7"), etag: etag.as_str() });
     let agent = Scripted::new(sim.clone());
     let stale = Scripted::ims_without(&sim, TAGGED);
     // The first pass sees it, the second misses it, a poll of the tags sees it, the next pass misses it again.

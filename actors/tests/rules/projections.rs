@@ -3,7 +3,7 @@
 use crate::common::Node;
 use crate::removals::with_a_lost_name;
 use crate::{TAGGED, UNTAGGED};
-use actors::model::{LunEntry, ObjectKey, SaveOutcome, Saved, Step};
+use actors::model::{LunEntry, ObjectKey, RootfsLink, SaveOutcome, Saved, Step};
 use actors::sim::{BUCKET, Sim};
 use std::collections::BTreeSet;
 #[actix::test]
@@ -88,7 +88,7 @@ async fn r7_an_upload_that_is_not_complete_is_pending_and_is_projected_when_it_i
 #[actix::test]
 async fn r7_a_rootfs_whose_etag_is_not_the_manifests_is_pending() {
     let sim = Sim::small_site();
-    sim.put_manifest(TAGGED, &format!("s3://{BUCKET}/{TAGGED}/rootfs"), "another");
+    sim.put_manifest(TAGGED, RootfsLink { path: &format!("s3://{BUCKET}/{TAGGED}/rootfs"), etag: "another" });
     let node = Node::new(sim);
     node.pass().await;
     assert_eq!(Node::reasons(&node.plan().await), [(TAGGED.to_owned(), "etag_differs")]);
@@ -98,7 +98,10 @@ async fn r7_a_rootfs_whose_etag_is_not_the_manifests_is_pending() {
 async fn r8_a_manifest_that_points_out_of_the_mount_is_pending() {
     let sim = Sim::small_site();
     let etag = sim.put_squashfs("../../etc/shadow", 4096);
-    sim.put_manifest(TAGGED, &format!("s3://{BUCKET}/../../etc/shadow"), etag.as_str());
+    sim.put_manifest(
+        TAGGED,
+        RootfsLink { path: &format!("s3://{BUCKET}/../../etc/shadow"), etag: etag.as_str() },
+    );
     let node = Node::new(sim);
     node.pass().await;
     assert_eq!(Node::reasons(&node.plan().await), [(TAGGED.to_owned(), "key_escapes")]);
@@ -192,7 +195,10 @@ async fn a_replaced_rootfs_makes_room_and_comes_back_under_its_new_identity_in_o
     let node = Node::new(Sim::small_site());
     node.pass().await;
     let etag = node.sim.put_squashfs(&format!("{TAGGED}/rootfs"), 8192);
-    node.sim.put_manifest(TAGGED, &format!("s3://{BUCKET}/{TAGGED}/rootfs"), etag.as_str());
+    node.sim.put_manifest(
+        TAGGED,
+        RootfsLink { path: &format!("s3://{BUCKET}/{TAGGED}/rootfs"), etag: etag.as_str() },
+    );
     let first = node.pass().await;
     assert_eq!((first.summary.added, first.summary.pending), (0, 1));
     let second = node.pass().await;
@@ -213,7 +219,10 @@ async fn a_backstore_that_lost_its_lun_gets_it_back() {
 async fn a_manifest_may_name_an_object_outside_its_folder() {
     let sim = Sim::small_site();
     let etag = sim.put_squashfs("shared/rootfs.squashfs", 4096);
-    sim.put_manifest(TAGGED, &format!("s3://{BUCKET}/shared/rootfs.squashfs"), etag.as_str());
+    sim.put_manifest(
+        TAGGED,
+        RootfsLink { path: &format!("s3://{BUCKET}/shared/rootfs.squashfs"), etag: etag.as_str() },
+    );
     let node = Node::new(sim);
     let status = node.pass().await;
     assert_eq!((status.summary.added, status.summary.pending), (6, 0));
@@ -274,7 +283,10 @@ async fn two_images_that_name_the_same_root_file_system_are_one_lun() {
     let sim = Sim::small_site();
     let site = sim.site().objects[&ObjectKey::new(format!("{TAGGED}/rootfs"))].clone();
     let other = "00000000-0000-4000-8000-000000000002";
-    sim.put_manifest(other, &format!("s3://{BUCKET}/{TAGGED}/rootfs"), site.0.as_str());
+    sim.put_manifest(
+        other,
+        RootfsLink { path: &format!("s3://{BUCKET}/{TAGGED}/rootfs"), etag: site.0.as_str() },
+    );
     let node = Node::new(sim);
     let first = node.pass().await;
     assert_eq!((first.summary.added, first.summary.live, first.summary.pending), (5, 5, 0));

@@ -3,7 +3,7 @@
 use crate::TAGGED;
 use crate::common::{Node, foreign};
 use actors::decide::removals::Hold;
-use actors::model::{LunEntry, TpgPath};
+use actors::model::{LunEntry, RootfsLink, TpgPath};
 use actors::sim::{BUCKET, MOUNT, Sim};
 use std::time::Duration;
 
@@ -144,7 +144,10 @@ async fn r2_a_pass_that_could_not_read_configfs_starts_the_looks_anew() {
 pub async fn with_a_lost_name() -> Node {
     let sim = Sim::small_site();
     let etag = sim.put_squashfs("shared/rootfs.squashfs", 4096);
-    sim.put_manifest(TAGGED, &format!("s3://{BUCKET}/shared/rootfs.squashfs"), etag.as_str());
+    sim.put_manifest(
+        TAGGED,
+        RootfsLink { path: &format!("s3://{BUCKET}/shared/rootfs.squashfs"), etag: etag.as_str() },
+    );
     let node = Node::new(sim);
     node.pass().await;
     node

@@ -5,7 +5,7 @@ use crate::common::Node;
 use crate::{PE, TAGGED, UNTAGGED, rootfs};
 use actors::decide::plan::change::Drifted;
 use actors::decide::removals::Hold;
-use actors::model::{ImageRef, ObjectKey, Saved, TpgPath};
+use actors::model::{ImageRef, ObjectKey, RootfsLink, Saved, TpgPath};
 use actors::sim::{BUCKET, Sim, tpg};
 use std::collections::BTreeSet;
 
@@ -59,7 +59,10 @@ async fn r6_a_pe_image_that_was_replaced_before_a_boot_has_the_size_that_was_sav
 async fn r2_a_root_file_system_that_was_replaced_before_a_boot_goes_when_its_successor_comes() {
     let (node, _) = booted(|sim| {
         let etag = sim.put_squashfs(&rootfs(TAGGED), 8192);
-        sim.put_manifest(TAGGED, &format!("s3://{BUCKET}/{}", rootfs(TAGGED)), etag.as_str());
+        sim.put_manifest(
+            TAGGED,
+            RootfsLink { path: &format!("s3://{BUCKET}/{}", rootfs(TAGGED)), etag: etag.as_str() },
+        );
     })
     .await;
     assert_eq!(size_of(&node, &rootfs(TAGGED)), Some(4096));

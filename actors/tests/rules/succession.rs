@@ -2,7 +2,7 @@
 
 use crate::common::{Node, foreign};
 use crate::{TAGGED, rootfs};
-use actors::model::{ObjectKey, Step};
+use actors::model::{ObjectKey, RootfsLink, Step};
 use actors::sim::{BUCKET, Sim};
 use std::collections::BTreeSet;
 
@@ -22,7 +22,7 @@ async fn superseded() -> Node {
 /// Uploads the object, and a manifest that names it.
 fn name(sim: &Sim, key: &str) {
     let etag = sim.put_squashfs(key, 4096);
-    sim.put_manifest(TAGGED, &format!("s3://{BUCKET}/{key}"), etag.as_str());
+    sim.put_manifest(TAGGED, RootfsLink { path: &format!("s3://{BUCKET}/{key}"), etag: etag.as_str() });
 }
 
 #[actix::test]
