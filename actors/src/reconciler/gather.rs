@@ -47,6 +47,22 @@ pub struct Peers {
     pub daemon: Recipient<TryDaemon>,
 }
 
+impl Peers {
+    /// A question that panics leaves its actor alive; one that has died itself will never answer again.
+    fn all_alive(&self) -> Result<(), Cause> {
+        let actors = [
+            (Source::Ims, self.images.connected()),
+            (Source::S3, self.list.connected()),
+            (Source::Mount, self.check.connected()),
+            (Source::Lio, self.observe.connected()),
+        ];
+        match actors.into_iter().find(|(_, alive)| !alive) {
+            Some((source_name, _)) => Err(actor_gone(source_name)(MailboxError::Closed)),
+            None => Ok(()),
+        }
+    }
+}
+
 /// What every pass goes by.
 #[derive(Clone)]
 pub struct PassContext {
@@ -88,13 +104,14 @@ pub struct Observation {
     pub counts: Counts,
 }
 
-/// Asks every source. Only if configfs cannot be read there is nothing to be decided.
+/// Asks every source. Only if configfs cannot be read, or an actor has died, there is nothing to be decided.
 pub async fn gather(
     context: &PassContext,
     named: BTreeSet<ObjectKey>,
     history: &History,
 ) -> Result<Observation, Cause> {
     let PassContext { peers, policy, deadlines, .. } = context;
+    peers.all_alive()?;
     let (images, actual) = tokio::join!(peers.images.send(ListImages), observe(peers, deadlines));
     let images = images.unwrap_or_else(|error| Snapshot::Unknown(actor_gone(Source::Ims)(error)));
     let actual = Arc::new(actual?);

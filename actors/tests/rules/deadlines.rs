@@ -1,14 +1,14 @@
 //! R14: whatever hangs, each pass ends, and the next one works; and R2 over time.
 
-use crate::TAGGED;
 use crate::common::clock::{Clock, in_time, settle};
 use crate::common::lio::{Hung, Moment, hang};
 use crate::common::{AT_ONCE, Node, Party, Scripted, policy};
+use crate::{TAGGED, rootfs};
 use actors::decide::cadence::{Cadence, Deadlines};
 use actors::decide::status::Status;
 use actors::model::Step;
 use actors::reconciler::Tick;
-use actors::sim::Sim;
+use actors::sim::{BUCKET, Sim};
 use std::time::Duration;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -120,6 +120,15 @@ async fn r14_an_agent_whose_lio_actor_has_died_ends() {
 #[actix::test]
 async fn r14_an_agent_that_does_not_hear_of_the_mount_any_more_ends() {
     ends_after_a_panic_of(Party::Mount, Sim::small_site()).await;
+}
+
+#[actix::test]
+async fn r14_an_agent_whose_s3_actor_has_died_of_an_object_that_it_read_ends() {
+    let sim = Sim::small_site();
+    // Its ETag is not its manifest's: it is read in the background.
+    let (path, md5) = (format!("s3://{BUCKET}/{}", rootfs(TAGGED)), "0".repeat(32));
+    sim.put_manifest_with_md5(TAGGED, &path, "another", &md5);
+    ends_after_a_panic_of(Party::Md5, sim).await;
 }
 
 #[actix::test]
