@@ -78,15 +78,20 @@ pub struct Witness {
 }
 
 impl Witness {
-    /// A pass begins, and `live` is what `actual` shows. Gives what has been seen live, was not any more when we left, and still is not: saved, it may be
-    /// forgotten. What is ours goes by the rules of removals, and by no other way.
+    /// A pass begins, and `live` is what `actual` shows. Gives what has been seen live, was not any more when we left,
+    /// and still is not: saved, it may be forgotten. What is ours, and what our TPG has on it, goes by the rules of
+    /// removals and by no other way.
     pub fn arrive(&mut self, actual: &Actual, live: &Inventory, site: &Site) -> Inventory {
         let inodes = inodes(actual, site);
         let is_known = |(identity, inode)| self.inodes.get(identity).is_none_or(|known| known == inode);
         if actual.tpg.is_none() || !inodes.iter().all(is_known) {
             *self = Witness::default();
         }
-        let vanished = self.left.as_ref().map(|left| self.vanished(left, live, site)).unwrap_or_default();
+        let vanished = self
+            .left
+            .as_ref()
+            .map(|left| self.vanished(left, live, site, &actual.tpg_path))
+            .unwrap_or_default();
         self.seen.extend(live);
         self.inodes.extend(inodes);
         vanished
@@ -104,17 +109,18 @@ impl Witness {
         self.left = Some(live);
     }
 
-    fn vanished(&self, left: &Inventory, live: &Inventory, site: &Site) -> Inventory {
+    fn vanished(&self, left: &Inventory, live: &Inventory, site: &Site, tpg: &TpgPath) -> Inventory {
         let Inventory { backstores, luns, others } = &self.seen;
         let foreign = |b: &&BackstoreEntry| site.recognise(b).is_none();
-        let on_foreign =
-            |lun: &&LunEntry| backstores.iter().find(|b| lun.leads_to_entry(b)).is_none_or(|b| foreign(&b));
+        let foreign_lun = |lun: &&LunEntry| {
+            lun.tpg != *tpg || backstores.iter().find(|b| lun.leads_to_entry(b)).is_none_or(|b| foreign(&b))
+        };
         Inventory {
             backstores: gone(backstores, &left.backstores, &live.backstores)
                 .filter(foreign)
                 .cloned()
                 .collect(),
-            luns: gone(luns, &left.luns, &live.luns).filter(on_foreign).cloned().collect(),
+            luns: gone(luns, &left.luns, &live.luns).filter(foreign_lun).cloned().collect(),
             others: gone(others, &left.others, &live.others).cloned().collect(),
         }
     }

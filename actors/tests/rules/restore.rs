@@ -153,3 +153,13 @@ async fn m4_a_mount_of_another_bucket_under_live_luns_is_told_and_takes_nothing_
     let status = node.pass().await;
     assert_eq!((node.luns(), status.summary.remade, status.converged), (before, 6, true));
 }
+
+#[actix::test]
+async fn r11_an_operator_who_deletes_the_luns_of_the_target_of_before_and_saves_nothing_blocks_no_save() {
+    let (node, old, _) = renamed().await;
+    node.pass().await;
+    node.sim.another_hand(|actual| actual.luns.retain(|lun| lun.tpg != old));
+    node.sim.tag(UNTAGGED, true);
+    let status = node.passes(3).await;
+    assert_eq!((status.summary.live, status.summary.save.kind(), status.converged), (7, "equal", true));
+}

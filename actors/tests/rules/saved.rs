@@ -1,10 +1,11 @@
 //! R11, and what a boot finds.
 
 use crate::common::{Node, foreign};
-use crate::{PE, TAGGED, UNTAGGED};
+use crate::{PE, TAGGED, UNTAGGED, rootfs};
 use actors::model::{Backstore, Inventory, LunEntry, ObjectKey, Saved, Step};
 use actors::sim::Sim;
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 /// A node that the predecessor numbered from 0 up.
 async fn numbered() -> (Node, BTreeSet<(u16, String)>) {
@@ -111,6 +112,22 @@ async fn r11_what_another_hand_made_was_saved_with_ours_and_taken_away_again_blo
     node.sim.tag(UNTAGGED, false);
     let status = node.passes(2).await;
     assert_eq!((status.summary.removed, status.summary.save.kind()), (1, "written"));
+}
+
+#[actix::test]
+async fn r2_r11_a_lun_of_ours_that_another_hand_deleted_stays_saved_until_its_removal_is_due() {
+    let node = Node::with_limits(Sim::small_site(), Duration::from_secs(3600), 10);
+    node.pass().await;
+    let backstores = node.sim.site().actual.backstores.clone();
+    let name = &backstores.iter().find(|b| b.file.ends_with(&rootfs(TAGGED))).unwrap().name;
+    node.sim.another_hand(|actual| actual.luns.retain(|lun| lun.name != *name));
+    node.sim.tag(TAGGED, false);
+    node.pass().await;
+    node.sim.tag(UNTAGGED, true);
+    let status = node.passes(2).await;
+    let Saved::Readable(saved) = node.sim.site().actual.saved.clone() else { panic!("it was saved") };
+    assert!(saved.luns.iter().any(|lun| lun.name == *name), "it waits for its second look: {status}");
+    assert_eq!(status.summary.save.kind(), "refused");
 }
 
 #[actix::test]
