@@ -1,20 +1,24 @@
-//! Secrets that others can read: told once, and used all the same, for a node that serves is worth more.
+//! Secrets that others can read or replace: told once, and used all the same, for a node that serves is worth more.
 
 use crate::config::Settings;
-use std::os::unix::fs::PermissionsExt;
+use std::collections::BTreeSet;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 /// Group and others may read it.
 const READABLE_BY_OTHERS: u32 = 0o044;
+/// Group and others may write it.
+const WRITABLE_BY_OTHERS: u32 = 0o022;
+/// In such a folder everyone may replace only what is his own.
+const STICKY: u32 = 0o1000;
 
 /// One line for each. It looks at files, so it may block.
 pub fn of_secrets(settings: &Settings) -> Vec<String> {
     let token = settings.ims.token_file.as_deref();
-    let mut notes: Vec<String> = [Some(settings.s3.credential_file.as_path()), token]
-        .into_iter()
-        .flatten()
-        .filter_map(of_file)
-        .collect();
+    let files: Vec<&Path> =
+        [Some(settings.s3.credential_file.as_path()), token].into_iter().flatten().collect();
+    let folders: BTreeSet<&Path> = files.iter().filter_map(|file| file.parent()).collect();
+    let mut notes: Vec<String> = files.into_iter().chain(folders).flat_map(of_path).collect();
     if token.is_some() && settings.ims.url.starts_with("http://") {
         notes.push(format!(
             "the bearer token goes to {} unencrypted: use https in ims.gateway",
@@ -24,17 +28,46 @@ pub fn of_secrets(settings: &Settings) -> Vec<String> {
     notes
 }
 
-/// A file that is not there (yet) exposes nothing.
-fn of_file(path: &Path) -> Option<String> {
-    let mode = std::fs::metadata(path).ok()?.permissions().mode();
-    let exposed = mode & READABLE_BY_OTHERS != 0;
-    exposed.then(|| {
-        format!(
-            "{} has mode {:04o}: others than its owner can read it, chmod 600",
-            path.display(),
-            mode & 0o7777
-        )
-    })
+/// What is not there (yet) exposes nothing.
+fn of_path(path: &Path) -> Vec<String> {
+    let Ok(found) = std::fs::metadata(path) else { return Vec::new() };
+    let access = Access { is_folder: found.is_dir(), mode: found.mode() & 0o7777, owner: found.uid() };
+    access.notes(path, rustix::process::geteuid().as_raw())
+}
+
+/// Who may do what with a secret, or with the folder of one.
+#[derive(Clone, Copy)]
+struct Access {
+    is_folder: bool,
+    mode: u32,
+    owner: u32,
+}
+
+impl Access {
+    fn notes(self, path: &Path, ourselves: u32) -> Vec<String> {
+        let Access { mode, owner, .. } = self;
+        let path = path.display();
+        let by_others = self.of_others().map(|(can, cure)| {
+            format!("{path} has mode {mode:04o}: others than its owner can {can}, {cure}")
+        });
+        let by_owner = (owner != 0 && owner != ourselves).then(|| {
+            let can = if self.is_folder { "replace the secret in it" } else { "read and write it" };
+            format!("{path} has mode {mode:04o} and belongs to user {owner}, who can {can}: chown root")
+        });
+        by_others.into_iter().chain(by_owner).collect()
+    }
+
+    /// What others than the owner can do, and what ends that.
+    fn of_others(self) -> Option<(&'static str, &'static str)> {
+        let (read, written) = (self.mode & READABLE_BY_OTHERS != 0, self.mode & WRITABLE_BY_OTHERS != 0);
+        match (self.is_folder, read, written) {
+            (true, _, true) if self.mode & STICKY == 0 => Some(("replace the secret in it", "chmod go-w")),
+            (true, ..) | (false, false, false) => None,
+            (false, true, false) => Some(("read it", "chmod 600")),
+            (false, false, true) => Some(("write it", "chmod 600")),
+            (false, true, true) => Some(("read and write it", "chmod 600")),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -42,6 +75,7 @@ mod tests {
     use super::*;
     use crate::config::{Sources, load};
     use std::fs::{Permissions, set_permissions, write};
+    use std::os::unix::fs::PermissionsExt;
 
     fn notes(flags: &[&str]) -> Vec<String> {
         let flags = flags.iter().map(|flag| flag.parse().unwrap()).collect();
@@ -64,6 +98,42 @@ mod tests {
         assert!(matches!(&told[..], [note] if note.contains("keys has mode 0640")), "{told:?}");
         set_permissions(&token, Permissions::from_mode(0o604)).unwrap();
         assert_eq!(notes(&flags).len(), 2);
+    }
+
+    #[test]
+    fn secrets_that_others_can_write_or_replace_are_named_with_the_remedy() {
+        let dir = tempfile::tempdir().unwrap();
+        let keys = dir.path().join("keys");
+        write(&keys, "").unwrap();
+        for (folder, file, ends) in [
+            (0o700, 0o620, &["keys has mode 0620: others than its owner can write it, chmod 600"][..]),
+            (0o700, 0o602, &["keys has mode 0602: others than its owner can write it, chmod 600"]),
+            (0o700, 0o666, &["keys has mode 0666: others than its owner can read and write it, chmod 600"]),
+            (
+                0o770,
+                0o600,
+                &[" has mode 0770: others than its owner can replace the secret in it, chmod go-w"],
+            ),
+            (0o755, 0o600, &[]),
+            (0o1777, 0o600, &[]),
+        ] {
+            set_permissions(dir.path(), Permissions::from_mode(folder)).unwrap();
+            set_permissions(&keys, Permissions::from_mode(file)).unwrap();
+            let told = notes(&[&format!("s3.credential_file={}", keys.display())]);
+            let is_told =
+                told.len() == ends.len() && told.iter().zip(ends).all(|(note, end)| note.ends_with(end));
+            assert!(is_told, "{folder:o} {file:o}: {told:?}");
+        }
+    }
+
+    #[test]
+    fn secrets_of_somebody_else_than_root_and_ourselves_are_named() {
+        let (mode, ourselves) = (0o600, 1000);
+        let told = |is_folder, owner| Access { is_folder, mode, owner }.notes(Path::new("keys"), ourselves);
+        assert_eq!([told(false, 0), told(true, ourselves)], [vec![], Vec::<String>::new()]);
+        let others = "keys has mode 0600 and belongs to user 7, who can read and write it: chown root";
+        assert_eq!(told(false, 7), [others]);
+        assert_eq!(told(true, 7), [others.replace("read and write it", "replace the secret in it")]);
     }
 
     #[test]
