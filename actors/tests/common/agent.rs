@@ -1,6 +1,5 @@
 //! An agent whose parties count what they are asked, and answer as a test says.
 
-use super::clock::in_time;
 use super::lio::{Moment, WatchedLio};
 use super::{DEADLINES, deletes, policy};
 use actors::agent::{Agent, Kept, Ports};
@@ -15,14 +14,13 @@ use serde_json::Value;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
-use tokio::sync::{Barrier, watch};
+use tokio::sync::Barrier;
 
 /// The site behind what a test says.
 #[derive(Clone)]
 pub struct Scripted {
     sim: Sim,
     script: Arc<Mutex<Script>>,
-    ims_asked: watch::Sender<usize>,
     together: Arc<Mutex<Option<Arc<Barrier>>>>,
 }
 
@@ -51,8 +49,7 @@ pub enum Party {
 
 impl Scripted {
     pub fn new(sim: Sim) -> Self {
-        let (ims_asked, _) = watch::channel(0);
-        Scripted { sim, script: Arc::default(), ims_asked, together: Arc::default() }
+        Scripted { sim, script: Arc::default(), together: Arc::default() }
     }
 
     fn script(&self) -> MutexGuard<'_, Script> {
@@ -111,11 +108,6 @@ impl Scripted {
         self.sim.site().told.iter().filter(deletes).count()
     }
 
-    pub async fn until_ims_was_asked(&self, times: usize) {
-        let mut asked = self.ims_asked.subscribe();
-        in_time(asked.wait_for(|asked| *asked >= times)).await.unwrap();
-    }
-
     pub fn start(&self, cadence: Option<Cadence>, confirm_after: Duration) -> Agent {
         self.start_by(policy(confirm_after, 10), DEADLINES, cadence)
     }
@@ -159,7 +151,6 @@ impl ImsPort for Scripted {
     async fn list_images(&self, token: Option<&Token>) -> Result<Vec<Value>, ImsError> {
         self.maybe_panic(Party::Ims);
         let answer = self.script().ims.pop_front().flatten();
-        self.ims_asked.send_modify(|asked| *asked += 1);
         match answer {
             Some(images) => Ok(images),
             None => self.sim.list_images(token).await,

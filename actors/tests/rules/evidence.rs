@@ -2,11 +2,9 @@
 
 use crate::common::{AT_ONCE, Node, Scripted};
 use crate::{OTHER, PE, TAGGED, UNTAGGED, rootfs};
-use actors::decide::cadence::Cadence;
 use actors::model::{ObjectKey, RootfsLink};
 use actors::sim::{BUCKET, Sim};
 use serde_json::json;
-use std::time::Duration;
 
 async fn node() -> Node {
     let node = Node::new(Sim::small_site());
@@ -170,20 +168,6 @@ async fn r2_an_unreadable_manifest_holds_what_it_may_mean_and_nothing_else() {
     assert!(node.is_live(&rootfs(OTHER)), "nobody lists it: the unreadable image may name it");
     assert_eq!((status.summary.unclear, status.converged), (1, false));
     assert_eq!(node.plan().await.unclear[0].image.as_str(), "99999999-0000-4000-8000-000000000000");
-}
-
-#[actix::test]
-async fn r2_a_look_at_the_tags_that_sees_an_image_tagged_starts_its_two_looks_anew() {
-    let sim = Sim::small_site();
-    let agent = Scripted::new(sim.clone());
-    // Two replicas of IMS, one of them behind: looks at the tags meet the one, passes the other.
-    let behind = Scripted::ims_without(&sim, TAGGED);
-    agent.ims_answers([None, None, behind.clone(), behind.clone(), None, behind.clone(), None, behind]);
-    let cadence = Cadence { scan: Duration::from_secs(3600), tags: Duration::from_millis(40) };
-    let cast = agent.start(Some(cadence), AT_ONCE);
-    agent.until_ims_was_asked(9).await;
-    assert_eq!(agent.deletions(), 0, "it was seen tagged between any two passes that missed it");
-    drop(cast);
 }
 
 #[actix::test]
