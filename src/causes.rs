@@ -1,20 +1,9 @@
 //! Errors and foreign text as a person reads them: every cause, one line, nothing that a terminal obeys.
 
-use std::error::Error;
-use std::iter::successors;
+pub use actors::model::{chain, with_causes as detail};
 
 /// The most characters of a text that is shown to a person. A manifest may name a megabyte.
 pub const SHOWN: usize = 200;
-
-/// The error and what caused it, to the last.
-pub fn chain<'e>(error: &'e (dyn Error + 'static)) -> impl Iterator<Item = &'e (dyn Error + 'static)> {
-    successors(Some(error), |error| (**error).source())
-}
-
-/// All of it in one text: the last cause is what an operator needs.
-pub fn detail(error: &(dyn Error + 'static)) -> String {
-    chain(error).map(ToString::to_string).collect::<Vec<_>>().join(": ")
-}
 
 /// One line of at most so many characters, with escapes for what is no character to be seen: a control character could
 /// move the cursor or colour the terminal, and a bidirectional one could reorder the line.

@@ -111,7 +111,7 @@ impl Cli {
 fn confirm_removal(settings: &Settings, code: &str) -> ExitCode {
     let folders = Folders { runtime_dir: &settings.runtime_dir, state_dir: &settings.state_dir };
     match confirm::write(folders, code) {
-        Ok(()) => print("confirmed: the agent passes now\n"),
+        Ok(()) => print("confirmed: the agent starts a pass now\n"),
         Err(error) => fail(&error),
     }
 }

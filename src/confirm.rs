@@ -47,7 +47,7 @@ pub enum ConfirmError {
     #[error("what the agent holds cannot be read")]
     History(#[from] HistoryError),
     /// Nothing waits for a confirmation.
-    #[error("the agent holds no removals, so there is nothing that {code:?} could confirm")]
+    #[error("the agent holds no removals, so {code:?} confirms nothing")]
     NothingHeld {
         /// What was said.
         code: String,

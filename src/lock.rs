@@ -139,7 +139,7 @@ pub fn holder(dir: &Path) -> Result<Option<Holder>, LockError> {
         }
         thread::sleep(BETWEEN_TRIES);
     }
-    Err(LockError::Io { path, source: io::Error::other("its holder has not said who it is") })
+    Err(LockError::Io { path, source: io::Error::other("its holder has not written its process id") })
 }
 
 /// Its process first: should it end and its number go to another one, that one is not signalled.
@@ -230,7 +230,7 @@ mod tests {
         // As in the moment between the lock and the writing of the name. Process 1 lives and holds nothing here.
         fs::write(folder.path().join(FILE), "1\n").unwrap();
         let error = causes::detail(&holder(folder.path()).unwrap_err());
-        assert!(error.contains("its holder has not said who it is"), "{error}");
+        assert!(error.contains("its holder has not written its process id"), "{error}");
     }
 
     #[test]

@@ -16,7 +16,7 @@ pub fn text(plan: &Plan, actual: &Actual) -> String {
         let kind = change.image.kind();
         let (sign, why) = match &change.action {
             Action::Project(size) => ("+", format!("{kind}, {size} bytes")),
-            Action::Remake(_) => ("=", format!("{kind}, made anew: its mount is gone")),
+            Action::Remake(_) => ("=", format!("{kind}, recreated: its mount is gone")),
             Action::Withdraw(why) => ("-", why.to_string()),
         };
         let name = change.identity.name();
@@ -137,9 +137,9 @@ struct HeldJson<'a> {
     key: &'a str,
     name: String,
     /// Why it would go.
-    reason: String,
+    evidence: String,
     /// Why it does not.
-    held_by: &'static str,
+    reason: &'static str,
     detail: String,
 }
 
@@ -249,8 +249,8 @@ fn held(Held { removal, image, hold }: &Held) -> HeldJson<'_> {
         image_id: image,
         key: removal.ours.key.as_str(),
         name: removal.ours.identity.name().to_string(),
-        reason: removal.why.to_string(),
-        held_by: hold.kind(),
+        evidence: removal.why.to_string(),
+        reason: hold.kind(),
         detail: hold.to_string(),
     }
 }
@@ -324,8 +324,8 @@ mod tests {
                 image_id: &image,
                 key: "",
                 name,
-                reason: String::new(),
-                held_by: "breaker",
+                evidence: String::new(),
+                reason: "breaker",
                 detail: String::new(),
             }],
             pending: vec![PendingJson { kind, image_id: &image, reason: "", detail: String::new() }],

@@ -1,7 +1,7 @@
 //! The Ims actor: owns the IMS client and the token source.
 
 use crate::decide::images::{ImageList, read_records};
-use crate::model::{Cause, Snapshot, Source};
+use crate::model::Snapshot;
 use crate::ports::{ImsError, ImsPort, TokenPort};
 use actix::prelude::*;
 use std::rc::Rc;
@@ -43,12 +43,12 @@ async fn list_images(port: &impl ImsPort, tokens: &impl TokenPort) -> Snapshot<I
     loop {
         let token = match tokens.token(renew).await {
             Ok(token) => token,
-            Err(error) => return Snapshot::Unknown(Cause::new(Source::Ims, error.kind(), &error)),
+            Err(error) => return Snapshot::Unknown((&error).into()),
         };
         match port.list_images(token.as_ref()).await {
             Ok(values) => return Snapshot::Known(read_records(&values)),
             Err(ImsError::Unauthorized { .. }) if !renew && token.is_some() => renew = true,
-            Err(error) => return Snapshot::Unknown(Cause::new(Source::Ims, error.kind(), &error)),
+            Err(error) => return Snapshot::Unknown((&error).into()),
         }
     }
 }

@@ -19,11 +19,11 @@
 pub mod agent;
 pub mod decide;
 pub mod events;
-pub mod ims;
-pub mod lio;
+mod ims;
+mod lio;
 pub mod model;
-pub mod mount;
+mod mount;
 pub mod ports;
 pub mod reconciler;
-pub mod s3;
+mod s3;
 pub mod sim;

@@ -110,7 +110,7 @@ async fn check_files(
 ) -> FileChecks {
     let mut checks = FileChecks::default();
     if let Err(error) = mount.check().await {
-        checks.cause = Some(of_mount(&error));
+        checks.cause = Some((&error).into());
         return checks;
     }
     memory.borrow_mut().forget_all_but(&files);
@@ -133,10 +133,10 @@ async fn check_files(
                         let hangs = matches!(error, MountError::Hung { .. });
                         let whole = if hangs { None } else { mount.check().await.err() };
                         if hangs || whole.is_some() {
-                            checks.cause = Some(of_mount(whole.as_ref().unwrap_or(&error)));
+                            checks.cause = Some(whole.as_ref().unwrap_or(&error).into());
                             break;
                         }
-                        FileVerdict::Unknown(of_mount(&error))
+                        FileVerdict::Unknown(Cause::from(&error))
                     }
                 },
             },
@@ -190,8 +190,4 @@ fn of_file(error: &MountError) -> Option<Reason> {
         _ => return None,
     };
     Some(Reason::File { kind, detail: error.to_string() })
-}
-
-fn of_mount(error: &MountError) -> Cause {
-    Cause::new(Source::Mount, error.kind(), error)
 }

@@ -1,12 +1,12 @@
 //! The S3 actor: owns the S3 client and the manifests it has read, each under the ETag it was read with.
 
 use crate::decide::desired::ManifestAnswer;
-use crate::decide::listing::{ManifestAnswers, ManifestQuery};
-use crate::decide::manifest::{LONGEST_MANIFEST, Rootfs};
+use crate::decide::listing::{Lookup, ManifestAnswers, ManifestQuery, ReadManifest};
+use crate::decide::manifest::LONGEST_MANIFEST;
 use crate::decide::reason::Reason;
 use crate::decide::{listing, manifest};
-use crate::model::{Cause, Etag, ImageId, ObjectIndex, ObjectKey, ObjectVersion, Relevant, Snapshot, Source};
-use crate::ports::{S3Error, S3Port};
+use crate::model::{Etag, ImageId, ObjectIndex, ObjectKey, ObjectVersion, Relevant, Snapshot};
+use crate::ports::S3Port;
 use actix::prelude::*;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,11 +21,8 @@ use tokio::time::{Instant, timeout_at};
 /// Requests for single objects that are under way at once.
 const AT_ONCE: usize = 8;
 
-/// What was read of a manifest, and its ETag then: unchanged ETag, unchanged meaning.
-type Read = (Etag, Result<Rootfs, Reason>);
-
 /// The manifests that have been read, by key. It outlives its actor, so that a reload forgets none.
-pub type Manifests = Rc<RefCell<BTreeMap<ObjectKey, Read>>>;
+pub type Manifests = Rc<RefCell<BTreeMap<ObjectKey, ReadManifest>>>;
 
 /// Owns the S3 client and the manifests.
 pub struct S3<P> {
@@ -66,7 +63,7 @@ impl<P: S3Port> Handler<ListObjects> for S3<P> {
         Box::pin(async move {
             match port.list(&msg.0).await {
                 Ok(index) => Snapshot::Known(Arc::new(index)),
-                Err(error) => Snapshot::Unknown(unknown(&error)),
+                Err(error) => Snapshot::Unknown((&error).into()),
             }
         })
     }
@@ -92,7 +89,7 @@ impl<P: S3Port> Handler<ConfirmGone> for S3<P> {
             let asked: Vec<ObjectKey> = msg.keys.iter().cloned().collect();
             let answers = side_by_side(asked, msg.within, move |key| {
                 let port = port.clone();
-                async move { port.is_there(&key).await.map_err(|error| unknown(&error)) }
+                async move { port.is_there(&key).await.map_err(|error| (&error).into()) }
             });
             match listing::confirmed_gone(msg.keys, &answers.await) {
                 Ok(gone) => Snapshot::Known(gone),
@@ -142,13 +139,13 @@ async fn fetch_manifests<P: S3Port>(
     let mut kept = BTreeMap::new();
     let mut unread: BTreeMap<ObjectKey, (Etag, Vec<ImageId>)> = BTreeMap::new();
     for ManifestQuery { image: id, key } in request.wanted {
-        match known(&key, &request.index, &manifests.borrow()) {
-            Ok(Ok((etag, rootfs))) => {
-                kept.insert(key, (etag, rootfs.clone()));
-                answers.insert(id, of_read(rootfs));
+        match listing::look_up(&key, &request.index, manifests.borrow().get(&key)) {
+            Lookup::Cached(manifest) => {
+                answers.insert(id, manifest.answer());
+                kept.insert(key, manifest);
             }
-            Ok(Err(etag)) => unread.entry(key).or_insert((etag, Vec::new())).1.push(id),
-            Err(reason) => drop(answers.insert(id, ManifestAnswer::Bad(reason))),
+            Lookup::Fetch(etag) => unread.entry(key).or_insert((etag, Vec::new())).1.push(id),
+            Lookup::Unusable(reason) => drop(answers.insert(id, ManifestAnswer::Bad(reason))),
         }
     }
     let objects: Vec<ObjectVersion> = unread
@@ -165,10 +162,9 @@ async fn fetch_manifests<P: S3Port>(
         let answer = match read.remove(&ObjectVersion { key: key.clone(), etag: etag.clone() }) {
             Some(Ok(bytes)) => {
                 let rootfs = manifest::read(&bytes, bucket).map_err(Reason::from);
-                kept.insert(key, (etag, rootfs.clone()));
-                of_read(rootfs)
+                kept.entry(key).insert_entry(ReadManifest { etag, rootfs }).get().answer()
             }
-            Some(Err(error)) => ManifestAnswer::Unknown(unknown(&error)),
+            Some(Err(error)) => ManifestAnswer::Unknown((&error).into()),
             None => ManifestAnswer::Unknown(listing::late("its manifest")),
         };
         answers.extend(ids.into_iter().map(|id| (id, answer.clone())));
@@ -176,27 +172,6 @@ async fn fetch_manifests<P: S3Port>(
     // What is wanted no more is forgotten, so that memory grows with what is relevant.
     *manifests.borrow_mut() = kept;
     Fetched { answers, fetched }
-}
-
-/// What can be said without reading the manifest; else the ETag under which it is to be read.
-fn known(
-    key: &ObjectKey,
-    index: &ObjectIndex,
-    manifests: &BTreeMap<ObjectKey, Read>,
-) -> Result<Result<Read, Etag>, Reason> {
-    let meta = index.get(key).ok_or_else(|| Reason::ManifestMissing(key.clone()))?;
-    if meta.size > LONGEST_MANIFEST {
-        return Err(Reason::ManifestTooLarge(meta.size));
-    }
-    let read = manifests.get(key).filter(|(etag, _)| *etag == meta.etag).cloned();
-    Ok(read.ok_or_else(|| meta.etag.clone()))
-}
-
-fn of_read(rootfs: Result<Rootfs, Reason>) -> ManifestAnswer {
-    match rootfs {
-        Ok(rootfs) => ManifestAnswer::Rootfs(rootfs),
-        Err(reason) => ManifestAnswer::Bad(reason),
-    }
 }
 
 /// Request: the MD5 of each of these objects under its ETag, as far as it is known by now. What is not known is read in
@@ -253,8 +228,4 @@ where
         answers.extend(answer.ok());
     }
     answers
-}
-
-fn unknown(error: &S3Error) -> Cause {
-    Cause::new(Source::S3, error.kind(), error)
 }

@@ -190,7 +190,7 @@ fn a_breaker_whose_set_has_changed_is_told_anew_with_its_new_code() {
         let wrong = node.pass_confirmed(Some("00000000".into())).await;
         assert_eq!(wrong.summary.removed, 0);
         let lines = take();
-        assert_eq!(field(named(&lines, "confirmation_unmatched")[0], "held"), codes[1]);
+        assert_eq!(field(named(&lines, "confirmation_unmatched")[0], "held_code"), codes[1]);
     });
 }
 

@@ -122,8 +122,7 @@ fn fragments(sources: &Sources, problems: &mut Vec<ConfigError>) -> Vec<Fragment
 
 fn notes(sources: &Sources) -> Vec<String> {
     let unused = keys::UNUSED_VARIABLE;
-    let note =
-        format!("{unused} is accepted and not used: sbps-marshal speaks to targetclid, not to targetcli");
+    let note = format!("{unused} is accepted and not used: sbps-marshal uses targetclid, not to targetcli");
     if sources.env.contains_key(unused) { vec![note] } else { Vec::new() }
 }
 

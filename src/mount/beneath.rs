@@ -39,7 +39,8 @@ pub fn stat(root: &OwnedFd, key: &ObjectKey) -> Result<Stat, MountError> {
 
 /// Opens what the key names, beneath the root.
 fn open(root: &OwnedFd, key: &ObjectKey, flags: OFlags) -> Result<OwnedFd, MountError> {
-    if !is_plain(key.as_str()) {
+    // What is no name is refused before the kernel sees it.
+    if !key.is_plain() {
         return Err(MountError::Escape { key: key.to_string() });
     }
     let beneath = ResolveFlags::BENEATH
@@ -57,11 +58,6 @@ fn stat_of(file: impl AsFd, key: &ObjectKey) -> Result<Stat, MountError> {
         FileType::RegularFile => Ok(stat),
         _ => Err(MountError::NotRegular { key: key.to_string() }),
     }
-}
-
-/// Whether every segment of the key is a name. What is not is refused before the kernel sees it.
-fn is_plain(key: &str) -> bool {
-    !key.contains('\0') && key.split('/').all(|segment| !matches!(segment, "" | "." | ".."))
 }
 
 /// What an errno of one file means: of its lookup, its opening, its reading. Only what can speak of the mount alone is
@@ -105,6 +101,7 @@ pub fn dead(what: String, errno: Errno) -> MountError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use actors::ports::PortError;
 
     #[test]
     fn r2_what_fuse_says_of_a_dead_mount_is_no_absence() {

@@ -81,6 +81,7 @@ impl MountPort for S3fsMount {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use actors::ports::PortError;
     use rustix::fs::{CWD, FileType, Mode, major, minor, mknodat};
     use std::os::unix::fs::MetadataExt;
     use std::pin::pin;

@@ -108,6 +108,7 @@ impl MountPoint {
 mod tests {
     use super::*;
     use actors::decide::squashfs::SUPERBLOCK_BYTES;
+    use actors::ports::PortError;
     use rustix::fs::{CWD, FileType, inotify, major, minor, mknodat};
     use rustix::io::Errno;
     use std::fs::File;

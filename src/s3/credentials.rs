@@ -77,6 +77,7 @@ fn last_keys(text: &str) -> Result<Credentials, &'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use actors::ports::PortError;
     use rustix::fs::{CWD, mknodat};
 
     /// Of questions that are answered at once, however slow this machine is.

@@ -107,6 +107,7 @@ fn decoded(raw: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use actors::ports::PortError;
 
     fn page(keys: &[&str]) -> aws_sdk_s3::operation::list_objects_v2::builders::ListObjectsV2OutputBuilder {
         let object = |key: &&str| Object::builder().key(*key).size(1).e_tag("\"e\"").build();

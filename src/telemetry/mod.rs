@@ -27,7 +27,7 @@ const OURS: [&str; 2] = ["sbps_marshal", "actors"];
 #[derive(Debug, thiserror::Error)]
 pub enum TelemetryError {
     /// `init` was called before.
-    #[error("events already go somewhere")]
+    #[error("a log subscriber is already installed")]
     Init(#[from] TryInitError),
     /// The subscriber is gone.
     #[error("the log level cannot be changed")]

@@ -2,7 +2,7 @@
 
 use actors::model::Word;
 use actors::model::{Saved, Step};
-use actors::ports::LioPort;
+use actors::ports::{LioPort, PortError};
 use sbps_marshal::config;
 use sbps_marshal::lio::LioAdapter;
 use sbps_marshal::targetclid::{Patience, ShellLock};

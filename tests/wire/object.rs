@@ -3,7 +3,7 @@
 use crate::s3::{Site, shown};
 use crate::site::{DEADLINE, FOR_EVER, told};
 use actors::model::{Etag, ObjectKey};
-use actors::ports::{S3Error, S3Port};
+use actors::ports::{PortError, S3Error, S3Port};
 use sbps_marshal::config;
 use sbps_marshal::s3::S3Client;
 use support::canned::{self, Then};

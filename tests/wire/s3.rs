@@ -2,7 +2,7 @@
 
 use crate::site::{self, DEADLINE, FOR_EVER, told};
 use actors::model::{Etag, ObjectIndex, ObjectKey, ObjectMeta, Relevant};
-use actors::ports::{S3Error, S3Port};
+use actors::ports::{PortError, S3Error, S3Port};
 use sbps_marshal::config;
 use sbps_marshal::s3::S3Client;
 use serde_json::Value;

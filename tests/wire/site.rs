@@ -1,7 +1,6 @@
 //! What the tests of several adapters share.
 
-use actors::model::Cause;
-use actors::model::Source;
+use actors::model::with_causes;
 use sbps_marshal::config;
 use std::path::Path;
 use std::time::Duration;
@@ -39,8 +38,8 @@ pub fn s3(endpoint: impl Into<String>, credential_file: &Path) -> config::S3 {
 }
 
 /// The whole chain of an error, as an operator reads it.
-pub fn told(error: &dyn std::error::Error) -> String {
-    Cause::new(Source::Ims, "", error).detail
+pub fn told(error: &(dyn std::error::Error + 'static)) -> String {
+    with_causes(error)
 }
 
 /// Runs the named test once more, in a process whose environment names this proxy. True in that process.

@@ -2,7 +2,7 @@
 
 use actors::model::Word;
 use actors::model::{Saved, Step};
-use actors::ports::{LioError, LioPort};
+use actors::ports::{LioError, LioPort, PortError};
 use sbps_marshal::config;
 use sbps_marshal::lio::{LioAdapter, SettingError};
 use sbps_marshal::targetclid::{Command, Patience, Session, ShellLock};

@@ -2,7 +2,7 @@
 
 use crate::site::{self, DEADLINE, told};
 use actors::model::Relevant;
-use actors::ports::{ImsPort, S3Port};
+use actors::ports::{ImsPort, PortError, S3Port};
 use sbps_marshal::config;
 use sbps_marshal::ims::ImsClient;
 use sbps_marshal::s3::S3Client;

@@ -3,7 +3,7 @@
 
 use super::daemon::{LONG, Site, create, word};
 use actors::model::Step;
-use actors::ports::{LioError, LioPort};
+use actors::ports::{LioError, LioPort, PortError};
 use rustix::fs::{FlockOperation, flock};
 use sbps_marshal::targetclid::{Command, Patience, Session, ShellLock};
 use std::fs::File;

@@ -140,7 +140,7 @@ fn rootfs_verdict(record: &ImageRecord, rootfs: &Rootfs, objects: &ObjectIndex, 
 }
 
 fn not_asked(source_name: Source, what: &str) -> Cause {
-    Cause { source_name, kind: "not_asked", detail: format!("nobody was asked about {what}") }
+    Cause { source_name, kind: "not_asked", detail: format!("{what} was not checked in this pass") }
 }
 
 /// What the mount said of the files it was asked about.

@@ -93,78 +93,89 @@ pub fn may_be_wanted(identity: &Identity, desired: &Desired, history: &History) 
             .any(|(id, _)| history.claims.get(id).is_some_and(|meant| meant.contains(identity)))
 }
 
-/// How this projection stands; `history` with the claims of this pass. Only where every source has answered.
-pub fn standing(ours: &Ours, desired: &Desired, history: &History) -> Standing {
-    let Ours { identity, key, .. } = ours;
-    if desired.projected.contains(identity) {
-        return Standing::Wanted;
-    }
-    if desired.objects.known().is_none_or(|objects| !objects.contains_key(key)) {
-        return match desired.gone.contains(key) {
-            true => Standing::Gone(Withdrawal::ObjectGone),
-            false => Standing::Claimed("the listing alone says that it is gone".into()),
-        };
-    }
-    let kind = ours.kind();
-    match desired.candidates.iter().find(|c| may_mean(c, ours, kind, desired, history)) {
-        Some(claimant) => Standing::Claimed(claimant.image.to_string()),
-        None => Standing::Gone(evidence(ours, kind, desired, history)),
-    }
+/// What the sources say now, and what each image may mean: all that decides how a projection stands. Only where every
+/// source has answered.
+#[derive(Clone, Copy)]
+pub struct Claims<'a> {
+    /// What should be.
+    pub desired: &'a Desired,
+    /// With the claims of this pass.
+    pub history: &'a History,
 }
 
-/// Whether an image that cannot be projected now may mean this projection (R2).
-fn may_mean(candidate: &Candidate, ours: &Ours, kind: Kind, desired: &Desired, history: &History) -> bool {
-    if matches!(candidate.verdict, Verdict::Project(_)) {
-        return false;
-    }
-    let ImageRef::Rootfs(id) = &candidate.image else {
-        return named(candidate) == Some(&ours.identity);
-    };
-    let is_pe = kind == Kind::Pe;
-    let no_link = matches!(&candidate.verdict, Verdict::Pending { reason: Reason::NoLink, .. });
-    let in_its_folder = !is_pe && *id == folder_of(ours);
-    in_its_folder
-        || match history.claims.get(id) {
-            Some(meant) => meant.contains(&ours.identity),
-            // It names nothing that anybody has seen. So it may name what has no record of its own; and anything at
-            // all, if nobody was there to see what it named before.
-            None if is_pe || no_link => false,
-            None => history.never_read.contains(id) || !desired.listed.contains(&folder_of(ours)),
+impl<'a> Claims<'a> {
+    /// How this projection stands.
+    pub fn standing(&self, ours: &Ours) -> Standing {
+        let Ours { identity, key, .. } = ours;
+        let desired = self.desired;
+        if desired.projected.contains(identity) {
+            return Standing::Wanted;
         }
+        if desired.objects.known().is_none_or(|objects| !objects.contains_key(key)) {
+            return match desired.gone.contains(key) {
+                true => Standing::Gone(Withdrawal::ObjectGone),
+                false => Standing::Claimed("the listing alone says that it is gone".into()),
+            };
+        }
+        let kind = ours.kind();
+        match desired.candidates.iter().find(|candidate| self.may_mean(candidate, ours, kind)) {
+            Some(claimant) => Standing::Claimed(claimant.image.to_string()),
+            None => Standing::Gone(self.evidence(ours, kind)),
+        }
+    }
+
+    /// Whether an image that cannot be projected now may mean this projection (R2).
+    fn may_mean(&self, candidate: &Candidate, ours: &Ours, kind: Kind) -> bool {
+        if matches!(candidate.verdict, Verdict::Project(_)) {
+            return false;
+        }
+        let ImageRef::Rootfs(id) = &candidate.image else {
+            return named(candidate) == Some(&ours.identity);
+        };
+        let is_pe = kind == Kind::Pe;
+        let no_link = matches!(&candidate.verdict, Verdict::Pending { reason: Reason::NoLink, .. });
+        let in_its_folder = !is_pe && *id == folder_of(ours);
+        in_its_folder
+            || match self.history.claims.get(id) {
+                Some(meant) => meant.contains(&ours.identity),
+                // Its manifest was never read. It may mean a projection whose folder has no IMS record, or any
+                // projection at all if this history began after the image became unreadable.
+                None if is_pe || no_link => false,
+                None => {
+                    self.history.never_read.contains(id) || !self.desired.listed.contains(&folder_of(ours))
+                }
+            }
+    }
+
+    /// Why a projection that is not wanted, not claimed, and still has its object is gone.
+    fn evidence(&self, ours: &Ours, kind: Kind) -> Withdrawal {
+        if kind == Kind::Pe {
+            Withdrawal::NotSelected
+        } else if self.successors(ours).next().is_some() {
+            Withdrawal::Superseded
+        } else if self.desired.listed.contains(&folder_of(ours)) {
+            Withdrawal::Untagged
+        } else {
+            Withdrawal::ImageGone
+        }
+    }
+
+    /// What has to be a LUN before this superseded projection may go: else its image would have none at all.
+    pub fn successors(&self, ours: &'a Ours) -> impl Iterator<Item = &'a Projection> + use<'a> {
+        let (folder, history) = (folder_of(ours), self.history);
+        let is_its = move |id: &ImageId| {
+            *id == folder || history.claims.get(id).is_some_and(|meant| meant.contains(&ours.identity))
+        };
+        rootfs_of(self.desired).filter_map(move |(id, candidate)| match &candidate.verdict {
+            Verdict::Project(projection) if is_its(id) => Some(projection),
+            _ => None,
+        })
+    }
 }
 
 /// The image whose folder holds it.
 fn folder_of(ours: &Ours) -> ImageId {
     ImageId::new(ours.key.folder())
-}
-
-/// Why a projection that is not wanted, not claimed, and still has its object is gone.
-fn evidence(ours: &Ours, kind: Kind, desired: &Desired, history: &History) -> Withdrawal {
-    if kind == Kind::Pe {
-        Withdrawal::NotSelected
-    } else if successors(ours, desired, history).next().is_some() {
-        Withdrawal::Superseded
-    } else if desired.listed.contains(&folder_of(ours)) {
-        Withdrawal::Untagged
-    } else {
-        Withdrawal::ImageGone
-    }
-}
-
-/// What has to be a LUN before this superseded projection may go: else its image would have none at all.
-pub fn successors<'a>(
-    ours: &'a Ours,
-    desired: &'a Desired,
-    history: &'a History,
-) -> impl Iterator<Item = &'a Projection> {
-    let folder = folder_of(ours);
-    let is_its = move |id: &ImageId| {
-        *id == folder || history.claims.get(id).is_some_and(|meant| meant.contains(&ours.identity))
-    };
-    rootfs_of(desired).filter_map(move |(id, candidate)| match &candidate.verdict {
-        Verdict::Project(projection) if is_its(id) => Some(projection),
-        _ => None,
-    })
 }
 
 /// What an operator calls it: the image that names it or has its folder, or the PE key.

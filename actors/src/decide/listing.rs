@@ -3,8 +3,9 @@
 use crate::decide::desired::{self, ManifestAnswer};
 use crate::decide::history::History;
 use crate::decide::images::ImageList;
-use crate::decide::manifest::Proof;
+use crate::decide::manifest::{LONGEST_MANIFEST, Proof, Rootfs};
 use crate::decide::policy::Policy;
+use crate::decide::reason::Reason;
 use crate::model::{
     Actual, Cause, Etag, ImageId, ObjectIndex, ObjectKey, ObjectVersion, Relevant, Saved, Source,
 };
@@ -60,6 +61,48 @@ fn keys_in_use<'a>(actual: &'a Actual, policy: &'a Policy) -> impl Iterator<Item
     files.filter_map(|file| policy.site.key_of(file))
 }
 
+/// What was read of a manifest, and its ETag then: unchanged ETag, unchanged meaning.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReadManifest {
+    /// What it was listed with.
+    pub etag: Etag,
+    /// The root file system it names, or what is wrong with it.
+    pub rootfs: Result<Rootfs, Reason>,
+}
+
+impl ReadManifest {
+    /// What it says.
+    pub fn answer(&self) -> ManifestAnswer {
+        match &self.rootfs {
+            Ok(rootfs) => ManifestAnswer::Rootfs(rootfs.clone()),
+            Err(reason) => ManifestAnswer::Bad(reason.clone()),
+        }
+    }
+}
+
+/// What the listing says of a manifest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Lookup {
+    /// It has been read, and is still the same.
+    Cached(ReadManifest),
+    /// It has to be read, under this ETag.
+    Fetch(Etag),
+    /// It is no manifest, and is not read.
+    Unusable(Reason),
+}
+
+/// Whether a manifest has to be read, given what was `read` under its key before.
+pub fn look_up(key: &ObjectKey, index: &ObjectIndex, read: Option<&ReadManifest>) -> Lookup {
+    match index.get(key) {
+        None => Lookup::Unusable(Reason::ManifestMissing(key.clone())),
+        Some(meta) if meta.size > LONGEST_MANIFEST => Lookup::Unusable(Reason::ManifestTooLarge(meta.size)),
+        Some(meta) => match read.filter(|read| read.etag == meta.etag) {
+            Some(read) => Lookup::Cached(read.clone()),
+            None => Lookup::Fetch(meta.etag.clone()),
+        },
+    }
+}
+
 /// The objects that manifests name.
 pub fn named_by(manifests: &ManifestAnswers) -> BTreeSet<ObjectKey> {
     let named = manifests.values().filter_map(|answer| match answer {
@@ -94,7 +137,7 @@ pub fn confirmed_gone(
                 return Err(Cause {
                     source_name: Source::S3,
                     kind: "short_listing",
-                    detail: format!("the listing does not have {key}, and S3 says that it is there"),
+                    detail: format!("the listing omits {key}, but S3 returns the object"),
                 });
             }
             Some(Err(cause)) => return Err(cause.clone()),
@@ -109,7 +152,7 @@ pub fn late(what: &str) -> Cause {
     Cause {
         source_name: Source::S3,
         kind: "timeout",
-        detail: format!("there was no time left in this pass to ask about {what}"),
+        detail: format!("this pass ran out of time before it could check {what}"),
     }
 }
 

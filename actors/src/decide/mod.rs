@@ -7,19 +7,19 @@
 //! | what should be projected (R7..R9) | [`desired`], [`pe_rules`], [`reason`] |
 //! | on what evidence a projection goes (R2) | [`evidence`], [`withdrawal`] |
 //! | whether it may go now (R1..R3) | [`removals`] |
-//! | what is done, in which order, under which number (R4, R5, R10) | [`plan`] |
+//! | what is done, in which order, under which number (R5, R10) | [`plan`] |
 //! | whether saveconfig.json is written (R11) | [`save`] |
 //! | what is remembered | [`history`], [`aftermath`] |
 //! | what is told, and when the next pass comes | [`conditions`], [`status`], [`cadence`] |
 
-pub mod aftermath;
+pub(crate) mod aftermath;
 pub mod cadence;
-pub mod conditions;
+pub(crate) mod conditions;
 pub mod desired;
-pub mod evidence;
+pub(crate) mod evidence;
 pub mod history;
 pub mod images;
-pub mod listing;
+pub(crate) mod listing;
 pub mod live;
 pub mod manifest;
 pub mod pe_rules;

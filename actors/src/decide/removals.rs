@@ -2,7 +2,8 @@
 
 use crate::decide::history::{Breaker, FirstLook, History};
 use crate::decide::withdrawal::Withdrawal;
-use crate::model::{Identity, ObjectKey, Ours, TpgPath};
+use crate::model::{Identity, Ours, TpgPath};
+use sha2::{Digest, Sha224};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
@@ -20,7 +21,7 @@ pub struct Limits {
     pub window: Duration,
 }
 
-/// When a look was taken, since the reconciler started. What it saw was so at some moment in between: so from one look
+/// When a look was taken, since boot. What it saw was so at some moment in between: so from one look
 /// to the next is from the end of the one to the beginning of the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LookTime {
@@ -72,9 +73,11 @@ impl fmt::Display for Hold {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Hold::ForeignLun(tpg) => write!(f, "a LUN of {tpg} uses it too: delete that one, or keep both"),
-            Hold::SecondLook(left) => write!(f, "a second look follows in {} s", left.as_secs_f32().ceil()),
+            Hold::SecondLook(left) => {
+                write!(f, "a second observation is due in {} s", left.as_secs_f32().ceil())
+            }
             Hold::Breaker => f.write_str("an operator has to confirm it"),
-            Hold::Successor => f.write_str("what its image names now cannot be projected yet"),
+            Hold::Successor => f.write_str("its replacement cannot be projected yet"),
         }
     }
 }
@@ -99,18 +102,44 @@ impl fmt::Display for Tripped {
         let Tripped { held, removed, allowed, shut_for, code } = self;
         write!(f, "{held} removals wait")?;
         match shut_for {
-            Some(left) => write!(f, ", the history was lost: nothing goes for {} s more", left.as_secs())?,
-            None => write!(f, "; {removed} went lately, {allowed} may")?,
+            Some(left) => {
+                write!(f, ", the history was lost: no removal is allowed for another {} s", left.as_secs())?
+            }
+            None => write!(f, "; {removed} removed within the window, {allowed} allowed")?,
         }
-        write!(f, "; if that is meant: sbps-marshal confirm-removal {code}")
+        write!(f, "; to approve them, run: sbps-marshal confirm-removal {code}")
     }
+}
+
+/// A removal that is due, and why it has to wait, if it has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Judged {
+    /// Which.
+    pub removal: Removal,
+    /// `None`: it happens now.
+    pub hold: Option<Hold>,
+}
+
+/// What the due removals are judged by.
+#[derive(Clone, Copy, Debug)]
+pub struct RemovalContext<'a> {
+    /// How many projections are ours, live and saved.
+    pub ours: usize,
+    /// What was before.
+    pub history: &'a History,
+    /// How many may go, and when.
+    pub limits: &'a Limits,
+    /// When this pass looked.
+    pub time: LookTime,
+    /// The code that an operator has just confirmed.
+    pub confirmed: Option<&'a str>,
 }
 
 /// What may be removed now, and what is to be remembered of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Judgement {
-    /// Every due removal, and whether it may happen now.
-    pub removals: Vec<(Removal, Result<(), Hold>)>,
+    /// Every due removal.
+    pub removals: Vec<Judged>,
     /// Whether an operator has to confirm some.
     pub tripped: Option<Tripped>,
     /// See [`History::looks`].
@@ -121,21 +150,14 @@ pub struct Judgement {
     pub confirmed: bool,
 }
 
-/// R1, R2 and R3: which of the due removals may happen now. `ours` counts our projections, live and saved; `confirmed`
-/// is the code that an operator has just confirmed.
-pub fn removals(
-    due: Vec<Removal>,
-    ours: usize,
-    history: &History,
-    limits: &Limits,
-    look: LookTime,
-    confirmed: Option<&str>,
-) -> Judgement {
+/// R1, R2 and R3: which of the due removals may happen now.
+pub fn removals(due: Vec<Removal>, context: RemovalContext<'_>) -> Judgement {
+    let RemovalContext { ours, history, limits, time, confirmed } = context;
     let looks: BTreeMap<Identity, FirstLook> =
-        due.iter().map(|removal| first_look(removal, history, look)).collect();
+        due.iter().map(|removal| first_look(removal, history, time)).collect();
     let mut breaker = history.breaker.clone();
-    breaker.removed.retain(|_, at| look.ended.saturating_sub(*at) < limits.window);
-    breaker.shut_until = breaker.shut_until.filter(|until| *until > look.ended);
+    breaker.removed.retain(|_, at| time.ended.saturating_sub(*at) < limits.window);
+    breaker.shut_until = breaker.shut_until.filter(|until| *until > time.ended);
 
     // What a LUN of another target holds does not go, and so does not count.
     let going = due.iter().filter(|removal| removal.foreign_lun.is_none());
@@ -167,17 +189,17 @@ pub fn removals(
         held: waiting.len(),
         removed,
         allowed,
-        shut_for: breaker.shut_until.map(|until| until.saturating_sub(look.ended)),
+        shut_for: breaker.shut_until.map(|until| until.saturating_sub(time.ended)),
         code,
     });
 
     let judged = due.into_iter().map(|removal| {
-        let verdict = match &removal.foreign_lun {
-            Some(tpg) => Err(Hold::ForeignLun(tpg.clone())),
-            None if waiting.contains(&removal.ours.identity) => Err(Hold::Breaker),
-            None => second_look(&removal, history, limits, look),
+        let hold = match &removal.foreign_lun {
+            Some(tpg) => Some(Hold::ForeignLun(tpg.clone())),
+            None if waiting.contains(&removal.ours.identity) => Some(Hold::Breaker),
+            None => second_look(&removal, context),
         };
-        (removal, verdict)
+        Judged { removal, hold }
     });
     Judgement { removals: judged.collect(), tripped, looks, breaker, confirmed: matched }
 }
@@ -188,24 +210,27 @@ fn allowed(projections: usize, limits: &Limits) -> usize {
 }
 
 /// The look that counts as the first: the earlier one if it saw the same, else this one (R2).
-fn first_look(removal: &Removal, history: &History, look: LookTime) -> (Identity, FirstLook) {
+fn first_look(removal: &Removal, history: &History, time: LookTime) -> (Identity, FirstLook) {
     let Ours { identity, key, .. } = &removal.ours;
-    let this = FirstLook { why: removal.why, key: key.clone(), at: look.ended };
+    let this = FirstLook { why: removal.why, key: key.clone(), at: time.ended };
     let before = history.looks.get(identity).filter(|before| before.why == this.why);
     (identity.clone(), before.cloned().unwrap_or(this))
 }
 
-fn second_look(removal: &Removal, history: &History, limits: &Limits, look: LookTime) -> Result<(), Hold> {
+/// What is left of the wait for the second look (R2); `None`: this is it.
+fn second_look(removal: &Removal, context: RemovalContext<'_>) -> Option<Hold> {
+    let RemovalContext { history, limits, time, .. } = context;
     let first = history.looks.get(&removal.ours.identity).filter(|first| first.why == removal.why);
-    let waited = first.map(|first| look.began.saturating_sub(first.at));
+    let waited = first.map(|first| time.began.saturating_sub(first.at));
     match waited {
-        Some(waited) if waited >= limits.confirm_after => Ok(()),
-        _ => Err(Hold::SecondLook(limits.confirm_after.saturating_sub(waited.unwrap_or_default()))),
+        Some(waited) if waited >= limits.confirm_after => None,
+        _ => Some(Hold::SecondLook(limits.confirm_after.saturating_sub(waited.unwrap_or_default()))),
     }
 }
 
 /// A code that names exactly this set of projections.
 fn code_of(identities: &BTreeSet<Identity>) -> String {
-    let all: Vec<String> = identities.iter().map(Identity::to_string).collect();
-    Identity::of_pe("removals", &ObjectKey::new(all.join(" "))).wwn().as_str()[..8].to_owned()
+    let digest =
+        identities.iter().fold(Sha224::new(), |hash, identity| hash.chain_update(identity.wwn().as_str()));
+    digest.finalize().iter().take(4).map(|byte| format!("{byte:02x}")).collect()
 }

@@ -37,7 +37,7 @@ pub struct Summary {
     pub live: usize,
     /// LUNs added.
     pub added: usize,
-    /// LUNs made anew under their numbers.
+    /// LUNs recreated under their numbers.
     pub remade: usize,
     /// LUNs removed.
     pub removed: usize,
@@ -130,12 +130,12 @@ impl fmt::Display for Status {
         let s = &self.summary;
         write!(f, "pass {}: {} live, +{} -{}", self.scan_id, s.live, s.added, s.removed)?;
         for (count, what) in [
-            (s.remade, "made anew"),
+            (s.remade, "recreated"),
             (s.failed, "failed"),
             (s.pending, "pending"),
-            (s.waiting_for_second_look, "awaiting a second look"),
+            (s.waiting_for_second_look, "awaiting a second observation"),
             (s.held, "held"),
-            (s.findings, "found wrong"),
+            (s.findings, "problems"),
         ] {
             if count > 0 {
                 write!(f, ", {count} {what}")?;

@@ -12,7 +12,7 @@ super::events! {
         => "nothing";
     RESYNC "resync" [Info]
         (reason)
-        "a pass was asked for"
+        "a pass was requested"
         => "nothing";
     CONFIRMATION "confirmation" [Info]
         (code)
@@ -27,12 +27,12 @@ super::events! {
         "removals were confirmed by an operator"
         => "nothing";
     CONFIRMATION_UNMATCHED "confirmation_unmatched" [Warn]
-        (scan_id code held)
-        "no removals of this code wait; `held` is the code of those that do"
+        (scan_id code held_code)
+        "no removals of this code wait; `held_code` is the code of those that do"
         => "look at `sbps-marshal plan`, and confirm the code it shows";
     HISTORY_LOST "history_lost" [Warn]
         (detail window_s)
-        "what was remembered is lost: no removal goes by itself before this time is over"
+        "what was remembered is lost: removals need a confirmation for `window_s` seconds"
         => "nothing, or confirm";
     HISTORY_NOT_STORED "history_not_stored" [Warn]
         (reason detail)
@@ -56,8 +56,8 @@ super::events! {
         => "mend it, then SIGHUP";
     CONFIGURATION_NOTE "configuration_note" [Warn]
         ()
-        "a setting that works and is not wise; the message names it"
-        => "follow it";
+        "a setting is accepted but not recommended; see the message"
+        => "change it";
     CA_UNREADABLE "ca_unreadable" [Warn]
         (detail)
         "a CA certificate of the system cannot be read"
@@ -88,6 +88,6 @@ super::events! {
         => "mend `log.level`";
     SYSTEMD_NOT_TOLD "systemd_not_told" [Warn]
         (detail)
-        "systemd does not take our message"
+        "a notification to systemd failed"
         => "see whether the unit is of `Type=notify-reload` or `notify`";
 }

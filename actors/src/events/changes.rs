@@ -15,30 +15,30 @@ super::events! {
         => "nothing";
     NUMBER_DISPLACED "number_displaced" [Warn]
         (scan_id image_id lun own_lun wwn iqn)
-        "its own number is in use or saved, so it has the next one: on another worker it may have another"
+        "its own number is in use or saved, so it got the next free one; other workers may use a different number"
         => "mind it if nodes address LUNs by number";
     CHANGE_FAILED "change_failed" [Error]
         (action result scan_id image_id lun wwn iqn file reason detail)
-        "a change did not come about; the next pass tries it again"
+        "a change failed; the next pass retries it"
         => "read `detail`";
     BACKSTORE_LEFT "backstore_left" [Warn]
-        (name detail)
-        "a backstore without a LUN could not be taken back"
+        (backstore detail)
+        "a backstore without a LUN could not be deleted again"
         => "nothing; the next pass uses or removes it";
     SAVE_SET_ASIDE "save_set_aside" [Error]
-        (name)
+        (file)
         "saveconfig.json was torn: it is kept under this name, and a new one is written"
         => "look into the old one";
     STEP_TRIED_AGAIN "step_tried_again" [Debug]
         (step)
-        "a step was answered and not shown: it is tried once more after a refresh"
+        "targetclid replied, but configfs does not show the effect: retried once after a refresh"
         => "nothing";
     TREE_REFRESHED "tree_refreshed" [Debug]
         ()
-        "somebody else may have changed the tree: targetclid has read it anew"
+        "somebody else may have changed the tree: targetclid has refreshed it"
         => "nothing";
     REFRESH_FAILED "refresh_failed" [Warn]
         (reason detail)
-        "targetclid did not read its tree anew"
+        "targetclid failed to refresh its tree"
         => "see targetclid";
 }

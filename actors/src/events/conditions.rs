@@ -1,4 +1,4 @@
-//! What can be wrong for a while: logged once when it begins and once when it ends.
+//! What can be wrong for a while: logged once when it starts and once when it clears.
 
 use super::{Event, Level};
 use crate::model::{Condition, ConditionType, Subject};
@@ -6,28 +6,29 @@ use crate::model::{Condition, ConditionType, Subject};
 super::events! {
     RESOLVED "resolved" [Info]
         (scan_id image_id subject reason was)
-        "a condition has ended; `was` is its event"
+        "a condition has cleared; `was` is its event"
         => "nothing";
     MORE "more" [Warn]
         (scan_id of count)
-        "so many in all began; not all are shown"
+        "so many in all started; not all are shown"
         => "`sbps-marshal plan` lists them";
     MORE_RESOLVED "more_resolved" [Info]
         (scan_id of count)
-        "so many in all ended; not all are shown"
+        "so many in all cleared; not all are shown"
         => "nothing";
 }
 
-const FIELDS: &[&str] = &["scan_id", "image_id", "subject", "reason", "detail"];
-
 /// All of this part of the table.
 pub(super) fn table() -> impl Iterator<Item = Event> {
-    let of_type = |condition_type| {
-        let (meaning, remedy) = texts(condition_type);
-        let levels: &[Level] = if condition_type.is_error() { &[Level::Error] } else { &[Level::Warn] };
-        Event { name: condition_type.event(), levels, fields: FIELDS, meaning, remedy }
-    };
-    ConditionType::ALL.into_iter().map(of_type).chain(TABLE.iter().copied())
+    ConditionType::ALL.iter().map(|condition_type| of(*condition_type)).chain(TABLE.iter().copied())
+}
+
+/// The row of a condition that starts.
+const fn of(condition_type: ConditionType) -> Event {
+    let (meaning, remedy) = texts(condition_type);
+    let levels: &[Level] = if condition_type.is_error() { &[Level::Error] } else { &[Level::Warn] };
+    let fields = &["scan_id", "image_id", "subject", "reason", "detail"];
+    Event { name: condition_type.event(), levels, fields, meaning, remedy }
 }
 
 /// Its meaning, and what an operator should do.
@@ -37,11 +38,11 @@ const fn texts(condition_type: ConditionType) -> (&'static str, &'static str) {
             ("an image is not projected; what is live of it stays", "`detail` names the remedy")
         }
         ConditionType::ImageUnclear => (
-            "whether an image should be projected could not be found out",
+            "whether an image should be projected could not be determined",
             "see the source that did not answer",
         ),
         ConditionType::RemovalHeld => (
-            "a removal waits: for its second look, for its successor, or for a LUN of another target",
+            "a removal waits: for a second observation, for its replacement, or for a LUN of another target",
             "usually nothing",
         ),
         ConditionType::RemovalsHeld => (
@@ -56,7 +57,7 @@ const fn texts(condition_type: ConditionType) -> (&'static str, &'static str) {
             "provision it, or mend the attribute or ACL",
         ),
         ConditionType::HalfMade => (
-            "a LUN or backstore of others was cut short while it was made",
+            "creation of a LUN or backstore that is not ours was interrupted",
             "remove it: it stops targetcli's saves",
         ),
         ConditionType::MountEmpty => {
@@ -85,19 +86,25 @@ const fn texts(condition_type: ConditionType) -> (&'static str, &'static str) {
     }
 }
 
-/// A condition begins.
-pub fn begin(condition: &Condition, detail: &str, scan_id: u64) {
+/// A condition starts.
+pub fn start(condition: &Condition, detail: &str, scan_id: u64) {
     let (image_id, subject) = named(&condition.subject);
-    let (event, reason) = (condition.condition_type.event(), condition.reason);
-    let (message, _) = texts(condition.condition_type);
+    let (event, reason) = (of(condition.condition_type), condition.reason);
+    // As `emit!` does it, for an event that is chosen while we run: all of them have the same fields.
+    macro_rules! log {
+        ($level:ident, $($field:ident),*) => {{
+            const _: () = of(ConditionType::ImagePending).check(&[$(stringify!($field)),*]);
+            tracing::$level!(event = event.name, $($field,)* message = event.meaning);
+        }};
+    }
     if condition.condition_type.is_error() {
-        tracing::error!(event, scan_id, image_id, subject, reason, detail, message);
+        log!(error, scan_id, image_id, subject, reason, detail);
     } else {
-        tracing::warn!(event, scan_id, image_id, subject, reason, detail, message);
+        log!(warn, scan_id, image_id, subject, reason, detail);
     }
 }
 
-/// A condition has ended.
+/// A condition has cleared.
 pub fn resolve(condition: &Condition, scan_id: u64) {
     let (image_id, subject) = named(&condition.subject);
     let (was, reason) = (condition.condition_type.event(), condition.reason);

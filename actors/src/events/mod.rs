@@ -1,5 +1,5 @@
-//! Every line of the log from info upwards is one of these events. docs/events.md is rendered from this table, and [`emit!`] takes nothing
-//! that is not in it.
+//! Every line of the log from info upwards is one of these events. docs/events.md is rendered from this table, and
+//! [`emit!`] takes nothing that is not in it.
 
 mod agent;
 mod changes;
@@ -8,7 +8,7 @@ mod conditions;
 pub use crate::emit;
 pub use agent::*;
 pub use changes::*;
-pub use conditions::{MORE, MORE_RESOLVED, RESOLVED, begin, resolve};
+pub use conditions::{MORE, MORE_RESOLVED, RESOLVED, resolve, start};
 use std::fmt::Write;
 /// For [`emit!`]: a value that is logged as it is shown.
 pub use tracing::field::display;
@@ -144,7 +144,7 @@ for a person. `scan_id` is the number of the pass.
 ";
 
 const ON_CONDITIONS: &str = "
-Each is logged once when it begins and once, as `resolved`, when it ends. Of more than 20 of one type in one pass the rest
+Each is logged once when it starts and once, as `resolved`, when it clears. Of more than 20 of one type in one pass the rest
 is a number (`more`, `more_resolved`).
 ";
 

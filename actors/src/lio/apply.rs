@@ -7,7 +7,7 @@ use crate::decide::plan::change::{Action, Change};
 use crate::decide::withdrawal::Withdrawal;
 use crate::events::emit;
 use crate::model::{Actual, Failure, Identity, Report, SaveOutcome, Step, with_causes};
-use crate::ports::{LioError, LioPort};
+use crate::ports::{LioError, LioPort, PortError};
 use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
@@ -169,7 +169,7 @@ impl<P: LioPort> Lio<P> {
                 return false;
             }
             Err(error) => {
-                emit!(REFRESH_FAILED, reason = error.kind(), detail = error.to_string());
+                emit!(REFRESH_FAILED, reason = error.kind(), detail = with_causes(&error));
                 return report.failed.is_empty();
             }
         }

@@ -5,7 +5,7 @@ use super::Lio;
 use super::step::{StepError, perform};
 use crate::decide::plan::change::{Action, Change};
 use crate::events::emit;
-use crate::model::Step;
+use crate::model::{Step, with_causes};
 use crate::mount::again::{How, LookAgain, NotTheSame};
 use crate::ports::LioPort;
 use std::sync::mpsc;
@@ -57,7 +57,7 @@ impl<P: LioPort> Lio<P> {
     fn undo_create(&mut self, change: &Change) {
         let (name, wwn) = (change.identity.name(), change.identity.wwn().clone());
         if let Err(error) = perform(&mut self.port, &Step::DeleteBackstore { name, wwn }, change) {
-            emit!(BACKSTORE_LEFT, name = change.identity.name().as_str(), detail = error.to_string());
+            emit!(BACKSTORE_LEFT, backstore = change.identity.name().as_str(), detail = with_causes(&error));
         }
     }
 }

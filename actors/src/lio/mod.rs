@@ -9,7 +9,7 @@ mod step;
 
 use crate::decide::plan::Plan;
 use crate::decide::save::Witness;
-use crate::model::{Actual, Cause, Inventory, Report, Saved, Site, Snapshot, Source, Step};
+use crate::model::{Actual, Inventory, Report, Saved, Site, Snapshot, Step};
 use crate::mount::again::LookAgain;
 use crate::ports::{LioError, LioPort};
 use actix::prelude::*;
@@ -74,7 +74,7 @@ impl<P: LioPort + Unpin> Handler<Observe> for Lio<P> {
     fn handle(&mut self, _: Observe, _: &mut Self::Context) -> Self::Result {
         MessageResult(match self.port.observe() {
             Ok(actual) => Snapshot::Known(actual),
-            Err(error) => Snapshot::Unknown(Cause::new(Source::Lio, error.kind(), &error)),
+            Err(error) => Snapshot::Unknown((&error).into()),
         })
     }
 }

@@ -60,15 +60,17 @@ impl<P: LioPort> Lio<P> {
                 self.left = Some(inventory);
                 return Ok(SaveOutcome::Refused(why));
             }
-            _ if *self.stop.borrow() && !changed => return Ok(SaveOutcome::Failed("told to stop".into())),
+            _ if *self.stop.borrow() && !changed => {
+                return Ok(SaveOutcome::Failed("the agent is stopping".into()));
+            }
             // Each save makes a backup, and 10 are kept: once more would only cost the oldest of them.
             _ if self.unsavable.as_ref() == Some(&before) => {
                 return Ok(SaveOutcome::Failed(
-                    "it did not help before, and nothing has changed since".into(),
+                    "the last save had no effect, and nothing has changed since".into(),
                 ));
             }
             Save::SetAside => match self.port.apply(&Step::SetAside) {
-                Ok(name) => emit!(SAVE_SET_ASIDE, name),
+                Ok(file) => emit!(SAVE_SET_ASIDE, file),
                 Err(error) => {
                     let why = format!("it is torn and cannot be set aside: {}", with_causes(&error));
                     return Ok(SaveOutcome::Failed(why));
@@ -94,7 +96,7 @@ impl<P: LioPort> Lio<P> {
             }
         }
         Ok(SaveOutcome::Failed(format!(
-            "saveconfig.json does not say what configfs shows; targetclid answered {answers:?}"
+            "saveconfig.json does not match configfs; targetclid answered {answers:?}"
         )))
     }
 }

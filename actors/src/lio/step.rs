@@ -3,7 +3,7 @@
 use crate::decide::plan::change::{Action, Change};
 use crate::model::{Backstore, LunEntry, Step, TpgPath, Word};
 use crate::mount::again::NotTheSame;
-use crate::ports::{LioError, LioPort};
+use crate::ports::{LioError, LioPort, PortError};
 
 /// Why a change did not come about.
 #[derive(Debug, thiserror::Error)]
@@ -37,7 +37,7 @@ pub enum StepError {
     #[error(transparent)]
     File(#[from] NotTheSame),
     /// The agent was told to stop before this step, or the pass was given up.
-    #[error("told to stop")]
+    #[error("the agent is stopping, or the pass was abandoned")]
     Stopped,
 }
 
@@ -82,8 +82,8 @@ fn unused(port: &mut impl LioPort, step: &Step, name: &Word) -> Result<(), StepE
     }
 }
 
-/// Removes a backstore that came out wrong, as long as it can only be the one just made, a path that was cut, and no
-/// other hand has given it a LUN by now (R1).
+/// Removes a backstore that came out wrong, as long as it can only be the one just made, a path that was cut, and nobody else
+/// has mapped a LUN to it since (R1).
 fn discard(port: &mut impl LioPort, step: &Step) -> Result<(), StepError> {
     if let Step::CreateBackstore { name, file, wwn } = step
         && port.backstore(name)?.is_some_and(|live| file.as_str().starts_with(&live.file))
@@ -94,37 +94,60 @@ fn discard(port: &mut impl LioPort, step: &Step) -> Result<(), StepError> {
     Ok(())
 }
 
+/// What configfs shows in the place of what a step makes or takes away.
+enum Found {
+    /// Nothing.
+    Absent,
+    /// What the plan expects there.
+    AsPlanned,
+    /// Something else, which is not touched (R1).
+    Other,
+}
+
+impl Found {
+    fn of<T>(live: Option<T>, is_planned: impl FnOnce(&T) -> bool) -> Self {
+        match live {
+            None => Found::Absent,
+            Some(live) if is_planned(&live) => Found::AsPlanned,
+            Some(_) => Found::Other,
+        }
+    }
+}
+
 /// Whether configfs shows the effect of a step; an error if it shows something else in its place (R1).
 fn shows(port: &mut impl LioPort, step: &Step, change: &Change) -> Result<bool, StepError> {
-    let absent_or_ours = |found: Option<bool>| match found {
-        Some(false) => Err(StepError::NotOurs { step: step.to_string() }),
-        found => Ok(found.is_some()),
+    let is_there = |found: Found| match found {
+        Found::Absent => Ok(false),
+        Found::AsPlanned => Ok(true),
+        Found::Other => Err(StepError::NotOurs { step: step.to_string() }),
     };
-    let leads_to = |live: LunEntry, name: &Word| live.leads_to(name.as_str());
+    let leads_to = |live: &LunEntry, name: &Word| live.leads_to(name.as_str());
     match step {
         Step::Refresh | Step::Greet | Step::SaveConfig | Step::SaveConfigWithoutBackup | Step::SetAside => {
             Ok(false)
         }
         Step::DiscardLun { lun } => Ok(!port.observe()?.is_bare(*lun)),
         Step::DiscardBackstore { name, file } => {
-            let cut_short = |live: Backstore| {
+            let cut_short = |live: &Backstore| {
                 !live.enabled
                     && live.serial.is_empty()
                     && (live.file == file.as_str() || live.file.is_empty())
             };
-            absent_or_ours(port.backstore(name)?.map(cut_short)).map(|there| !there)
+            is_there(Found::of(port.backstore(name)?, cut_short)).map(|there| !there)
         }
         Step::CreateBackstore { name, file, wwn } => {
-            absent_or_ours(port.backstore(name)?.map(|live| is_whole(&live, file, wwn, &change.action)))
+            is_there(Found::of(port.backstore(name)?, |live| is_whole(live, file, wwn, &change.action)))
         }
         Step::EnableModelAlias { name } => Ok(port.backstore(name)?.is_some_and(|live| live.model_alias)),
-        Step::CreateLun { lun, name, .. } => absent_or_ours(port.lun(*lun)?.map(|live| leads_to(live, name))),
+        Step::CreateLun { lun, name, .. } => {
+            is_there(Found::of(port.lun(*lun)?, |live| leads_to(live, name)))
+        }
         Step::DeleteLun { lun, name } => {
-            absent_or_ours(port.lun(*lun)?.map(|live| leads_to(live, name))).map(|there| !there)
+            is_there(Found::of(port.lun(*lun)?, |live| leads_to(live, name))).map(|there| !there)
         }
         Step::DeleteBackstore { name, wwn } => {
-            let planned = |live: Backstore| live.serial == wwn.as_str() && live.file == change.file;
-            absent_or_ours(port.backstore(name)?.map(planned)).map(|there| !there)
+            let planned = |live: &Backstore| live.serial == wwn.as_str() && live.file == change.file;
+            is_there(Found::of(port.backstore(name)?, planned)).map(|there| !there)
         }
     }
 }

@@ -3,92 +3,64 @@
 use super::image::{ImageRef, Kind};
 use super::unknown::Source;
 
-/// What is wrong.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum ConditionType {
-    /// An image is not projected, and what is live of it stays.
-    ImagePending,
-    /// Whether an image should be projected could not be found out.
-    ImageUnclear,
-    /// A removal waits.
-    RemovalHeld,
-    /// Removals wait for an operator (R3).
-    RemovalsHeld,
-    /// A live projection is not as it should be, and only a withdrawal would put it right.
-    ProjectionDrifted,
-    /// The target is missing, disabled or can be written to (R10).
-    TargetProblem,
-    /// A LUN or backstore whose creation was cut short.
-    HalfMade,
-    /// The mount shows none of the images that S3 lists.
-    MountEmpty,
-    /// The file of a live LUN leads out of the mount (R8).
-    ExportEscapes,
-    /// A missing file keeps targetcli from creating any backstore.
-    CreatesBlocked,
-    /// LUNs whose files belong to a mount that is gone.
-    LunDead,
-    /// Another client holds targetclid, or targetcli its lock.
-    LioBusy,
-    /// saveconfig.json could not be, or must not be, written (R11).
-    SaveProblem,
-    /// A source did not answer (R2).
-    SourceUnknown,
-    /// A source answers, but not about many images.
-    SourceDegraded,
+/// The conditions: each with the event that is logged when it starts, and whether that is an error. It is one if it
+/// concerns more than one image, or what nodes read; else it is a warning.
+macro_rules! condition_types {
+    ($($(#[doc = $doc:literal])+ $variant:ident $event:literal $is_error:literal;)*) => {
+        /// What is wrong.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum ConditionType {
+            $($(#[doc = $doc])+ $variant,)*
+        }
+
+        impl ConditionType {
+            /// All of them.
+            pub const ALL: &[ConditionType] = &[$(ConditionType::$variant),*];
+
+            /// Name of the event that is logged when it starts.
+            pub const fn event(self) -> &'static str {
+                match self { $(ConditionType::$variant => $event),* }
+            }
+
+            /// Whether it is logged as an error.
+            pub const fn is_error(self) -> bool {
+                match self { $(ConditionType::$variant => $is_error),* }
+            }
+        }
+    };
 }
 
-impl ConditionType {
-    /// All of them.
-    pub const ALL: [ConditionType; 15] = [
-        ConditionType::ImagePending,
-        ConditionType::ImageUnclear,
-        ConditionType::RemovalHeld,
-        ConditionType::RemovalsHeld,
-        ConditionType::ProjectionDrifted,
-        ConditionType::TargetProblem,
-        ConditionType::HalfMade,
-        ConditionType::MountEmpty,
-        ConditionType::ExportEscapes,
-        ConditionType::CreatesBlocked,
-        ConditionType::LunDead,
-        ConditionType::LioBusy,
-        ConditionType::SaveProblem,
-        ConditionType::SourceUnknown,
-        ConditionType::SourceDegraded,
-    ];
-
-    /// Name of the event that is logged when it starts.
-    pub fn event(self) -> &'static str {
-        match self {
-            ConditionType::ImagePending => "image_pending",
-            ConditionType::ImageUnclear => "image_unclear",
-            ConditionType::RemovalHeld => "removal_held",
-            ConditionType::RemovalsHeld => "removals_held",
-            ConditionType::ProjectionDrifted => "projection_drifted",
-            ConditionType::TargetProblem => "target_problem",
-            ConditionType::HalfMade => "half_made",
-            ConditionType::MountEmpty => "mount_empty",
-            ConditionType::ExportEscapes => "export_escapes",
-            ConditionType::CreatesBlocked => "creates_blocked",
-            ConditionType::LunDead => "lun_dead",
-            ConditionType::LioBusy => "lio_busy",
-            ConditionType::SaveProblem => "save_problem",
-            ConditionType::SourceUnknown => "source_unknown",
-            ConditionType::SourceDegraded => "source_degraded",
-        }
-    }
-
-    /// Whether it is logged as an error: it concerns more than one image, or what nodes read. Else it is a warning.
-    pub fn is_error(self) -> bool {
-        !matches!(
-            self,
-            ConditionType::ImagePending
-                | ConditionType::ImageUnclear
-                | ConditionType::RemovalHeld
-                | ConditionType::ProjectionDrifted
-        )
-    }
+condition_types! {
+    /// An image is not projected, and what is live of it stays.
+    ImagePending "image_pending" false;
+    /// Whether an image should be projected could not be determined.
+    ImageUnclear "image_unclear" false;
+    /// A removal waits.
+    RemovalHeld "removal_held" false;
+    /// Removals wait for an operator (R3).
+    RemovalsHeld "removals_held" true;
+    /// A live projection is not as it should be, and only a withdrawal would put it right.
+    ProjectionDrifted "projection_drifted" false;
+    /// The target is missing, disabled or can be written to (R10).
+    TargetProblem "target_problem" true;
+    /// A LUN or backstore whose creation was cut short.
+    HalfMade "half_made" true;
+    /// The mount shows none of the images that S3 lists.
+    MountEmpty "mount_empty" true;
+    /// The file of a live LUN leads out of the mount (R8).
+    ExportEscapes "export_escapes" true;
+    /// A missing file keeps targetcli from creating any backstore.
+    CreatesBlocked "creates_blocked" true;
+    /// LUNs whose files belong to a mount that is gone.
+    LunDead "lun_dead" true;
+    /// Another client holds targetclid, or targetcli its lock.
+    LioBusy "lio_busy" true;
+    /// saveconfig.json could not be, or must not be, written (R11).
+    SaveProblem "save_problem" true;
+    /// A source did not answer (R2).
+    SourceUnknown "source_unknown" true;
+    /// A source answers, but not about many images.
+    SourceDegraded "source_degraded" true;
 }
 
 /// What a condition is about.

@@ -25,5 +25,5 @@ pub use object::{Etag, ObjectIndex, ObjectKey, ObjectMeta, ObjectVersion, Releva
 pub use report::{Failure, Report, SaveOutcome};
 pub use site::{Ours, Site};
 pub use step::Step;
-pub use unknown::{Cause, Snapshot, Source, with_causes};
+pub use unknown::{Cause, Snapshot, Source, chain, with_causes};
 pub use word::{LONGEST_WORD, Word, WordError};

@@ -7,7 +7,7 @@ use std::time::Duration;
 pub struct FileFacts {
     /// Bytes, by fstat.
     pub size: u64,
-    /// Its first bytes, at most [`SUPERBLOCK_BYTES`].
+    /// Its first bytes, at most `SUPERBLOCK_BYTES`.
     pub head: Vec<u8>,
     /// Permission bits. An s3fs that is denied an object shows it with size 0 and mode 0.
     pub mode: u32,

@@ -26,9 +26,9 @@ impl ObjectKey {
         self.0.split('/').next().unwrap_or_default()
     }
 
-    /// Whether its path stays where it begins: no segment is empty, `.` or `..` (R8).
+    /// Whether its path stays where it begins: every segment is a name, none is empty, `.` or `..` (R8).
     pub fn is_plain(&self) -> bool {
-        !self.0.split('/').any(|segment| matches!(segment, "" | "." | ".."))
+        !self.0.contains('\0') && self.0.split('/').all(|segment| !matches!(segment, "" | "." | ".."))
     }
 }
 

@@ -1,6 +1,8 @@
 //! What a source answers, or why it does not.
 
+use std::error::Error;
 use std::fmt;
+use std::iter::successors;
 
 /// A party whose answer a pass needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -38,22 +40,14 @@ pub struct Cause {
     pub detail: String,
 }
 
-impl Cause {
-    /// Of an error of a port: its bounded kind and its chain, one cause after the other.
-    pub fn new(source_name: Source, kind: &'static str, error: &dyn std::error::Error) -> Self {
-        Cause { source_name, kind, detail: with_causes(error) }
-    }
+/// The error and what caused it, to the last.
+pub fn chain<'e>(error: &'e (dyn Error + 'static)) -> impl Iterator<Item = &'e (dyn Error + 'static)> {
+    successors(Some(error), |error| (**error).source())
 }
 
-/// An error with its causes, one after the other, for a person.
-pub fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut detail = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        detail = format!("{detail}: {cause}");
-        next = cause.source();
-    }
-    detail
+/// An error with its causes in one text, for a person: the last cause is what an operator needs.
+pub fn with_causes(error: &(dyn Error + 'static)) -> String {
+    chain(error).map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 /// What a source answers: a list that may be acted on, or why there is none.

@@ -1,7 +1,7 @@
 //! The tokens that targetclid may be sent (R9).
 //!
 //! targetclid has no quoting: `%` separates commands and any character outside its grammar silently cuts the
-//! parameter (facts 2.3). So a word exists only if every character of it is harmless, and a [`Step`](Step)
+//! parameter (facts 2.3). So a word exists only if every character of it is harmless, and a `Step`
 //! is made of nothing but words.
 
 use std::fmt;

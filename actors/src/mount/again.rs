@@ -2,7 +2,7 @@
 
 use super::{Mount, of_file};
 use crate::decide::squashfs;
-use crate::model::{Cause, ObjectKey, Source};
+use crate::model::{ObjectKey, with_causes};
 use crate::ports::{MountError, MountPort};
 use actix::prelude::*;
 use std::sync::mpsc;
@@ -36,10 +36,10 @@ pub enum How {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotTheSame {
     /// It is not (R7, R8).
-    #[error("its file has changed since it was looked at: {0}")]
+    #[error("its file has changed since it was checked: {0}")]
     Changed(String),
     /// The mount does not say.
-    #[error("the mount does not say whether its file is still what it was: {0}")]
+    #[error("the mount did not confirm that the file is unchanged: {0}")]
     Unknown(String),
 }
 
@@ -86,7 +86,7 @@ async fn examine(mount: &impl MountPort, key: &ObjectKey, size: u64) -> Result<(
 }
 
 fn of(error: &MountError) -> NotTheSame {
-    let detail = Cause::new(Source::Mount, error.kind(), error).detail;
+    let detail = with_causes(error);
     match of_file(error) {
         Some(_) => NotTheSame::Changed(detail),
         None => NotTheSame::Unknown(detail),

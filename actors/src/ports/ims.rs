@@ -1,5 +1,7 @@
 //! The image management service, and where tokens for it come from.
 
+use super::PortError;
+use crate::model::Source;
 use std::fmt;
 use std::future::Future;
 
@@ -54,9 +56,10 @@ pub enum TokenError {
     },
 }
 
-impl TokenError {
-    /// Short, from a bounded set.
-    pub fn kind(&self) -> &'static str {
+impl PortError for TokenError {
+    const SOURCE: Source = Source::Ims;
+
+    fn kind(&self) -> &'static str {
         "token"
     }
 }
@@ -118,9 +121,10 @@ pub enum ImsError {
     },
 }
 
-impl ImsError {
-    /// Short, from a bounded set.
-    pub fn kind(&self) -> &'static str {
+impl PortError for ImsError {
+    const SOURCE: Source = Source::Ims;
+
+    fn kind(&self) -> &'static str {
         match self {
             ImsError::Unauthorized { .. } => "unauthorized",
             ImsError::Status { .. } => "status",

@@ -1,6 +1,7 @@
 //! Linux LIO.
 
-use crate::model::{Actual, Backstore, LunEntry, Step, Word};
+use super::PortError;
+use crate::model::{Actual, Backstore, LunEntry, Source, Step, Word};
 
 /// Linux LIO: configfs to read, targetclid to change. Called on a thread of its own, so it may block.
 pub trait LioPort: 'static {
@@ -50,7 +51,7 @@ pub enum LioError {
         seconds: u64,
     },
     /// The daemon serves another client, or plain targetcli holds its lock.
-    #[error("{holder} is in the way: {command:?} was not possible within {seconds} s")]
+    #[error("{holder} blocks targetclid: {command:?} could not be sent within {seconds} s")]
     Busy {
         /// The command.
         command: String,
@@ -77,9 +78,10 @@ pub enum LioError {
     },
 }
 
-impl LioError {
-    /// Short, from a bounded set.
-    pub fn kind(&self) -> &'static str {
+impl PortError for LioError {
+    const SOURCE: Source = Source::Lio;
+
+    fn kind(&self) -> &'static str {
         match self {
             LioError::Configfs { .. } => "configfs",
             LioError::Connect { .. } => "connect",

@@ -1,6 +1,7 @@
 //! The s3fs mount.
 
-use crate::model::{FileFacts, MountFacts, ObjectKey};
+use super::PortError;
+use crate::model::{FileFacts, MountFacts, ObjectKey, Source};
 use std::collections::BTreeMap;
 use std::future::Future;
 
@@ -84,9 +85,10 @@ pub enum MountError {
     },
 }
 
-impl MountError {
-    /// Short, from a bounded set.
-    pub fn kind(&self) -> &'static str {
+impl PortError for MountError {
+    const SOURCE: Source = Source::Mount;
+
+    fn kind(&self) -> &'static str {
         match self {
             MountError::NotMounted { .. } => "not_mounted",
             MountError::WrongType { .. } => "wrong_type",

@@ -1,6 +1,7 @@
 //! The boot bucket.
 
-use crate::model::{Etag, ObjectIndex, ObjectKey, Relevant};
+use super::PortError;
+use crate::model::{Etag, ObjectIndex, ObjectKey, Relevant, Source};
 use std::future::Future;
 
 /// The boot bucket.
@@ -80,9 +81,10 @@ pub enum S3Error {
     },
 }
 
-impl S3Error {
-    /// Short, from a bounded set.
-    pub fn kind(&self) -> &'static str {
+impl PortError for S3Error {
+    const SOURCE: Source = Source::S3;
+
+    fn kind(&self) -> &'static str {
         match self {
             S3Error::Credentials { .. } => "credentials",
             S3Error::Denied { .. } => "denied",

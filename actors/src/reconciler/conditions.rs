@@ -40,7 +40,7 @@ impl ConditionLog {
         for Holding { condition, detail } in found {
             let is_new = !self.holding.contains(&condition) && !now.contains(&condition);
             if is_new && started.counts(condition.condition_type) {
-                events::begin(&condition, &detail, scan_id);
+                events::start(&condition, &detail, scan_id);
             }
             now.insert(condition);
         }

@@ -10,7 +10,7 @@ use crate::decide::history::History;
 use crate::decide::plan::Plan;
 use crate::decide::status::{Status, Summary};
 use crate::events::emit;
-use crate::model::{Cause, Source};
+use crate::model::{Cause, with_causes};
 use crate::ports::HistoryError;
 use actix::prelude::*;
 use std::collections::btree_map::Entry;
@@ -31,7 +31,7 @@ impl Reconciler {
             Ok(Some(bytes)) => {
                 History::from_bytes(&bytes, &boot, window).unwrap_or_else(|fault| lost(fault.to_string()))
             }
-            Err(error) => lost(Cause::new(Source::Lio, error.kind(), &error).detail),
+            Err(error) => lost(with_causes(&error)),
         };
     }
 
@@ -118,8 +118,8 @@ impl Reconciler {
                 emit!(CONFIRMED, scan_id, code);
             }
             (Some(false), Some(code)) => {
-                let held = plan.history.breaker.code.as_deref().unwrap_or("none");
-                emit!(CONFIRMATION_UNMATCHED, scan_id, code, held);
+                let held_code = plan.history.breaker.code.as_deref().unwrap_or("none");
+                emit!(CONFIRMATION_UNMATCHED, scan_id, code, held_code);
             }
             (None, code) => self.confirmed = code,
             (Some(_), None) => {}
@@ -144,7 +144,7 @@ impl Reconciler {
             Err(_) if self.store_fails => {}
             Err(error) => {
                 self.store_fails = true;
-                let detail = Cause::new(Source::Lio, error.kind(), &error).detail;
+                let detail = with_causes(&error);
                 emit!(HISTORY_NOT_STORED, reason = error.kind(), detail);
             }
         }

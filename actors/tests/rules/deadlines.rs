@@ -6,7 +6,7 @@ use crate::common::{AT_ONCE, Node, Party, Scripted, policy};
 use crate::{TAGGED, rootfs};
 use actors::decide::cadence::{Cadence, Deadlines};
 use actors::decide::status::Status;
-use actors::model::Step;
+use actors::model::{RootfsLink, Step};
 use actors::reconciler::Tick;
 use actors::sim::{BUCKET, Sim};
 use std::time::Duration;
@@ -127,7 +127,7 @@ async fn r14_an_agent_whose_s3_actor_has_died_of_an_object_that_it_read_ends() {
     let sim = Sim::small_site();
     // Its ETag is not its manifest's: it is read in the background.
     let (path, md5) = (format!("s3://{BUCKET}/{}", rootfs(TAGGED)), "0".repeat(32));
-    sim.put_manifest_with_md5(TAGGED, &path, "another", &md5);
+    sim.put_manifest_with_md5(TAGGED, RootfsLink { path: &path, etag: "another" }, &md5);
     ends_after_a_panic_of(Party::Md5, sim).await;
 }
 

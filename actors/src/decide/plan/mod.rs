@@ -1,13 +1,13 @@
 //! From what should be and what is to what is to be done. Pure.
 
 use crate::decide::desired::{Candidate, Desired, Verdict};
-use crate::decide::evidence::Standing;
+use crate::decide::evidence::{Claims, Standing};
 use crate::decide::history::History;
 use crate::decide::live::LiveFile;
 use crate::decide::plan::change::{Action, Change, Drifted, Held, Pending, Seen, Unclear};
 use crate::decide::plan::findings::Finding;
 use crate::decide::policy::Policy;
-use crate::decide::removals::{Hold, Removal, Tripped};
+use crate::decide::removals::{Hold, Judged, Removal, RemovalContext, Tripped};
 use crate::decide::withdrawal::Withdrawal;
 use crate::decide::{evidence, removals};
 use crate::model::{
@@ -25,7 +25,7 @@ use std::collections::{BTreeMap, BTreeSet};
 /// What a pass is going to do.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
-    /// In this order: removals first, so that no dangling file stands in a create's way (facts 2.10).
+    /// In the order of `rank`: what blocks others first, what has to be taken down last (facts 2.10).
     pub changes: Vec<Change>,
     /// Removals that wait.
     pub held: Vec<Held>,
@@ -71,7 +71,9 @@ pub fn plan(seen: Seen<'_>, before: &History, policy: &Policy, confirmed: Option
     history.numbers = numbers_to_keep(desired, actual, &history, policy);
 
     let due = due_removals(seen, &ours, &saved_only, &history);
-    let judgement = removals::removals(due, all.len(), before, &policy.limits, time, confirmed);
+    let context =
+        RemovalContext { ours: all.len(), history: before, limits: &policy.limits, time, confirmed };
+    let judgement = removals::removals(due, context);
     let mut tripped = None;
     let mut confirmation = None;
     let mut removals = Vec::new();
@@ -86,10 +88,10 @@ pub fn plan(seen: Seen<'_>, before: &History, policy: &Policy, confirmed: Option
 
     let mut held = Vec::new();
     let mut going = Vec::new();
-    for (removal, verdict) in removals {
-        match verdict {
-            Ok(()) => going.push(removal),
-            Err(hold) => held.push(Held::new(removal, hold, &history)),
+    for Judged { removal, hold } in removals {
+        match hold {
+            None => going.push(removal),
+            Some(hold) => held.push(Held::new(removal, hold, &history)),
         }
     }
     let (gone, additions) = loop {
@@ -230,8 +232,9 @@ fn due_removals(
     let all = || live.iter().map(|(_, ours)| ours).chain(saved_only);
     let nothing_left = all().all(|ours| desired.gone.contains(&ours.key));
     let escapes = |ours: &Ours| matches!(files.files.get(&ours.key), Some(LiveFile::Escapes(_)));
+    let claims = Claims { desired, history };
     let of = |ours: &Ours, foreign_lun: Option<TpgPath>, is_live: bool| {
-        let why = match evidence::standing(ours, desired, history) {
+        let why = match claims.standing(ours) {
             Standing::Gone(why) => why,
             _ if is_live && escapes(ours) => Withdrawal::Escaped,
             _ => return None,

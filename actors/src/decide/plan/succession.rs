@@ -1,7 +1,7 @@
 //! A superseded projection goes only for another one: its image is never without a LUN for the want of a plan (R2).
 
 use crate::decide::desired::Desired;
-use crate::decide::evidence::successors;
+use crate::decide::evidence::Claims;
 use crate::decide::history::History;
 use crate::decide::plan::change::{Action, Change, Seen};
 use crate::decide::removals::Removal;
@@ -18,7 +18,8 @@ pub(super) fn comes(removal: &Removal, seen: Seen<'_>, changes: &[Change], histo
     // One that fails in the same pass keeps a file from being swapped: see `Lio::apply`.
     let is_created =
         |successor: &Projection| changes.iter().any(|change| change.identity == successor.identity);
-    successors(&removal.ours, seen.desired, history)
+    Claims { desired: seen.desired, history }
+        .successors(&removal.ours)
         .all(|successor| is_live(successor) || is_created(successor))
 }
 
@@ -28,8 +29,9 @@ pub(super) fn to_wait_for(removal: &Removal, desired: &Desired, history: &Histor
     if removal.why != Withdrawal::Superseded {
         return Vec::new();
     }
-    let others =
-        successors(&removal.ours, desired, history).filter(|successor| successor.key != removal.ours.key);
+    let others = Claims { desired, history }
+        .successors(&removal.ours)
+        .filter(|successor| successor.key != removal.ours.key);
     others.map(|successor| successor.identity.clone()).collect()
 }
 

@@ -3,7 +3,7 @@
 use super::watched::{Watched, pass, passes};
 use crate::UNTAGGED;
 use actors::model::{Actual, Step};
-use actors::ports::LioError;
+use actors::ports::{LioError, PortError};
 use actors::sim::{Sim, TPG};
 use std::io::ErrorKind;
 
