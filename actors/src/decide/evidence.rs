@@ -191,3 +191,83 @@ pub fn image_of(ours: &Ours, history: &History) -> ImageRef {
     let claimant = history.claims.iter().find(|(_, meant)| means(meant));
     ImageRef::Rootfs(claimant.map_or(folder, |(claimant, _)| claimant.clone()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Cause, RootfsLink, Snapshot, Source};
+
+    fn named(number: usize) -> Identity {
+        Identity::of_rootfs(RootfsLink { path: &format!("s3://boot-images/{number}"), etag: "e" })
+    }
+
+    fn many(numbers: impl IntoIterator<Item = usize>) -> BTreeSet<Identity> {
+        numbers.into_iter().map(named).collect()
+    }
+
+    fn image() -> ImageId {
+        ImageId::new("i")
+    }
+
+    fn cause() -> Cause {
+        Cause { source_name: Source::S3, kind: "timeout", detail: String::new() }
+    }
+
+    fn pending(claims: Option<Identity>, reason: Reason) -> Verdict {
+        Verdict::Pending { claims, reason }
+    }
+
+    /// One wanted image.
+    fn desired(verdict: Verdict) -> Desired {
+        let candidates = vec![Candidate { image: ImageRef::Rootfs(image()), verdict }];
+        Desired {
+            candidates,
+            unknown: Vec::new(),
+            objects: Snapshot::Unknown(cause()),
+            projected: BTreeSet::new(),
+            gone: BTreeSet::new(),
+            listed: BTreeSet::from([image()]),
+            nothing_listed: false,
+        }
+    }
+
+    fn history(meant: BTreeSet<Identity>) -> History {
+        History { claims: BTreeMap::from([(image(), meant)]), begun: true, ..History::default() }
+    }
+
+    #[test]
+    fn r2_an_image_may_mean_eight_and_of_more_only_what_is_ours_and_what_it_names_now() {
+        let desired = desired(pending(Some(named(0)), Reason::NoLink));
+        let meant = |before, ours| claims(&desired, &history(many(before)), &many(ours))[&image()].clone();
+        assert_eq!(meant(1..MOST_CLAIMS, 0..0), many(0..MOST_CLAIMS));
+        assert_eq!(meant(1..MOST_CLAIMS + 1, 5..6), many([0, 5]));
+    }
+
+    #[test]
+    fn r2_only_an_image_that_should_name_something_and_cannot_be_read_has_never_been_read() {
+        let unread = |verdict| !never_read(&desired(verdict), &History::default()).is_empty();
+        assert!(unread(Verdict::Unknown { claims: None, cause: cause() }));
+        assert!(unread(pending(None, Reason::LinkUnusable("?".into()))));
+        assert!(!unread(pending(None, Reason::NoLink)));
+        assert!(!unread(pending(Some(named(0)), Reason::NoLink)));
+        assert!(!unread(Verdict::Unknown { claims: Some(named(0)), cause: cause() }));
+    }
+
+    #[test]
+    fn r5_what_no_wanted_image_can_mean_may_not_be_wanted() {
+        let may = |desired: &Desired, history: &History| may_be_wanted(&named(0), desired, history);
+        let (other, meant_before) = (desired(pending(Some(named(1)), Reason::NoLink)), history(many([0])));
+        assert!(!may(&other, &history(many([1]))));
+        assert!(
+            may(&other, &meant_before)
+                && may(&desired(pending(Some(named(0)), Reason::NoLink)), &history(many([])))
+        );
+        assert!(may(&Desired { unknown: vec![cause()], ..other.clone() }, &history(many([]))));
+        let never_read = BTreeSet::from([image()]);
+        assert!(may(&other, &History { never_read, ..history(many([])) }));
+        assert!(
+            !may(&Desired { candidates: Vec::new(), ..other }, &meant_before),
+            "nobody wants it any more"
+        );
+    }
+}

@@ -216,6 +216,15 @@ mod tests {
     }
 
     #[test]
+    fn r7_a_file_that_somebody_else_has_open_is_taken_and_unknown_while_the_mount_does_not_answer() {
+        let key = ObjectKey::new("PE/a");
+        let mount = Some(MountFacts { device: 40, since: None });
+        let answers = LiveFiles { mount, ..LiveFiles::default() };
+        assert_eq!(while_open(&answers, &key, 4096), FileVerdict::Complete, "who has it is found out later");
+        assert!(matches!(while_open(&LiveFiles::default(), &key, 4096), FileVerdict::Unknown(_)));
+    }
+
+    #[test]
     fn r2_a_mount_that_does_not_answer_says_nothing_about_any_file() {
         let backstore = backstore(1, Some(1));
         let ours = [(&backstore, site().recognise(&backstore.entry()).unwrap())];

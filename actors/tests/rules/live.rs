@@ -1,6 +1,6 @@
 //! R8 and "live means readable": what is live is looked at in every pass.
 
-use crate::common::Node;
+use crate::common::{AT_ONCE, Node, Scripted};
 use crate::{OTHER, PE, TAGGED, UNTAGGED, rootfs};
 use actors::model::{Identity, ObjectKey, Step};
 use actors::sim::{BUCKET, Sim};
@@ -41,6 +41,18 @@ async fn r8_a_file_that_is_swapped_between_its_look_and_its_lun_gets_no_lun() {
     assert!(!node.is_live(PE));
     let site = node.sim.site();
     assert!(!site.actual.backstores.iter().any(|b| b.file.ends_with(PE)), "and no backstore stays behind");
+}
+
+#[actix::test]
+async fn r7_what_lio_has_open_is_not_opened_beside_it() {
+    let sim = Sim::small_site();
+    let agent = Scripted::new(sim.clone());
+    let cast = agent.start(None, AT_ONCE);
+    agent.pass(&cast).await;
+    let opened = agent.inspected();
+    sim.another_hand(|actual| actual.luns.clear());
+    assert_eq!(agent.pass(&cast).await.summary.added, 6);
+    assert_eq!(agent.inspected(), opened, "the backstores were still there");
 }
 
 #[actix::test]

@@ -229,4 +229,5 @@ async fn r5_m14_an_image_that_is_late_after_a_torn_file_comes_back_under_its_num
     agent.sim.site().faults.stale.clear();
     agent.pass().await;
     assert_eq!(agent.luns(), before);
+    assert_eq!(agent.plan().await.history.numbers.len(), 0, "what is live again needs no memory");
 }
