@@ -4,7 +4,7 @@ use crate::decide::history::{History, Opened};
 use crate::decide::live::LiveFiles;
 use crate::decide::plan::Plan;
 use crate::decide::plan::change::Action;
-use crate::model::{Identity, ObjectIndex, Report, SaveOutcome, Site};
+use crate::model::{Actual, Identity, ObjectIndex, Report, SaveOutcome, Site};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -23,6 +23,32 @@ pub fn after_pass(
     history.failed = report.failed.iter().map(|failure| failure.identity.clone()).collect();
     note_creations(&mut history, plan, report, objects, live, site);
     history
+}
+
+/// What the breaker counts when it goes: not what an operator has confirmed (R3).
+pub fn counted_removals(plan: &Plan) -> BTreeSet<Identity> {
+    let removals = plan.changes.iter().filter(|change| matches!(change.action, Action::Withdraw(_)));
+    let identities = removals.map(|change| &change.identity);
+    identities.filter(|identity| !plan.history.breaker.confirmed.contains(identity)).cloned().collect()
+}
+
+/// R3: a pass that brought no report may have removed all that it was about to. Those that count by this alone: what
+/// turns out to be still there is taken back by [`take_back`].
+pub fn count_unreported(
+    history: &mut History,
+    removing: BTreeSet<Identity>,
+    now: Duration,
+) -> BTreeSet<Identity> {
+    let new = removing.into_iter().filter(|identity| !history.breaker.removed.contains_key(identity));
+    let unreported: BTreeSet<Identity> = new.collect();
+    history.breaker.removed.extend(unreported.iter().map(|identity| (identity.clone(), now)));
+    unreported
+}
+
+/// R3: what was counted without a report and is still there has not gone.
+pub fn take_back(history: &mut History, unreported: &BTreeSet<Identity>, actual: &Actual) {
+    let is_there = |identity: &Identity| actual.is_projected(identity);
+    history.breaker.removed.retain(|identity, _| !(unreported.contains(identity) && is_there(identity)));
 }
 
 /// R3: what went lately.

@@ -3,8 +3,7 @@
 use super::step::{StepError, perform};
 use super::{Lio, log};
 use crate::decide::plan::Plan;
-use crate::decide::plan::change::{Action, Change};
-use crate::decide::withdrawal::Withdrawal;
+use crate::decide::plan::change::{Action, Change, SoFar};
 use crate::events::emit;
 use crate::model::{Actual, Failure, Identity, Report, SaveOutcome, Step, with_causes};
 use crate::ports::{LioError, LioPort, PortError};
@@ -57,21 +56,11 @@ impl<P: LioPort> Lio<P> {
 
     /// Whether the daemon still answers at the end.
     fn carry_out_all(&mut self, plan: &Plan, before: &Actual, report: &mut Report, scan_id: u64) -> bool {
-        let (mut failures, mut remake_failed) = (0, false);
-        let mut skipped = BTreeSet::new();
+        let (mut failures, mut so_far) = (0, SoFar::default());
         for change in &plan.changes {
             let begun = Instant::now();
-            // What has to be taken down first is left alone once something could not be made.
-            let leave = match change.action {
-                Action::Remake(_) => remake_failed,
-                Action::Withdraw(Withdrawal::Superseded) if change.after.is_empty() => {
-                    !report.failed.is_empty()
-                }
-                Action::Withdraw(_) => !self.are_live(&change.after),
-                Action::Project(_) => skipped.contains(&change.file),
-            };
-            if leave {
-                skipped.insert(change.file.clone());
+            if so_far.leaves(change, || self.are_live(&change.after)) {
+                so_far.left.insert(change.file.clone());
                 continue;
             }
             match self.carry_out(change) {
@@ -98,13 +87,12 @@ impl<P: LioPort> Lio<P> {
                     let (identity, kind, detail) =
                         (change.identity.clone(), error.kind(), with_causes(&error));
                     report.failed.push(Failure { identity, kind, detail });
+                    so_far.note_failure(change);
                     report.untried -= 1;
                     if failures == FAILURES_IN_A_ROW {
                         // Perhaps it was these three alone. What has been changed is to be saved all the same.
                         return self.refresh(report);
                     }
-                    // Whatever kept this one from coming back may keep the next one.
-                    remake_failed |= matches!(change.action, Action::Remake(_));
                     continue;
                 }
             }

@@ -1,4 +1,4 @@
-//! Names and serials, made and recognised, and the number a LUN starts looking from. Pure.
+//! Names and serials, made and recognised. Pure.
 //!
 //! Bit-exact with the predecessor (fixtures/identity-vectors.json): compute nodes recompute these hashes and wait for
 //! exactly this product name and WWID, so nothing here may ever change.
@@ -7,9 +7,7 @@ use super::object::ObjectKey;
 use super::word::Word;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha224};
-use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::ops::RangeInclusive;
 
 /// Length of a backstore name, and of the SCSI product that initiators look for (hex digits).
 pub const NAME_DIGITS: usize = 15;
@@ -80,17 +78,9 @@ impl Identity {
         format!("36001405{}", self.head(NAA_DIGITS))
     }
 
-    /// Where in a range of `count` LUN numbers the search for a free number starts (R5): equal on every worker.
-    pub fn lun_start(&self, count: u16) -> u16 {
-        let head = u32::from_str_radix(self.head(8).as_str(), 16).unwrap_or_default();
-        // The remainder of a u16 fits a u16.
-        (head % u32::from(count.max(1))) as u16
-    }
-
-    /// The number in this range at which its search starts.
-    pub fn own_lun(&self, range: &RangeInclusive<u16>) -> u16 {
-        let count = range.end().saturating_sub(*range.start()).saturating_add(1);
-        range.start().saturating_add(self.lun_start(count))
+    /// Its first 8 digits, as a number: where the search for a LUN number starts is made of it (R5).
+    pub fn leading_number(&self) -> u32 {
+        u32::from_str_radix(self.head(8).as_str(), 16).unwrap_or_default()
     }
 
     /// The text of [`Identity::name`], without a copy: it is compared by the thousand in each pass.
@@ -110,24 +100,6 @@ impl Identity {
     fn head(&self, digits: usize) -> Word {
         Word::of_hex(&self.0.as_str()[..digits])
     }
-}
-
-/// Numbers for new LUNs (R5): each searches from its own start, upwards and round, past the numbers `taken`; one after
-/// the other as they stand in `new`, which has to be the same order on every worker. `None` where all of `range` is in
-/// use.
-pub fn allocate<'a>(
-    new: impl IntoIterator<Item = &'a Identity>,
-    taken: &BTreeSet<u16>,
-    range: RangeInclusive<u16>,
-) -> BTreeMap<Identity, Option<u16>> {
-    let mut taken = taken.clone();
-    let (first, count) = (*range.start(), range.end().saturating_sub(*range.start()).saturating_add(1));
-    let numbered = new.into_iter().map(|identity| {
-        let start = identity.lun_start(count);
-        let number = (start..count).chain(0..start).map(|n| first + n).find(|n| taken.insert(*n));
-        (identity.clone(), number)
-    });
-    numbered.collect()
 }
 
 impl fmt::Display for Identity {
@@ -180,40 +152,5 @@ mod tests {
             let identity = of_vector(&vector);
             assert_eq!(Identity::of_serial(identity.wwn().as_str()), Some(identity));
         }
-    }
-
-    fn pe(n: usize) -> Identity {
-        Identity::of_pe("boot-images", &ObjectKey::new(format!("PE/{n}")))
-    }
-
-    #[test]
-    fn r5_numbering_one_after_the_other_and_all_at_once_in_the_same_order_come_to_the_same() {
-        let images: Vec<Identity> = (0..300).map(pe).collect();
-        let at_once = allocate(&images, &BTreeSet::new(), 1..=16383);
-        let mut taken = BTreeSet::new();
-        for image in &images {
-            let number = allocate([image], &taken, 1..=16383)[image];
-            assert_eq!(number, at_once[image]);
-            taken.extend(number);
-        }
-        let numbers: BTreeSet<u16> = at_once.values().flatten().copied().collect();
-        assert_eq!(numbers.len(), 300);
-        assert!(numbers.iter().all(|n| (1..=16383).contains(n)));
-    }
-
-    #[test]
-    fn r5_a_number_in_use_is_never_given_again_and_a_full_range_gives_none() {
-        let images: Vec<Identity> = (0..4).map(pe).collect();
-        let given = allocate(&images, &BTreeSet::from([5, 6]), 5..=8);
-        let numbers: BTreeSet<Option<u16>> = given.values().copied().collect();
-        assert_eq!(numbers, BTreeSet::from([None, Some(7), Some(8)]));
-    }
-
-    #[test]
-    fn r5_the_start_of_the_number_search_depends_on_the_identity_alone() {
-        let identity = Identity::of_pe("boot-images", &ObjectKey::new("PE/CPE-base.x86_64-24.11.squashfs"));
-        assert_eq!(identity.lun_start(16383), (0xde4c_c04e_u32 % 16383) as u16);
-        assert!(identity.lun_start(7) < 7);
-        assert_eq!(identity.lun_start(0), 0);
     }
 }

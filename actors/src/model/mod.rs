@@ -1,4 +1,4 @@
-//! The values that everyone uses: no decisions, no I/O, nothing that waits.
+//! The values that everyone uses, and the one test of what is ours (R1): no other decisions, no I/O, nothing that waits.
 
 mod boot;
 mod condition;
@@ -15,7 +15,7 @@ mod word;
 
 pub use boot::Boot;
 pub use condition::{Condition, ConditionType, Subject};
-pub use identity::{Identity, NAME_DIGITS, RootfsLink, WWN_DIGITS, allocate};
+pub use identity::{Identity, NAME_DIGITS, RootfsLink, WWN_DIGITS};
 pub use image::{ImageId, ImageRef, Kind, Projection};
 pub use lio::{
     AclMapping, Actual, Backstore, BackstoreEntry, BareLun, FILEIO, Inventory, LunEntry, Saved, Tpg, TpgPath,

@@ -4,7 +4,7 @@ use super::Reconciler;
 use super::gather::ACTOR_GONE;
 use super::pass::Outcome;
 use super::status;
-use crate::decide::aftermath::after_pass;
+use crate::decide::aftermath::{after_pass, count_unreported};
 use crate::decide::cadence::next_delay;
 use crate::decide::history::History;
 use crate::decide::plan::Plan;
@@ -13,7 +13,6 @@ use crate::events::emit;
 use crate::model::{Cause, with_causes};
 use crate::ports::HistoryError;
 use actix::prelude::*;
-use std::collections::btree_map::Entry;
 
 impl Reconciler {
     /// What was stored, unless a reload has brought it along.
@@ -44,7 +43,9 @@ impl Reconciler {
         ctx: &mut Context<Self>,
     ) -> Status {
         if !matches!(outcome, Some(Ok(_))) {
-            self.count_unreported();
+            // Stored at once, for whoever sees LIO hang restarts the agent.
+            let (removing, now) = (self.removing.take(), self.clock.now());
+            self.unreported.extend(count_unreported(&mut self.history, removing, now));
         }
         let Some(outcome) = outcome else {
             *self.remembered.history.borrow_mut() = Some(self.history.clone());
@@ -97,18 +98,6 @@ impl Reconciler {
             }
         }
         status
-    }
-
-    /// R3: a pass that brought no report may have removed all that it was about to. Stored at once, for whoever sees LIO
-    /// hang restarts the agent; what turns out to be still there counts no more.
-    fn count_unreported(&mut self) {
-        let now = self.clock.now();
-        for identity in self.removing.take() {
-            if let Entry::Vacant(entry) = self.history.breaker.removed.entry(identity.clone()) {
-                entry.insert(now);
-                self.unreported.insert(identity);
-            }
-        }
     }
 
     /// An operator who gave a code learns what became of it. Without evidence it waits for the next pass.

@@ -1,7 +1,8 @@
 //! One pass: gather, plan, apply.
 
+use crate::decide::aftermath;
 use crate::decide::history::History;
-use crate::decide::plan::change::{Action, Seen};
+use crate::decide::plan::change::Seen;
 use crate::decide::plan::{Plan, plan};
 use crate::decide::removals::LookTime;
 use crate::lio::Apply;
@@ -47,8 +48,7 @@ impl PassContext {
         let Memory { mut history, named, clock, unreported, .. } = memory;
         let began = clock.now();
         let observation = gather::gather(self, named, &history).await?;
-        let is_there = |identity: &Identity| observation.actual.is_projected(identity);
-        history.breaker.removed.retain(|identity, _| !(unreported.contains(identity) && is_there(identity)));
+        aftermath::take_back(&mut history, &unreported, &observation.actual);
         let time = LookTime { began, ended: clock.now() };
         let Observation { desired, actual, live, mounts, .. } = &observation;
         let mut plan = plan(Seen { desired, actual, live, mounts, time }, &history, &self.policy, confirmed);
@@ -66,7 +66,7 @@ impl PassContext {
         let removing = memory.removing.clone();
         let (observation, plan) = self.observe_and_plan(memory, confirmed.as_deref()).await?;
         let (plan, given_up) = (Arc::new(plan), Arc::new(AtomicBool::new(false)));
-        *removing.borrow_mut() = counted_removals(&plan);
+        *removing.borrow_mut() = aftermath::counted_removals(&plan);
         let (before, abandoned) = (observation.actual.clone(), given_up.clone());
         let apply = Apply { plan: plan.clone(), before, scan_id, given_up };
         let report = tokio::select! {
@@ -79,13 +79,6 @@ impl PassContext {
         };
         Ok(Outcome { observation, plan, report })
     }
-}
-
-/// What the breaker counts when it goes: not what an operator has confirmed (R3).
-fn counted_removals(plan: &Plan) -> BTreeSet<Identity> {
-    let removals = plan.changes.iter().filter(|change| matches!(change.action, Action::Withdraw(_)));
-    let identities = removals.map(|change| &change.identity);
-    identities.filter(|identity| !plan.history.breaker.confirmed.contains(identity)).cloned().collect()
 }
 
 /// Ends when no step has ended for so long: however many there are, each has its deadline (R14).

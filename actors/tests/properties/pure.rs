@@ -4,12 +4,11 @@ use crate::world::{LOOK, SIZE, World, world};
 use actors::decide::desired::{FileVerdict, Verdict};
 use actors::decide::plan::Plan;
 use actors::decide::plan::change::{Action, Change};
+use actors::decide::plan::numbers::allocate;
 use actors::decide::removals::LookTime;
 use actors::decide::save::{self, Save};
 use actors::decide::squashfs;
-use actors::model::{
-    Actual, FileFacts, Identity, ObjectKey, Ours, RootfsLink, Saved, Snapshot, Step, allocate,
-};
+use actors::model::{Actual, FileFacts, Identity, ObjectKey, Ours, RootfsLink, Saved, Snapshot, Step};
 use actors::sim::{BUCKET, MOUNT, site, tpg};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};

@@ -3,6 +3,7 @@
 use crate::common::{AT_ONCE, DEADLINES, Node, policy};
 use crate::{OTHER, PE, TAGGED, rootfs};
 use actors::decide::policy::{PeRules, Policy};
+use actors::model::RootfsLink;
 use actors::sim::{BUCKET, Sim};
 use serde_json::json;
 
@@ -13,7 +14,10 @@ async fn r2_what_lies_in_the_folder_of_an_image_is_held_although_nobody_remember
     let node = Node::new(Sim::small_site());
     node.pass().await;
     node.sim.site().history = None;
-    node.sim.put_manifest(TAGGED, &format!("s3://{BUCKET}/builds/not-there-yet"), "0123456789abcdef");
+    node.sim.put_manifest(
+        TAGGED,
+        RootfsLink { path: &format!("s3://{BUCKET}/builds/not-there-yet"), etag: "0123456789abcdef" },
+    );
     let restarted = Node::new(node.sim.clone());
     restarted.passes(4).await;
     assert!(restarted.is_live(&rootfs(TAGGED)));

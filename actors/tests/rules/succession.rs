@@ -107,7 +107,7 @@ async fn r2_a_root_file_system_replaced_in_place_is_not_taken_down_when_a_create
     node.sim.site().faults.ignored.insert(new.name().to_string());
     let key = rootfs(TAGGED);
     let etag = node.sim.put_squashfs(&key, 8192);
-    node.sim.put_manifest(TAGGED, &format!("s3://{BUCKET}/{key}"), etag.as_str());
+    node.sim.put_manifest(TAGGED, RootfsLink { path: &format!("s3://{BUCKET}/{key}"), etag: etag.as_str() });
     for pass in 0..4 {
         node.pass().await;
         assert_eq!((node.is_live(&key), node.deletions()), (true, 0), "after pass {pass}");

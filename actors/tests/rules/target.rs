@@ -3,6 +3,7 @@
 use crate::common::Node;
 use crate::{PE, TAGGED, UNTAGGED, rootfs};
 use actors::decide::plan::change::Drifted;
+use actors::decide::plan::numbers::own_lun;
 use actors::model::{AclMapping, BareLun, Identity, ImageRef, ObjectKey, Step, TpgPath};
 use actors::sim::{BUCKET, Sim, TPG, tpg};
 use std::collections::{BTreeMap, BTreeSet};
@@ -66,8 +67,9 @@ async fn r5_a_rebuilt_worker_repeats_the_order_in_which_the_others_saw_the_image
     // Two PE keys whose search starts at the same number.
     let identity = |n: u32| Identity::of_pe(BUCKET, &ObjectKey::new(format!("PE/{n}")));
     let mut seen: BTreeMap<u16, u32> = BTreeMap::new();
-    let (a, b) =
-        (0..).find_map(|n| seen.insert(identity(n).lun_start(16383), n).map(|before| (before, n))).unwrap();
+    let (a, b) = (0..)
+        .find_map(|n| seen.insert(own_lun(&identity(n), &(1..=16383)), n).map(|before| (before, n)))
+        .unwrap();
     for order in [[a, b], [b, a]] {
         let node = Node::new(Sim::default());
         for n in order {

@@ -3,11 +3,10 @@
 use crate::decide::desired::Verdict;
 use crate::decide::history::History;
 use crate::decide::plan::change::{Action, Change, Drifted, Pending, Seen};
+use crate::decide::plan::numbers::{numbers, own_lun};
 use crate::decide::policy::Policy;
 use crate::decide::reason::Reason;
-use crate::model::{
-    Actual, Backstore, FILEIO, Identity, ImageRef, Inventory, Kind, Projection, Saved, Step, allocate,
-};
+use crate::model::{Actual, Backstore, FILEIO, Identity, ImageRef, Kind, Projection, Step};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What is to be added, and what cannot be.
@@ -106,7 +105,7 @@ pub fn additions(
         additions.changes.push(Change {
             action: Action::Project(projection.size),
             image: projection.image.clone(),
-            own_lun: Some(identity.own_lun(&policy.luns)),
+            own_lun: Some(own_lun(&identity, &policy.luns)),
             identity,
             lun: Some(lun),
             file: projection.file.to_string(),
@@ -120,52 +119,6 @@ pub fn additions(
 fn create_lun(lun: u16, identity: &Identity, actual: &Actual) -> Step {
     let map_to_acls = actual.tpg.as_ref().is_some_and(|tpg| !tpg.acls.is_empty());
     Step::CreateLun { lun, name: identity.name(), map_to_acls }
-}
-
-/// R5: the numbers of new LUNs. One that is saved comes back under its saved number: the nodes that run from it know it
-/// by that (facts 3.6). No other takes a saved number. The others are numbered in the order in which S3 got them, so
-/// that a rebuilt worker, which sees all at once, repeats what the others did one after the other.
-fn numbers<'a>(
-    new: impl Iterator<Item = &'a Projection>,
-    actual: &Actual,
-    history: &History,
-    policy: &Policy,
-) -> BTreeMap<Identity, Option<u16>> {
-    let mut new = new.peekable();
-    let mut given: BTreeMap<Identity, Option<u16>> = BTreeMap::new();
-    if new.peek().is_none() {
-        return given;
-    }
-    let mut taken = actual.numbers();
-    let nothing = Inventory::default();
-    let saved = match &actual.saved {
-        Saved::Readable(saved) => saved,
-        Saved::Unreadable { backup, .. } => backup,
-        Saved::Missing => &nothing,
-    };
-    let mut known: BTreeMap<Identity, u16> = BTreeMap::new();
-    for (_, ours) in policy.site.ours_saved(saved) {
-        for lun in ours.saved_luns(saved, &actual.tpg_path) {
-            known.entry(ours.identity.clone()).or_insert(lun.lun);
-        }
-    }
-    for (identity, number) in &history.numbers {
-        known.entry(identity.clone()).or_insert(*number);
-    }
-    let mut without: Vec<&Projection> = Vec::new();
-    for projection in new {
-        match known.get(&projection.identity).filter(|number| taken.insert(**number)) {
-            Some(number) => {
-                given.insert(projection.identity.clone(), Some(*number));
-            }
-            None => without.push(projection),
-        }
-    }
-    without.sort_by_key(|projection| (projection.modified, &projection.identity));
-    taken.extend(saved.luns.iter().filter(|lun| lun.tpg == actual.tpg_path).map(|lun| lun.lun));
-    taken.extend(history.numbers.values());
-    given.extend(allocate(without.into_iter().map(|p| &p.identity), &taken, policy.luns.clone()));
-    given
 }
 
 /// What has to be done before the LUN can be created.

@@ -8,6 +8,7 @@ use crate::decide::reason::Reason;
 use crate::decide::removals::{Hold, LookTime, Removal};
 use crate::decide::withdrawal::Withdrawal;
 use crate::model::{Actual, Cause, Identity, ImageRef, Step};
+use std::collections::BTreeSet;
 
 /// Everything that a plan is made of, beside the settings.
 #[derive(Clone, Copy)]
@@ -54,6 +55,35 @@ pub enum Action {
     Remake(u64),
     /// The end of one.
     Withdraw(Withdrawal),
+}
+
+/// What has become of the changes before one, in the same pass.
+#[derive(Debug, Default)]
+pub struct SoFar {
+    /// The files of those that were left for the next pass.
+    pub left: BTreeSet<String>,
+    failed: bool,
+    remake_failed: bool,
+}
+
+impl SoFar {
+    /// One has failed.
+    pub fn note_failure(&mut self, change: &Change) {
+        self.failed = true;
+        self.remake_failed |= matches!(change.action, Action::Remake(_));
+    }
+
+    /// Whether a change is left for the next pass. What has to be taken down before it can come back is left once
+    /// something could not be made: whatever kept that one from coming may keep this one. `is_followed`: what it waits
+    /// for is live.
+    pub fn leaves(&self, change: &Change, is_followed: impl FnOnce() -> bool) -> bool {
+        match change.action {
+            Action::Remake(_) => self.remake_failed,
+            Action::Withdraw(Withdrawal::Superseded) if change.after.is_empty() => self.failed,
+            Action::Withdraw(_) => !is_followed(),
+            Action::Project(_) => self.left.contains(&change.file),
+        }
+    }
 }
 
 /// A removal that has to wait.

@@ -18,6 +18,7 @@ use crate::model::{
 pub mod additions;
 pub mod change;
 pub mod findings;
+pub mod numbers;
 mod succession;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -68,7 +69,7 @@ pub fn plan(seen: Seen<'_>, before: &History, policy: &Policy, confirmed: Option
     history.failed.clear();
     history.mounts.clone_from(&mounts.opened);
     history.contents = contents(desired, &ours, before);
-    history.numbers = numbers_to_keep(desired, actual, &history, policy);
+    history.numbers = numbers::numbers_to_keep(desired, actual, &history, policy);
 
     let due = due_removals(seen, &ours, &saved_only, &history);
     let context =
@@ -170,27 +171,6 @@ fn saved_only(actual: &Actual, live: &[(&Backstore, Ours)], policy: &Policy) -> 
         .map(|(_, ours)| ours)
         .filter(|ours| !live.contains(&ours.identity))
         .collect()
-}
-
-/// R5: the numbers of a torn saveconfig.json's backup, for what is not live again yet. The file that is saved next does
-/// not have them any more. Kept until each is live, or nothing that is wanted can mean it.
-fn numbers_to_keep(
-    desired: &Desired,
-    actual: &Actual,
-    history: &History,
-    policy: &Policy,
-) -> BTreeMap<Identity, u16> {
-    let mut numbers = history.numbers.clone();
-    if let Saved::Unreadable { backup, .. } = &actual.saved {
-        for (_, ours) in policy.site.ours_saved(backup) {
-            let saved = ours.saved_luns(backup, &actual.tpg_path).next();
-            numbers.extend(saved.map(|lun| (ours.identity, lun.lun)));
-        }
-    }
-    numbers.retain(|identity, _| {
-        !actual.is_projected(identity) && evidence::may_be_wanted(identity, desired, history)
-    });
-    numbers
 }
 
 /// R6: what each live projection held when it was first seen.
