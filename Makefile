@@ -33,6 +33,7 @@ test-lio: setup build image ## the tests on a real kernel, in the VM; LIO_FILTER
 lint: setup ## format, clippy with warnings denied, and what the inside may depend on
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
+	cargo clippy --test lio --bench lio -- -D warnings
 	RUSTDOCFLAGS='-D warnings -A rustdoc::private_intra_doc_links' cargo doc --quiet --workspace --no-deps
 	tests/lint-inside
 	cargo test --quiet --test house

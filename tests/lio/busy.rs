@@ -1,6 +1,7 @@
 //! Others at the real targetclid: who is in the way is named, and nobody is in anybody's way for long.
 
 use actors::ports::LioError;
+use actors::ports::PortError;
 use sbps_marshal::targetclid::{Command as Line, Session, ShellLock};
 use serde_json::Value;
 use std::io::{Read, Write};
