@@ -6,7 +6,7 @@ mod common;
 
 use actors::model::{ObjectKey, RootfsLink, Saved};
 use actors::sim::Sim;
-use common::Node;
+use common::{Node, id};
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use tracing::field::{Field, Visit};
@@ -96,10 +96,6 @@ fn text(line: &Line) -> String {
 fn run(story: impl Future<Output = ()>) {
     let _turn = alone();
     actix::System::new().block_on(story);
-}
-
-fn id(n: usize) -> String {
-    format!("11111111-0000-4000-8000-{n:012}")
 }
 
 #[test]

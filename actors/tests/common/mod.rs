@@ -44,6 +44,16 @@ pub fn policy(confirm_after: Duration, max_removal_percent: u8) -> Policy {
     }
 }
 
+/// Id of the nth image of a generated site.
+pub fn id(n: usize) -> String {
+    format!("11111111-0000-4000-8000-{n:012}")
+}
+
+/// Takes the tag from images of a generated site.
+pub fn untag(node: &Node, images: std::ops::Range<usize>) {
+    images.for_each(|n| node.sim.tag(&id(n), false));
+}
+
 /// What a simulated site has time for.
 pub const DEADLINES: Deadlines =
     Deadlines { step: Duration::from_secs(60), objects: Duration::from_secs(60) };

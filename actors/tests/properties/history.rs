@@ -1,13 +1,13 @@
 //! Whatever happens to a site, in whatever order: the rules hold in every pass, and in the end all is as it should be.
 
 use crate::common::{AT_ONCE, Node};
+use crate::config;
 use crate::event::{Event, IMAGES, event, happen, id, mend, name_rootfs};
 use crate::oracle::{self, Evidence, Memory};
 use actors::decide::status::Status;
 use actors::model::{ObjectKey, Ours, Saved, Step};
 use actors::sim::{MOUNT, Sim, SimSite, tpg};
 use proptest::prelude::*;
-use proptest::test_runner::RngSeed;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The agent, and what a witness of all its passes knows.
@@ -301,18 +301,8 @@ async fn settle(witness: &mut Witness) -> Result<(), TestCaseError> {
     Ok(())
 }
 
-/// The same 400 histories each time, so that the gate is no lottery; PROPTEST_RNG_SEED and PROPTEST_CASES look further.
-#[allow(clippy::disallowed_methods, reason = "a test's own settings, not the agent's")]
-fn config() -> ProptestConfig {
-    let default = ProptestConfig { failure_persistence: None, ..ProptestConfig::default() };
-    match std::env::var_os("PROPTEST_CASES").or(std::env::var_os("PROPTEST_RNG_SEED")) {
-        Some(_) => default,
-        None => ProptestConfig { cases: 400, rng_seed: RngSeed::Fixed(2026), ..default },
-    }
-}
-
 proptest! {
-    #![proptest_config(config())]
+    #![proptest_config(config(400))]
 
     #[test]
     fn r1_to_r11_hold_in_every_pass_of_any_history_and_in_the_end_all_is_as_it_should_be(

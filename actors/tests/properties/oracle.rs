@@ -1,9 +1,7 @@
 //! What the rules say of a simulated site, found out the long way round: from the words of R1 to R14, from the site's
 //! objects and records and from what its parties show; not from the agent.
 
-use actors::decide::manifest;
-use actors::decide::squashfs;
-use actors::model::{Actual, Backstore, Etag, FileFacts, Identity, LunEntry, ObjectKey, Ours, Saved};
+use actors::model::{Actual, Backstore, Etag, Identity, LunEntry, ObjectKey, Ours, RootfsLink, Saved};
 use actors::sim::{BUCKET, MOUNT, SimSite, site, tpg};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -30,10 +28,25 @@ pub fn named(site: &SimSite) -> BTreeMap<String, Option<(Identity, ObjectKey, St
     let read = |id: &str| {
         let key = ObjectKey::new(format!("{id}/manifest.json"));
         let (_, bytes) = site.objects.get(&key)?;
-        let rootfs = manifest::read(bytes, BUCKET).ok()?;
-        Some((rootfs.identity, rootfs.key, rootfs.etag.as_str().to_owned()))
+        rootfs_of(bytes)
     };
     tagged.filter_map(|image| image["id"].as_str()).map(|id| (id.to_owned(), read(id))).collect()
+}
+
+/// The one root file system of a manifest of version 1.0, in the boot bucket: identity, key, ETag.
+fn rootfs_of(manifest: &[u8]) -> Option<(Identity, ObjectKey, String)> {
+    let manifest: serde_json::Value = serde_json::from_slice(manifest).ok()?;
+    let is_rootfs = |artifact: &&serde_json::Value| {
+        artifact["type"]
+            .as_str()
+            .is_some_and(|kind| kind.starts_with("application/vnd.cray.image.rootfs.squashfs"))
+    };
+    let rootfs: Vec<_> = manifest["artifacts"].as_array()?.iter().filter(is_rootfs).collect();
+    let [only] = rootfs[..] else { return None };
+    let (path, etag) = (only["link"]["path"].as_str()?, only["link"]["etag"].as_str()?);
+    let key = path.strip_prefix("s3://")?.strip_prefix(BUCKET)?.strip_prefix('/')?;
+    let usable = !key.is_empty() && !etag.is_empty() && manifest["version"] == "1.0";
+    usable.then(|| (Identity::of_rootfs(RootfsLink { path, etag }), ObjectKey::new(key), etag.to_owned()))
 }
 
 /// What a witness of all passes knows of the images.
@@ -150,8 +163,23 @@ pub fn ours_all(actual: &Actual) -> BTreeMap<String, (Ours, bool)> {
 
 /// The backstores of ours by name.
 pub fn ours(actual: &Actual) -> BTreeMap<String, (Ours, Backstore)> {
-    let recognised = |b: &Backstore| Some((b.name.clone(), (site().recognise(&b.entry())?, b.clone())));
-    actual.backstores.iter().filter_map(recognised).collect()
+    let of = |b: &Backstore| {
+        let ours = site().recognise(&b.entry());
+        assert_eq!(ours.is_some(), is_ours(b), "R1: {b:?}");
+        Some((b.name.clone(), (ours?, b.clone())))
+    };
+    actual.backstores.iter().filter_map(of).collect()
+}
+
+/// R1: a fileio on a file under the mount, with a serial of 31 lower hex digits, named by its first 15.
+fn is_ours(b: &Backstore) -> bool {
+    let hex = |c: char| matches!(c, '0'..='9' | 'a'..='f');
+    let beneath = b.file.strip_prefix(MOUNT).is_some_and(|rest| rest.starts_with('/'));
+    b.plugin == "fileio"
+        && beneath
+        && b.serial.len() == 31
+        && b.serial.chars().all(hex)
+        && b.name == b.serial[..15]
 }
 
 /// Whether a LUN is ours: in our TPG, on a backstore of ours.
@@ -163,8 +191,7 @@ pub fn is_our_lun(actual: &Actual, lun: &LunEntry) -> bool {
 pub fn foreign(actual: &Actual) -> (Vec<Backstore>, Vec<LunEntry>) {
     // What was cut short while it was made has no serial yet.
     let half_made = |b: &&Backstore| b.enabled || !b.file.starts_with(MOUNT);
-    let backstores =
-        actual.backstores.iter().filter(|b| site().recognise(&b.entry()).is_none()).filter(half_made);
+    let backstores = actual.backstores.iter().filter(|b| !is_ours(b)).filter(half_made);
     let luns = actual.luns.iter().filter(|lun| !is_our_lun(actual, lun));
     (backstores.cloned().collect(), luns.cloned().collect())
 }
@@ -182,9 +209,14 @@ pub fn is_complete(site: &SimSite, key: &ObjectKey) -> bool {
         || site.faults.symlinks.contains(key);
     !hidden
         && site.objects.get(key).is_some_and(|(_, bytes)| {
-            let size = site.faults.stale.get(key).copied().unwrap_or(bytes.len() as u64);
-            let facts = FileFacts { size, head: bytes.iter().take(96).copied().collect(), mode: 0o640 };
-            squashfs::check(&facts, bytes.len() as u64).is_ok()
+            let size = bytes.len() as u64;
+            let shown = site.faults.stale.get(key).copied().unwrap_or(size);
+            let used = bytes.get(40..48).map(|used| u64::from_le_bytes(used.try_into().unwrap()));
+            shown == size
+                && size > 0
+                && size.is_multiple_of(512)
+                && bytes.starts_with(b"hsqs")
+                && used.is_some_and(|used| used <= size)
         })
 }
 

@@ -1,5 +1,6 @@
 //! What holds for every plan, whatever the world.
 
+use crate::config;
 use crate::world::{LOOK, SIZE, World, world};
 use actors::decide::desired::{FileVerdict, Verdict};
 use actors::decide::plan::Plan;
@@ -38,7 +39,7 @@ fn shuffled(world: &World) -> World {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(config(1000))]
 
     #[test]
     fn r1_no_step_names_what_is_not_ours(world in world()) {
@@ -110,9 +111,12 @@ proptest! {
 
     #[test]
     fn r3_no_pass_removes_more_than_the_breaker_allows_without_the_code_of_that_set(world in world()) {
-        let ours = world.actual.backstores.iter().filter(|b| site().recognise(&b.entry()).is_some()).count();
-        let saved = match &world.actual.saved { Saved::Readable(saved) => saved.backstores.len(), _ => 0 };
-        let allowed = ((ours + saved) * usize::from(world.percent) / 100).max(3);
+        let live = world.actual.backstores.iter().filter_map(|b| site().recognise(&b.entry()));
+        let mut ours: BTreeSet<Identity> = live.map(|ours| ours.identity).collect();
+        if let Saved::Readable(saved) = &world.actual.saved {
+            ours.extend(site().ours_saved(saved).map(|(_, ours)| ours.identity));
+        }
+        let allowed = (ours.len() * usize::from(world.percent) / 100).max(3);
         for wrong in [None, Some("00000000"), Some("")] {
             let plan = world.plan(wrong);
             prop_assert!(withdrawn(&plan).len() + plan.forgotten.len() <= allowed);

@@ -1,13 +1,9 @@
 //! R3: too many removals wait for an operator, and go on waiting.
 
-use crate::common::Node;
+use crate::common::{Node, id, untag};
 use crate::{OTHER, PE, TAGGED, rootfs};
 use actors::model::{LunEntry, ObjectKey, TpgPath};
 use actors::sim::Sim;
-
-fn id(n: usize) -> String {
-    format!("11111111-0000-4000-8000-{n:012}")
-}
 
 async fn site_of(images: usize) -> Node {
     let sim = Sim::default();
@@ -15,10 +11,6 @@ async fn site_of(images: usize) -> Node {
     let node = Node::new(sim);
     node.pass().await;
     node
-}
-
-fn untag(node: &Node, images: std::ops::Range<usize>) {
-    images.for_each(|n| node.sim.tag(&id(n), false));
 }
 
 #[actix::test]

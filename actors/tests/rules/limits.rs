@@ -2,7 +2,7 @@
 
 use crate::PE;
 use crate::common::clock::Clock;
-use crate::common::{AT_ONCE, DEADLINES, Node, Scripted, policy};
+use crate::common::{AT_ONCE, DEADLINES, Node, Scripted, id, policy, untag};
 use actors::decide::cadence::Deadlines;
 use actors::model::ObjectKey;
 use actors::sim::Sim;
@@ -11,18 +11,10 @@ use std::time::Duration;
 const SECOND: Duration = Duration::from_secs(1);
 const WINDOW: Duration = Duration::from_secs(3600);
 
-fn id(n: usize) -> String {
-    format!("11111111-0000-4000-8000-{n:012}")
-}
-
 fn sim() -> Sim {
     let sim = Sim::default();
     (0..12).for_each(|n| drop(sim.add_image(&id(n), true)));
     sim
-}
-
-fn untag(node: &Node, images: std::ops::Range<usize>) {
-    images.for_each(|n| node.sim.tag(&id(n), false));
 }
 
 /// The two looks at a removal, with time in between.

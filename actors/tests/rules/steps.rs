@@ -1,7 +1,7 @@
 //! Each step is judged by configfs, before and after: what somebody else does in between is seen.
 
 use crate::common::{AT_ONCE, Node, Scripted};
-use crate::{PE, TAGGED, UNTAGGED, rootfs};
+use crate::{PE, TAGGED, rootfs};
 use actors::decide::cadence::Cadence;
 use actors::model::{ObjectKey, Saved, Step};
 use actors::reconciler::Resync;
@@ -185,5 +185,4 @@ async fn r3_a_confirmation_comes_with_a_resync() {
     let mut status = cast.status.clone();
     let gone = status.wait_for(|s| s.summary.removed == 4);
     tokio::time::timeout(Duration::from_secs(60), gone).await.unwrap().unwrap();
-    sim.tag(UNTAGGED, false);
 }

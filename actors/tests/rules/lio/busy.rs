@@ -66,8 +66,7 @@ async fn r13_however_many_passes_find_the_daemon_held_it_is_asked_once_a_second(
         until(|| agent.status.borrow().scan_id > passes).await;
     }
     let (before, begun) = (questions(&site, false), Instant::now());
-    until(|| questions(&site, false) >= before + 2).await;
-    tokio::time::sleep(Duration::from_millis(200)).await;
-    let asked = questions(&site, false) - before;
-    assert!(asked <= 2 + begun.elapsed().as_secs() as usize, "{asked} questions in {:?}", begun.elapsed());
+    until(|| questions(&site, false) >= before + 3).await;
+    // The first of the three may have been due at once.
+    assert!(begun.elapsed() >= Duration::from_millis(1900), "three questions in {:?}", begun.elapsed());
 }
