@@ -104,6 +104,40 @@ fn every_file_that_the_rule_table_and_the_architecture_name_is_there() {
     assert!(named > 20, "{named} names: are these all?");
 }
 
+/// Of each row "`name` in `file`", and the prefixes of tests: `r3_*`.
+#[test]
+fn every_function_and_every_test_prefix_of_the_rule_tables_is_there() {
+    let mut tests = String::new();
+    for folder in ["actors", "src", "tests"] {
+        files(folder, ".rs").iter().for_each(|file| tests.push_str(&fs::read_to_string(file).unwrap()));
+    }
+    let (mut functions, mut prefixes) = (0, 0);
+    for document in ["README.md", "docs/architecture.md"] {
+        let text = fs::read_to_string(root().join(document)).unwrap();
+        for row in text.lines().filter(|line| line.starts_with("| R") || line.contains("live.rs`")) {
+            let parts: Vec<&str> = row.split('`').collect();
+            for (at, name) in parts.iter().enumerate().skip(1).step_by(2) {
+                if let Some(prefix) = name.strip_suffix('*') {
+                    assert!(tests.contains(&format!("fn {prefix}")), "{document}: no test begins {prefix}");
+                    prefixes += 1;
+                }
+                if parts.get(at + 1) == Some(&" in ") {
+                    let (name, file) = (name.rsplit("::").next().unwrap(), parts[at + 2]);
+                    let folders = ["", "actors/src"].map(|folder| root().join(folder).join(file));
+                    let code = folders.iter().find_map(|path| fs::read_to_string(path).ok());
+                    let code = code.unwrap_or_else(|| panic!("{document} names {file}"));
+                    let defined = ["fn", "struct", "enum"].iter().any(|kind| {
+                        [" ", "(", "<", ";"].iter().any(|end| code.contains(&format!("{kind} {name}{end}")))
+                    });
+                    assert!(defined, "{document}: {file} has no {name}");
+                    functions += 1;
+                }
+            }
+        }
+    }
+    assert!(functions > 20 && prefixes > 40, "{functions} functions, {prefixes} prefixes: are these all?");
+}
+
 /// With `UPDATE` in the environment, it is written anew.
 #[test]
 fn the_page_of_events_is_the_table_of_events() {
