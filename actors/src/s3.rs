@@ -5,7 +5,7 @@ use crate::decide::listing::{Lookup, ManifestAnswers, ManifestQuery, ReadManifes
 use crate::decide::manifest::LONGEST_MANIFEST;
 use crate::decide::reason::Reason;
 use crate::decide::{listing, manifest};
-use crate::model::{Etag, ImageId, ObjectIndex, ObjectKey, ObjectVersion, Relevant, Snapshot};
+use crate::model::{Etag, ImageId, Md5Sum, ObjectIndex, ObjectKey, ObjectVersion, Relevant, Snapshot};
 use crate::ports::S3Port;
 use actix::prelude::*;
 use std::cell::RefCell;
@@ -36,7 +36,7 @@ pub struct S3<P> {
 #[derive(Default)]
 struct Md5 {
     reading: Option<ObjectVersion>,
-    known: BTreeMap<ObjectVersion, String>,
+    known: BTreeMap<ObjectVersion, Md5Sum>,
 }
 
 impl<P: S3Port> S3<P> {
@@ -177,7 +177,7 @@ async fn fetch_manifests<P: S3Port>(
 /// Request: the MD5 of each of these objects under its ETag, as far as it is known by now. What is not known is read in
 /// the background, one object after the other: ask again.
 #[derive(Message)]
-#[rtype(result = "BTreeMap<ObjectVersion, String>")]
+#[rtype(result = "BTreeMap<ObjectVersion, Md5Sum>")]
 pub struct ComputeMd5(pub BTreeSet<ObjectVersion>);
 
 impl<P: S3Port> Handler<ComputeMd5> for S3<P> {

@@ -6,7 +6,7 @@ mod common;
 
 use actors::agent::{Agent, Kept, Ports};
 use actors::decide::cadence::{Cadence, Deadlines};
-use actors::model::{Etag, LunEntry, ObjectIndex, ObjectKey, Relevant, Step, TpgPath};
+use actors::model::{Etag, LunEntry, Md5Sum, ObjectIndex, ObjectKey, Relevant, Step, TpgPath};
 use actors::ports::{ImsError, ImsPort, S3Error, S3Port, Token};
 use actors::reconciler::{Resync, Tick};
 use actors::sim::Sim;
@@ -122,7 +122,7 @@ impl S3Port for Gated {
         self.sim.is_there(key).await
     }
 
-    async fn md5(&self, key: &ObjectKey, etag: &Etag) -> Result<String, S3Error> {
+    async fn md5(&self, key: &ObjectKey, etag: &Etag) -> Result<Md5Sum, S3Error> {
         self.sim.md5(key, etag).await
     }
 }

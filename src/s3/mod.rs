@@ -8,7 +8,7 @@ mod refusal;
 
 use crate::config;
 use crate::tls::{TlsError, Trust};
-use actors::model::{Etag, ObjectIndex, ObjectKey, Relevant};
+use actors::model::{Etag, Md5Sum, ObjectIndex, ObjectKey, Relevant};
 use actors::ports::{S3Error, S3Port};
 use aws_credential_types::Credentials;
 use aws_sdk_s3::Client;
@@ -194,7 +194,7 @@ impl S3Port for S3Client {
         self.within(&what, self.has(&what, key)).await
     }
 
-    async fn md5(&self, key: &ObjectKey, etag: &Etag) -> Result<String, S3Error> {
+    async fn md5(&self, key: &ObjectKey, etag: &Etag) -> Result<Md5Sum, S3Error> {
         let what = self.named(key);
         let object = self.within(&what, self.opened(&what, key, etag)).await?;
         object::md5(&what, object, self.timeout).await

@@ -2,6 +2,7 @@
 
 use super::refusal::broken_off;
 use crate::plain::Plain;
+use actors::model::Md5Sum;
 use actors::ports::S3Error;
 use aws_sdk_s3::operation::get_object::GetObjectOutput;
 use md5::{Digest, Md5};
@@ -27,9 +28,9 @@ pub async fn whole(what: &str, mut object: GetObjectOutput, limit: u64) -> Resul
     Ok(body)
 }
 
-/// MD5 of its bytes, 32 lower hex digits; one chunk is in memory at a time, and each has this deadline. So that a large
+/// MD5 of its bytes; one chunk is in memory at a time, and each has this deadline. So that a large
 /// object may take its time, and one that stops coming may not.
-pub async fn md5(what: &str, mut object: GetObjectOutput, deadline: Duration) -> Result<String, S3Error> {
+pub async fn md5(what: &str, mut object: GetObjectOutput, deadline: Duration) -> Result<Md5Sum, S3Error> {
     let mut hash = Md5::new();
     let (mut read, mut pace) = (0_u64, Pace::new(Instant::now()));
     let late = |_| S3Error::Timeout { what: what.to_owned() };
@@ -51,7 +52,7 @@ pub async fn md5(what: &str, mut object: GetObjectOutput, deadline: Duration) ->
         return Err(S3Error::Failed { what: what.to_owned(), source: short.into() });
     }
     tracing::debug!(what, bytes = read, "S3 object hashed");
-    Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(Md5Sum::of_digest(hash.finalize().into()))
 }
 
 /// Holds a reader to [`RATE`]. Time in which nothing came is not made up for.

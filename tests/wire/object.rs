@@ -2,7 +2,7 @@
 
 use crate::s3::{Site, shown};
 use crate::site::{DEADLINE, FOR_EVER, told};
-use actors::model::{Etag, ObjectKey};
+use actors::model::{Etag, Md5Sum, ObjectKey};
 use actors::ports::{PortError, S3Error, S3Port};
 use sbps_marshal::config;
 use sbps_marshal::s3::S3Client;
@@ -23,7 +23,7 @@ async fn get(client: &S3Client, limit: u64) -> Result<Vec<u8>, S3Error> {
     shown(client, client.get(&key, &Etag::new("\"abc\""), limit).await)
 }
 
-async fn md5(client: &S3Client) -> Result<String, S3Error> {
+async fn md5(client: &S3Client) -> Result<Md5Sum, S3Error> {
     let (key, etag) = (ObjectKey::new(KEY), Etag::new("abc"));
     let answer = tokio::time::timeout(FOR_EVER, client.md5(&key, &etag)).await;
     shown(client, answer.unwrap())
@@ -35,7 +35,7 @@ async fn got(answer: ResponseTemplate, limit: u64) -> [Result<Vec<u8>, S3Error>;
     let call = Mock::given(method("GET")).and(path("/boot-images/id/manifest.json"));
     site.expect(call.and(header("if-match", "\"abc\"")), answer, 2).await;
     let client = S3Client::new(&site.config()).unwrap();
-    [get(&client, limit).await, md5(&client).await.map(String::into_bytes)]
+    [get(&client, limit).await, md5(&client).await.map(|sum| sum.as_str().as_bytes().to_vec())]
 }
 
 /// Whether the object is there, by a server that gives this answer to a request for its first byte.
@@ -140,7 +140,7 @@ async fn r14_the_deadline_of_an_object_that_is_hashed_is_for_each_chunk_and_not_
     let pause = DEADLINE / 8;
     let client = client_of(&site, canned::serve_slowly(head, "twelve bytes", pause).await);
     let begun = tokio::time::Instant::now();
-    assert_eq!(md5(&client).await.unwrap(), "c91fa94e14cf2fa5474beceff788c0dc");
+    assert_eq!(md5(&client).await.unwrap().as_str(), "c91fa94e14cf2fa5474beceff788c0dc");
     assert!(begun.elapsed() > DEADLINE, "it took longer than one deadline");
 }
 

@@ -4,7 +4,7 @@
 //! removal happens until the breaker's window is over. Times are since the node's boot.
 
 use crate::decide::withdrawal::Withdrawal;
-use crate::model::{Boot, Etag, Identity, ImageId, ObjectKey};
+use crate::model::{Boot, Etag, Identity, ImageId, Md5Sum, ObjectKey, ObjectVersion};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -33,8 +33,8 @@ pub struct History {
     pub contents: BTreeMap<Identity, Etag>,
     /// Numbers of projections that a torn saveconfig.json had, and that are not live again yet (R5).
     pub numbers: BTreeMap<Identity, u16>,
-    /// MD5 of objects that were read to be proven, by `key etag`.
-    pub proven: BTreeMap<String, String>,
+    /// MD5 of objects that were read to be proven.
+    pub proven: BTreeMap<ObjectVersion, Md5Sum>,
     /// Whether any pass has seen the site whole.
     pub begun: bool,
     /// Projections whose change failed in the last pass: their turn comes last. Not kept over a restart.

@@ -7,7 +7,7 @@ use crate::decide::manifest::{LONGEST_MANIFEST, Proof, Rootfs};
 use crate::decide::policy::Policy;
 use crate::decide::reason::Reason;
 use crate::model::{
-    Actual, Cause, Etag, ImageId, ObjectIndex, ObjectKey, ObjectVersion, Relevant, Saved, Source,
+    Actual, Cause, Etag, ImageId, Md5Sum, ObjectIndex, ObjectKey, ObjectVersion, Relevant, Saved, Source,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -162,11 +162,11 @@ pub fn to_prove(
     manifests: &ManifestAnswers,
     index: &ObjectIndex,
     history: &History,
-) -> (BTreeMap<String, String>, BTreeSet<ObjectVersion>) {
+) -> (BTreeMap<ObjectVersion, Md5Sum>, BTreeSet<ObjectVersion>) {
     let (mut proven, mut open) = (BTreeMap::new(), BTreeSet::new());
     for object in manifests.values().filter_map(|answer| differing(answer, index)) {
-        match history.proven.get(&name_of(&object)) {
-            Some(sum) => drop(proven.insert(name_of(&object), sum.clone())),
+        match history.proven.get(&object).cloned() {
+            Some(sum) => drop(proven.insert(object, sum)),
             None => drop(open.insert(object)),
         }
     }
@@ -174,11 +174,15 @@ pub fn to_prove(
 }
 
 /// Marks each of them by what its MD5 says.
-pub fn mark_proofs(manifests: &mut ManifestAnswers, index: &ObjectIndex, proven: &BTreeMap<String, String>) {
+pub fn mark_proofs(
+    manifests: &mut ManifestAnswers,
+    index: &ObjectIndex,
+    proven: &BTreeMap<ObjectVersion, Md5Sum>,
+) {
     for answer in manifests.values_mut() {
         let Some(object) = differing(answer, index) else { continue };
         if let ManifestAnswer::Rootfs(rootfs) = answer {
-            rootfs.proof = match proven.get(&name_of(&object)) {
+            rootfs.proof = match proven.get(&object) {
                 None => Proof::Wanted,
                 Some(sum) if Some(sum) == rootfs.md5.as_ref() => Proof::Proven,
                 Some(_) => Proof::Refuted,
@@ -192,9 +196,4 @@ fn differing(answer: &ManifestAnswer, index: &ObjectIndex) -> Option<ObjectVersi
     rootfs.md5.as_ref()?;
     let etag: Etag = index.get(&rootfs.key)?.etag.clone();
     (etag != rootfs.etag).then(|| ObjectVersion { key: rootfs.key.clone(), etag })
-}
-
-/// By what it is remembered: `key etag`.
-pub fn name_of(object: &ObjectVersion) -> String {
-    format!("{} {}", object.key, object.etag.as_str())
 }

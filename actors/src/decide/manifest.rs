@@ -1,6 +1,6 @@
 //! Reads an IMS image manifest: which root file system does it name? Pure.
 
-use crate::model::{Etag, Identity, ObjectKey, RootfsLink, S3Path};
+use crate::model::{Etag, Identity, Md5Sum, ObjectKey, RootfsLink, S3Path};
 use serde::Deserialize;
 
 /// IMS and BOS refuse larger manifests.
@@ -18,7 +18,7 @@ pub struct Rootfs {
     /// ETag that the object must have.
     pub etag: Etag,
     /// MD5 of the object, where the manifest has a plausible one.
-    pub md5: Option<String>,
+    pub md5: Option<Md5Sum>,
     /// What is known of an object that has another ETag.
     pub proof: Proof,
 }
@@ -131,15 +131,9 @@ fn of_artifact(artifact: Artifact, bucket: &str) -> Result<Rootfs, ManifestError
     if s3.bucket != bucket {
         return Err(ManifestError::LinkElsewhere(path));
     }
-    let md5 = artifact.md5.as_ref().and_then(serde_json::Value::as_str).and_then(md5_of);
+    let md5 = artifact.md5.as_ref().and_then(serde_json::Value::as_str).and_then(Md5Sum::new);
     let identity = Identity::of_rootfs(RootfsLink { path: &path, etag: &etag });
     Ok(Rootfs { identity, key: s3.key, etag: Etag::verbatim(etag), md5, proof: Proof::None })
-}
-
-/// 32 hex digits, in lower case; nothing else can be compared with what we compute.
-fn md5_of(text: &str) -> Option<String> {
-    let text = text.trim().to_ascii_lowercase();
-    (text.len() == 32 && text.bytes().all(|b| b.is_ascii_hexdigit())).then_some(text)
 }
 
 #[cfg(test)]

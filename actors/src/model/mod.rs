@@ -21,7 +21,7 @@ pub use lio::{
     AclMapping, Actual, Backstore, BackstoreEntry, BareLun, FILEIO, Inventory, LunEntry, Saved, Tpg, TpgPath,
 };
 pub use mount::{FileFacts, MountFacts};
-pub use object::{Etag, ObjectIndex, ObjectKey, ObjectMeta, ObjectVersion, Relevant, S3Path};
+pub use object::{Etag, Md5Sum, ObjectIndex, ObjectKey, ObjectMeta, ObjectVersion, Relevant, S3Path};
 pub use report::{Failure, Report, SaveOutcome};
 pub use site::{Ours, Site};
 pub use step::Step;

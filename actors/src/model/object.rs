@@ -77,12 +77,52 @@ pub struct ObjectMeta {
 }
 
 /// An object as it was under one ETag: unchanged ETag, unchanged content.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
 pub struct ObjectVersion {
     /// Its key.
     pub key: ObjectKey,
     /// Its ETag.
     pub etag: Etag,
+}
+
+/// As it is stored: `key etag`. An ETag has no space.
+impl From<ObjectVersion> for String {
+    fn from(version: ObjectVersion) -> String {
+        format!("{} {}", version.key, version.etag.as_str())
+    }
+}
+
+impl TryFrom<String> for ObjectVersion {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let (key, etag) = text.rsplit_once(' ').ok_or_else(|| format!("{text:?} is no key and ETag"))?;
+        Ok(ObjectVersion { key: ObjectKey::new(key), etag: Etag::new(etag) })
+    }
+}
+
+/// MD5 of the content of an object: 32 hex digits in lower case.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Md5Sum(String);
+
+impl Md5Sum {
+    /// `None` if it is no MD5: what a manifest says may be anything.
+    pub fn new(text: &str) -> Option<Self> {
+        let text = text.trim().to_ascii_lowercase();
+        (text.len() == 32 && text.bytes().all(|b| b.is_ascii_hexdigit())).then_some(Md5Sum(text))
+    }
+
+    /// Its digits.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Of these bytes of a digest.
+    pub fn of_digest(digest: [u8; 16]) -> Self {
+        Md5Sum(digest.iter().map(|byte| format!("{byte:02x}")).collect())
+    }
 }
 
 /// The relevant part of a complete listing of the boot bucket.

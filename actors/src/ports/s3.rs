@@ -1,7 +1,7 @@
 //! The boot bucket.
 
 use super::PortError;
-use crate::model::{Etag, ObjectIndex, ObjectKey, Relevant, Source};
+use crate::model::{Etag, Md5Sum, ObjectIndex, ObjectKey, Relevant, Source};
 use std::future::Future;
 
 /// The boot bucket.
@@ -17,7 +17,7 @@ pub trait S3Port: 'static {
     fn is_there(&self, key: &ObjectKey) -> impl Future<Output = Result<bool, S3Error>>;
 
     /// MD5 (32 lower hex digits) of the whole object as it was listed under this ETag; read slowly, may take minutes.
-    fn md5(&self, key: &ObjectKey, etag: &Etag) -> impl Future<Output = Result<String, S3Error>>;
+    fn md5(&self, key: &ObjectKey, etag: &Etag) -> impl Future<Output = Result<Md5Sum, S3Error>>;
 }
 
 /// Why S3 gave no answer.

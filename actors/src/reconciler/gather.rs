@@ -10,7 +10,9 @@ use crate::decide::policy::Policy;
 use crate::decide::status::Counts;
 use crate::ims::ListImages;
 use crate::lio::{Apply, Observe, TryDaemon};
-use crate::model::{Actual, Cause, ObjectIndex, ObjectKey, Relevant, Snapshot, Source};
+use crate::model::{
+    Actual, Cause, Md5Sum, ObjectIndex, ObjectKey, ObjectVersion, Relevant, Snapshot, Source,
+};
 use crate::mount::{CheckFiles, DiscoverPe, ExamineFiles};
 use crate::s3::{ComputeMd5, ConfirmGone, FetchManifests, Fetched, ListObjects};
 use actix::prelude::*;
@@ -99,7 +101,7 @@ pub struct Observation {
     /// What the manifests name.
     pub named: BTreeSet<ObjectKey>,
     /// MD5 of objects that were read to be proven, to be remembered.
-    pub proven: BTreeMap<String, String>,
+    pub proven: BTreeMap<ObjectVersion, Md5Sum>,
     /// How much was asked and found.
     pub counts: Counts,
 }
@@ -223,14 +225,14 @@ async fn prove(
     manifests: &mut Fetched,
     objects: &Snapshot<Arc<ObjectIndex>>,
     history: &History,
-) -> BTreeMap<String, String> {
+) -> BTreeMap<ObjectVersion, Md5Sum> {
     let Some(index) = objects.known().filter(|_| policy.verify_md5) else {
         return history.proven.clone();
     };
     let (mut proven, open) = listing::to_prove(&manifests.answers, index, history);
     if !open.is_empty() {
         let computed = peers.md5.send(ComputeMd5(open)).await.unwrap_or_default();
-        proven.extend(computed.iter().map(|(object, sum)| (listing::name_of(object), sum.clone())));
+        proven.extend(computed);
     }
     listing::mark_proofs(&mut manifests.answers, index, &proven);
     proven

@@ -6,8 +6,8 @@
 
 use crate::decide::squashfs::SUPERBLOCK_BYTES;
 use crate::model::{
-    Actual, Boot, Etag, FileFacts, Identity, MountFacts, ObjectIndex, ObjectKey, ObjectMeta, Relevant,
-    RootfsLink, Saved, Site, Step, Tpg, TpgPath,
+    Actual, Boot, Etag, FileFacts, Identity, Md5Sum, MountFacts, ObjectIndex, ObjectKey, ObjectMeta,
+    Relevant, RootfsLink, Saved, Site, Step, Tpg, TpgPath,
 };
 use crate::ports::{
     Examined, HistoryError, HistoryPort, ImsError, ImsPort, MountError, MountPort, S3Error, S3Port, Token,
@@ -17,6 +17,7 @@ use crate::ports::{
 mod kernel;
 
 use serde_json::{Value, json};
+use sha2::{Digest, Sha224};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -285,7 +286,7 @@ impl S3Port for Sim {
         }
     }
 
-    async fn md5(&self, key: &ObjectKey, etag: &Etag) -> Result<String, S3Error> {
+    async fn md5(&self, key: &ObjectKey, etag: &Etag) -> Result<Md5Sum, S3Error> {
         self.site().summed.push(key.clone());
         match self.object(key) {
             Some((now, bytes)) if now == *etag => Ok(md5_of(&bytes)),
@@ -295,8 +296,11 @@ impl S3Port for Sim {
 }
 
 /// Stands for the MD5 of these bytes.
-pub fn md5_of(bytes: &[u8]) -> String {
-    format!("{}0", Identity::of_pe("md5", &ObjectKey::new(String::from_utf8_lossy(bytes))).wwn())
+pub fn md5_of(bytes: &[u8]) -> Md5Sum {
+    let digest = Sha224::digest(bytes);
+    let mut sum = [0; 16];
+    sum.copy_from_slice(&digest[..16]);
+    Md5Sum::of_digest(sum)
 }
 
 impl Sim {

@@ -6,7 +6,7 @@ use actors::agent::{Agent, Kept, Ports};
 use actors::decide::cadence::{Cadence, Deadlines};
 use actors::decide::policy::Policy;
 use actors::decide::status::Status;
-use actors::model::{Etag, FileFacts, MountFacts, ObjectIndex, ObjectKey, Relevant};
+use actors::model::{Etag, FileFacts, Md5Sum, MountFacts, ObjectIndex, ObjectKey, Relevant};
 use actors::ports::{Examined, ImsError, ImsPort, MountError, MountPort, S3Error, S3Port, Token};
 use actors::reconciler::Tick;
 use actors::sim::Sim;
@@ -176,7 +176,7 @@ impl S3Port for Scripted {
         self.sim.is_there(key).await
     }
 
-    async fn md5(&self, key: &ObjectKey, etag: &Etag) -> Result<String, S3Error> {
+    async fn md5(&self, key: &ObjectKey, etag: &Etag) -> Result<Md5Sum, S3Error> {
         self.maybe_panic(Party::Md5);
         self.sim.md5(key, etag).await
     }

@@ -190,7 +190,7 @@ async fn an_undeleted_image_whose_etag_changed_is_proven_by_its_md5_and_keeps_it
     sim.put_manifest_with_md5(
         TAGGED,
         RootfsLink { path: &format!("s3://{BUCKET}/{key}"), etag: etag.as_str() },
-        &actors::sim::md5_of(&bytes),
+        actors::sim::md5_of(&bytes).as_str(),
     );
     // IMS moves it back by copying: the same content under another ETag.
     sim.site().objects.insert(key.clone(), (actors::model::Etag::new("copied-2"), bytes));
