@@ -4,7 +4,7 @@ use crate::config;
 use crate::configfs::{Configfs, Mapped};
 use crate::saveconfig;
 use crate::targetclid::{Command, IqnError, Patience, Session, ShellLock, Target};
-use actors::model::{AclMapping, Actual, Backstore, LunEntry, Step, TpgPath, Word, WordError};
+use actors::model::{AclMapping, Actual, Backstore, LunEntry, Request, Step, TpgPath, Word, WordError};
 use actors::ports::{LioError, LioPort};
 use std::collections::BTreeMap;
 use std::io;
@@ -111,12 +111,19 @@ impl LioAdapter {
         Ok(replies)
     }
 
-    /// The daemon walks its whole tree for these two, however small the change was.
-    fn limit(&self, step: &Step) -> Duration {
-        match step {
-            Step::Refresh | Step::SaveConfig | Step::SaveConfigWithoutBackup => self.tree_timeout,
-            _ => self.command_timeout,
+    fn step(&mut self, step: &Step) -> Result<String, LioError> {
+        if let Step::DeleteLun { lun, name } = step {
+            // The kernel takes its mappings along. A second try finds none, and forgets nothing.
+            let mapped = self.configfs.mapped(&self.tpg_path, *lun)?;
+            if !mapped.is_empty() {
+                self.mapped.insert((*lun, name.clone()), mapped);
+            }
         }
+        let mut reply = self.change(&self.target.change(step)?, self.command_timeout)?;
+        if let Step::CreateLun { lun, name, map_to_acls: true } = step {
+            reply += &self.map_to_acls(*lun, name)?;
+        }
+        Ok(reply)
     }
 
     /// Says a command that changes something: first our turn, then plain targetcli's lock, then the command. Whoever
@@ -157,33 +164,26 @@ impl LioPort for LioAdapter {
         self.configfs.lun(&self.tpg_path, number)
     }
 
-    fn apply(&mut self, step: &Step) -> Result<String, LioError> {
-        if let Step::SetAside = step {
-            let aside = saveconfig::set_aside(Path::new(self.save_file()?.as_str()))?;
-            return Ok(aside.display().to_string());
-        }
-        if let Step::Greet = step {
-            // While the lock is held the daemon is not even asked. Neither is held while the other is looked at.
-            self.lock.look(&step.to_string())?;
-            self.session.ready()?;
-            return Ok(String::new());
-        }
-        let command = self.target.command(step, &self.save_file()?)?;
-        if let Step::DeleteLun { lun, name } = step {
-            // The kernel takes its mappings along. A second try finds none, and forgets nothing.
-            let mapped = self.configfs.mapped(&self.tpg_path, *lun)?;
-            if !mapped.is_empty() {
-                self.mapped.insert((*lun, name.clone()), mapped);
+    fn apply(&mut self, request: &Request) -> Result<String, LioError> {
+        match request {
+            // The daemon walks its whole tree for this, and for a save.
+            Request::Refresh => self.ask(&Command::refresh(), self.tree_timeout),
+            Request::Save { backup } => {
+                let command = Command::save(&self.save_file()?, *backup)?;
+                self.change(&command, self.tree_timeout)
             }
+            Request::Probe => {
+                // While the lock is held the daemon is not even asked. Neither is held while the other is looked at.
+                self.lock.look(&request.to_string())?;
+                self.session.ready()?;
+                Ok(String::new())
+            }
+            Request::SetAside => {
+                let aside = saveconfig::set_aside(Path::new(self.save_file()?.as_str()))?;
+                Ok(aside.display().to_string())
+            }
+            Request::Change(step) => self.step(step),
         }
-        let mut reply = match step {
-            Step::Refresh => self.ask(&command, self.limit(step))?,
-            _ => self.change(&command, self.limit(step))?,
-        };
-        if let Step::CreateLun { lun, name, map_to_acls: true } = step {
-            reply += &self.map_to_acls(*lun, name)?;
-        }
-        Ok(reply)
     }
 
     fn end_session(&mut self) {

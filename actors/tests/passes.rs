@@ -6,7 +6,7 @@ mod common;
 
 use actors::agent::{Agent, Kept, Ports};
 use actors::decide::cadence::{Cadence, Deadlines};
-use actors::model::{Etag, LunEntry, Md5Sum, ObjectIndex, ObjectKey, Relevant, Step, TpgPath};
+use actors::model::{Etag, LunEntry, Md5Sum, ObjectIndex, ObjectKey, Relevant, Request, Step, TpgPath};
 use actors::ports::{ImsError, ImsPort, S3Error, S3Port, Token};
 use actors::reconciler::{Resync, Tick};
 use actors::sim::Sim;
@@ -237,7 +237,8 @@ async fn the_timer_starts_anew_after_a_pass_that_came_in_between() {
 #[actix::test]
 async fn told_to_stop_it_finishes_the_step_and_begins_no_other() {
     let port = Gated::open(Sim::small_site());
-    let creates = |moment: Moment<'_>| matches!(moment, Moment::Before(Step::CreateBackstore { .. }));
+    let creates =
+        |moment: Moment<'_>| matches!(moment, Moment::Before(Request::Change(Step::CreateBackstore { .. })));
     let (hook, mut hung) = hang(creates);
     let agent = port.start_watched(None, hook);
     let pass = actix::spawn(agent.reconciler.send(Tick { confirmed: None }));
@@ -248,7 +249,10 @@ async fn told_to_stop_it_finishes_the_step_and_begins_no_other() {
     hung.let_go();
     assert!(in_time(stop).await.unwrap(), "the session was ended");
     let told = port.sim.site().told.clone();
-    assert!(matches!(told[..], [Step::Refresh, Step::CreateBackstore { .. }]), "{told:?}");
+    assert!(
+        matches!(told[..], [Request::Refresh, Request::Change(Step::CreateBackstore { .. })]),
+        "{told:?}"
+    );
     settle().await;
     assert!(!reconciler.connected());
 }
@@ -275,7 +279,7 @@ async fn r1_a_backstore_that_another_target_has_begun_to_use_since_the_plan_is_k
     sim.site().objects.remove(&ObjectKey::new(PE));
     let theirs = sim.clone();
     let node = Node::with_hook(sim.clone(), move |step| {
-        if let Step::DeleteLun { lun, name } = step {
+        if let Request::Change(Step::DeleteLun { lun, name }) = step {
             let (tpg, plugin) = (TpgPath::new("iscsi/iqn.other/tpgt_1"), "fileio".to_owned());
             let entry = LunEntry { tpg, lun: *lun, plugin, name: name.to_string() };
             theirs.site().actual.luns.push(entry);

@@ -3,8 +3,7 @@
 //! Paths are absolute, for the daemon's current directory is whatever the last client left. No command is made of
 //! anything but words and numbers (R9).
 
-use actors::model::Step;
-use actors::model::{Word, WordError};
+use actors::model::{Step, Word, WordError};
 use actors::ports::LioError;
 
 /// A request is what one `recv` of the daemon returns, so it has to arrive in one piece (facts 2.1).
@@ -25,6 +24,20 @@ impl Command {
     /// writes root's preferences, and whoever reads them at that moment dies of an empty file.)
     pub(super) fn greeting() -> Self {
         Command("pwd".to_owned())
+    }
+
+    /// The daemon reads its tree anew, from the root.
+    pub(crate) fn refresh() -> Self {
+        Command("/ refresh".to_owned())
+    }
+
+    /// Writes the save file; with `backup`, targetclid first keeps a copy of the old one.
+    ///
+    /// The file is always named: that it is the one we compare with must not depend on what the daemon thinks the
+    /// default is. Where it is the default, the daemon still makes its backups, as it compares the names.
+    pub(crate) fn save(file: &Word, backup: bool) -> Result<Self, LioError> {
+        let file = if backup { file.to_string() } else { not_the_default(file) };
+        Command::new(format!("/ saveconfig savefile={file}"))
     }
 
     /// The line itself.
@@ -57,14 +70,10 @@ impl Target {
         Ok(Target { iqn: folder(iqn)?, tpg })
     }
 
-    /// The line that asks for this step.
-    ///
-    /// The save file is always named: that it is the one we compare with must not depend on what the daemon thinks
-    /// the default is. Where it is the default, the daemon still makes its backups, as it compares the names.
-    pub fn command(&self, step: &Step, save_file: &Word) -> Result<Command, LioError> {
+    /// The line that asks for this change.
+    pub fn change(&self, step: &Step) -> Result<Command, LioError> {
         let Target { iqn, tpg } = self;
         Command::new(match step {
-            Step::Refresh => "/ refresh".to_owned(),
             Step::DeleteLun { lun, .. } => format!("/iscsi/{iqn}/tpg{tpg}/luns delete {lun}"),
             Step::DeleteBackstore { name, .. } => format!("/backstores/fileio delete {name}"),
             Step::CreateBackstore { name, file, wwn } => {
@@ -84,11 +93,6 @@ impl Target {
                 format!("/backstores/fileio refresh%/backstores/fileio delete {name}")
             }
             Step::DiscardLun { lun } => format!("/iscsi/{iqn}/tpg{tpg}/luns delete {lun}"),
-            Step::SetAside | Step::Greet => {
-                return Err(LioError::Session { command: step.to_string(), problem: "is no command".into() });
-            }
-            Step::SaveConfig => format!("/ saveconfig savefile={save_file}"),
-            Step::SaveConfigWithoutBackup => format!("/ saveconfig savefile={}", not_the_default(save_file)),
         })
     }
 
@@ -132,7 +136,7 @@ mod tests {
 
     fn line(step: &Step) -> String {
         let target = Target::new("iqn.2023-06.csm.iscsi:vm1", 1).unwrap();
-        let command = target.command(step, &word("/etc/rtslib-fb-target/saveconfig.json")).unwrap();
+        let command = target.change(step).unwrap();
         command.as_str().to_owned()
     }
 
@@ -205,10 +209,12 @@ mod tests {
 
     #[test]
     fn refresh_and_saveconfig_work_at_the_root_wherever_the_session_is() {
-        assert_eq!(line(&Step::Refresh), "/ refresh");
-        assert_eq!(line(&Step::SaveConfig), "/ saveconfig savefile=/etc/rtslib-fb-target/saveconfig.json");
+        assert_eq!(Command::refresh().as_str(), "/ refresh");
+        let file = word("/etc/rtslib-fb-target/saveconfig.json");
+        let save = |backup| Command::save(&file, backup).unwrap().as_str().to_owned();
+        assert_eq!(save(true), "/ saveconfig savefile=/etc/rtslib-fb-target/saveconfig.json");
         let alone = "/ saveconfig savefile=/etc/rtslib-fb-target/./saveconfig.json";
-        assert_eq!(line(&Step::SaveConfigWithoutBackup), alone);
+        assert_eq!(save(false), alone);
     }
 
     #[test]

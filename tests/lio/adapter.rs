@@ -1,7 +1,7 @@
 //! The adapter of LIO by itself, on the real kernel and the real targetclid: what it shows, and what its steps do.
 
-use actors::model::Word;
 use actors::model::{Actual, Saved, Step};
+use actors::model::{Request, Word};
 use actors::ports::LioPort;
 use sbps_marshal::config;
 use sbps_marshal::lio::LioAdapter;
@@ -22,8 +22,9 @@ fn word(text: &str) -> Word {
     Word::try_from(text).unwrap()
 }
 
-fn say(lio: &mut LioAdapter, step: Step) -> String {
-    lio.apply(&step).unwrap_or_else(|error| panic!("{step}: {error}"))
+fn say(lio: &mut LioAdapter, request: impl Into<Request>) -> String {
+    let request = request.into();
+    lio.apply(&request).unwrap_or_else(|error| panic!("{request}: {error}"))
 }
 
 fn create(lio: &mut LioAdapter, image: &Image) -> String {
@@ -75,7 +76,7 @@ fn lio_m10_what_is_half_made_is_shown_and_can_be_discarded() {
     let image = node.add_pe("PE/a.squashfs", &squashfs(1, 64));
     let mut lio = adapter();
     // The daemon has read its tree before.
-    say(&mut lio, Step::Refresh);
+    say(&mut lio, Request::Refresh);
     let backstore = half_made_backstore(900, &image.name, &image.file);
     make(&format!("{}/lun/lun_9", tpg()));
     make(&format!("{}/acls/{INITIATOR}/lun_3", tpg()));
@@ -92,10 +93,10 @@ fn lio_m10_what_is_half_made_is_shown_and_can_be_discarded() {
     assert_eq!(inode(&backstore), None);
     assert!(create(&mut lio, &image).starts_with("Created"));
     assert!(create_lun(&mut lio, &image, 300).contains("Broken LUN"));
-    assert!(say(&mut lio, Step::SaveConfigWithoutBackup).contains("Broken LUN"));
+    assert!(say(&mut lio, Request::Save { backup: false }).contains("Broken LUN"));
     say(&mut lio, Step::DiscardLun { lun: 9 });
     assert!(create_lun(&mut lio, &image, 300).starts_with("Created LUN 300."));
-    say(&mut lio, Step::SaveConfigWithoutBackup);
+    say(&mut lio, Request::Save { backup: false });
     let shown = lio.observe().unwrap();
     assert!(shown.bare_luns.is_empty() && shown.is_saved(), "{shown:?}");
     lio.end_session();
@@ -107,7 +108,7 @@ fn lio_m15_r10_a_lun_is_mapped_to_each_acl_write_protected_also_under_a_number_t
     let image = squashfs(1, 64);
     let images: Vec<_> = (0..3).map(|n| node.add_pe(&format!("PE/{n}.squashfs"), &image)).collect();
     let mut lio = adapter();
-    say(&mut lio, Step::Refresh);
+    say(&mut lio, Request::Refresh);
     set(&format!("{}/attrib/generate_node_acls", tpg()), "0");
     let other = "iqn.2001-01.com.other:b";
     for initiator in [INITIATOR, other] {
@@ -121,7 +122,7 @@ fn lio_m15_r10_a_lun_is_mapped_to_each_acl_write_protected_also_under_a_number_t
     for initiator in [INITIATOR, other] {
         assert_eq!(mappings(initiator), [(0, 15_000, true), (1, 300, true), (21, 21, true)]);
     }
-    say(&mut lio, Step::SaveConfigWithoutBackup);
+    say(&mut lio, Request::Save { backup: false });
     let shown = lio.observe().unwrap();
     assert!(shown.is_saved());
     assert_eq!(shown.tpg.unwrap().acls[INITIATOR], [21, 300, 15_000].into());
@@ -138,23 +139,23 @@ fn lio_m14_a_torn_file_is_set_aside_by_its_step_and_the_next_save_makes_a_new_on
     let mut lio = adapter();
     create(&mut lio, &image);
     create_lun(&mut lio, &image, 7);
-    say(&mut lio, Step::SaveConfigWithoutBackup);
+    say(&mut lio, Request::Save { backup: false });
     // Only a plain targetcli makes the copies where none has ever run.
     support::node::run("targetcli", &["saveconfig"]);
-    assert!(lio.apply(&Step::SetAside).is_err(), "it is whole");
+    assert!(lio.apply(&Request::SetAside).is_err(), "it is whole");
     let whole = fs::read(SAVED).unwrap();
     fs::write(SAVED, &whole[..whole.len() / 2]).unwrap();
     let Saved::Unreadable { torn: true, backup, .. } = lio.observe().unwrap().saved else {
         panic!("it is not torn");
     };
     assert_eq!(backup.luns.iter().map(|lun| lun.lun).collect::<Vec<_>>(), [7]);
-    let aside = say(&mut lio, Step::SetAside);
+    let aside = say(&mut lio, Request::SetAside);
     assert!(aside.starts_with(&format!("{SAVED}.torn-")), "{aside}");
     assert_eq!(
         (fs::read(&aside).unwrap().len(), lio.observe().unwrap().saved),
         (whole.len() / 2, Saved::Missing)
     );
-    say(&mut lio, Step::SaveConfigWithoutBackup);
+    say(&mut lio, Request::Save { backup: false });
     assert!(lio.observe().unwrap().is_saved());
     lio.end_session();
 }

@@ -1,6 +1,6 @@
 //! What LIO's adapter says to targetclid, and what it does itself, where a node has ACLs or a torn saveconfig.json.
 
-use actors::model::Word;
+use actors::model::{Request, Word};
 use actors::model::{Saved, Step};
 use actors::ports::{LioPort, PortError};
 use sbps_marshal::config;
@@ -52,7 +52,7 @@ fn m15_r10_a_new_lun_is_mapped_to_the_acls_that_have_not_got_it_and_never_by_tar
     let tree = Tree::with_acls().without(&format!("{TPG}/acls/iqn.2001-01.com.other:b/lun_21/"));
     let mut lio = adapter(folder.path(), tree);
     let name = Word::try_from("bbbb00000000002").unwrap();
-    let reply = lio.apply(&Step::CreateLun { lun: 21, name, map_to_acls: true }).unwrap();
+    let reply = lio.apply(&Step::CreateLun { lun: 21, name, map_to_acls: true }.into()).unwrap();
     assert_eq!(reply, "Created LUN 21.\nCreated Mapped LUN 21.\n");
     lio.end_session();
     peer.finish();
@@ -85,11 +85,11 @@ fn m15_a_lun_that_is_made_anew_is_mapped_under_the_numbers_that_it_had() {
         .with(&format!("{acls}/{other}/lun_77/x"), "-> ../../../lun/lun_300");
     let mut lio = adapter(folder.path(), tree);
     let name = Word::try_from("aaaa00000000001").unwrap();
-    lio.apply(&Step::DeleteLun { lun: 300, name: name.clone() }).unwrap();
+    lio.apply(&Step::DeleteLun { lun: 300, name: name.clone() }.into()).unwrap();
     for mapping in [format!("{other}/lun_77"), format!("{own}/lun_0")] {
         std::fs::remove_dir_all(folder.path().join("target").join(&acls).join(mapping)).unwrap();
     }
-    lio.apply(&Step::CreateLun { lun: 300, name, map_to_acls: true }).unwrap();
+    lio.apply(&Step::CreateLun { lun: 300, name, map_to_acls: true }.into()).unwrap();
     lio.end_session();
     peer.finish();
 }
@@ -104,7 +104,7 @@ fn m15_what_was_not_created_is_not_mapped() {
     let peer = Peer::start(&folder.path().join("targetclid.sock"), vec![script]);
     let mut lio = adapter(folder.path(), Tree::with_acls());
     let name = Word::try_from("bbbb00000000002").unwrap();
-    lio.apply(&Step::CreateLun { lun: 22, name, map_to_acls: true }).unwrap();
+    lio.apply(&Step::CreateLun { lun: 22, name, map_to_acls: true }.into()).unwrap();
     lio.end_session();
     peer.finish();
 }
@@ -114,9 +114,9 @@ fn m14_setting_a_torn_file_aside_is_nothing_that_targetclid_is_asked() {
     let folder = tempfile::tempdir().unwrap();
     let peer = Peer::start(&folder.path().join("targetclid.sock"), Vec::new());
     let mut lio = adapter(folder.path(), Tree::with_acls());
-    assert_eq!(lio.apply(&Step::SetAside).unwrap_err().kind(), "configfs", "there is no file");
+    assert_eq!(lio.apply(&Request::SetAside).unwrap_err().kind(), "configfs", "there is no file");
     std::fs::write(folder.path().join("saveconfig.json"), "{\"fabric_modules\": [").unwrap();
-    let aside = lio.apply(&Step::SetAside).unwrap();
+    let aside = lio.apply(&Request::SetAside).unwrap();
     assert!(Path::new(&aside).is_file());
     assert_eq!(lio.observe().unwrap().saved, Saved::Missing);
     peer.finish();

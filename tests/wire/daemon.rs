@@ -1,6 +1,6 @@
 //! The targetclid that behaves has the traps of the real one, and LIO behind its port survives them.
 
-use actors::model::Word;
+use actors::model::{Request, Word};
 use actors::model::{Saved, Step};
 use actors::ports::{LioError, LioPort, PortError};
 use sbps_marshal::config;
@@ -73,8 +73,8 @@ fn lun(lun: u16, name: &str) -> Step {
     Step::CreateLun { lun, name: word(name), map_to_acls: false }
 }
 
-fn said(lio: &mut LioAdapter, step: &Step) -> String {
-    lio.apply(step).unwrap()
+fn said(lio: &mut LioAdapter, request: impl Into<Request>) -> String {
+    lio.apply(&request.into()).unwrap()
 }
 
 /// Whether we ever say such a thing, and it needs no other target than the one that is there.
@@ -122,18 +122,18 @@ fn what_was_recorded_of_the_real_daemon_is_what_the_behaving_one_answers() {
 fn what_was_made_is_what_configfs_shows_and_what_is_saved() {
     let site = Site::new();
     let mut lio = site.adapter();
-    said(&mut lio, &create(&site, "a"));
-    said(&mut lio, &Step::EnableModelAlias { name: word("a") });
-    said(&mut lio, &lun(300, "a"));
+    said(&mut lio, create(&site, "a"));
+    said(&mut lio, Step::EnableModelAlias { name: word("a") });
+    said(&mut lio, lun(300, "a"));
     assert_eq!(lio.observe().unwrap().saved, Saved::Missing);
-    said(&mut lio, &Step::SaveConfig);
+    said(&mut lio, Request::Save { backup: true });
     let actual = lio.observe().unwrap();
     assert!(actual.is_saved(), "{actual:?}");
     let one = lio.backstore(&word("a")).unwrap().unwrap();
     assert_eq!((one.serial.as_str(), one.size, one.model_alias), ("0000a", 8192, true));
     assert_eq!(lio.lun(300).unwrap().unwrap().name, "a");
-    said(&mut lio, &Step::DeleteLun { lun: 300, name: word("a") });
-    said(&mut lio, &Step::DeleteBackstore { name: word("a"), wwn: word("0000a") });
+    said(&mut lio, Step::DeleteLun { lun: 300, name: word("a") });
+    said(&mut lio, Step::DeleteBackstore { name: word("a"), wwn: word("0000a") });
     assert_eq!(lio.observe().unwrap().numbers(), Default::default());
     assert_eq!(site.daemon.kernel().stores(), []);
 }
@@ -158,69 +158,69 @@ fn r9_the_end_marker_in_a_command_ends_the_session_and_a_percent_sign_is_two_com
 fn l1_an_index_that_another_hand_took_is_handed_out_again_and_again_until_a_refresh() {
     let site = Site::new();
     let mut lio = site.adapter();
-    said(&mut lio, &create(&site, "a"));
+    said(&mut lio, create(&site, "a"));
     let theirs = site.file("theirs");
     std::fs::write(&theirs, "x").unwrap();
     site.daemon.kernel().make_store("theirs", theirs.to_str().unwrap(), "t", 1);
     for _ in 0..3 {
-        assert_eq!(said(&mut lio, &create(&site, "b")), "This _Backstore already exists in configFS\n");
+        assert_eq!(said(&mut lio, create(&site, "b")), "This _Backstore already exists in configFS\n");
     }
-    said(&mut lio, &Step::Refresh);
-    assert_eq!(said(&mut lio, &create(&site, "b")), "Created fileio b with size 8192\n");
+    said(&mut lio, Request::Refresh);
+    assert_eq!(said(&mut lio, create(&site, "b")), "Created fileio b with size 8192\n");
 }
 
 #[test]
 fn a_tree_that_another_hand_changed_is_stale_until_a_refresh() {
     let site = Site::new();
     let mut lio = site.adapter();
-    said(&mut lio, &create(&site, "a"));
+    said(&mut lio, create(&site, "a"));
     let kernel = site.daemon.kernel();
     kernel.remove_store(&kernel.store("a").unwrap());
     let delete = Step::DeleteBackstore { name: word("a"), wwn: word("0000a") };
-    assert_eq!(said(&mut lio, &delete), "This FileIOStorageObject does not exist in configFS\n");
-    assert_eq!(said(&mut lio, &create(&site, "a")), "Storage object fileio/a exists\n");
+    assert_eq!(said(&mut lio, delete), "This FileIOStorageObject does not exist in configFS\n");
+    assert_eq!(said(&mut lio, create(&site, "a")), "Storage object fileio/a exists\n");
     kernel.make_store("b", site.file("b").to_str().unwrap(), "0000b", 8192);
-    assert_eq!(said(&mut lio, &lun(7, "b")), "storage object or path not valid\n");
-    said(&mut lio, &Step::Refresh);
-    assert_eq!(said(&mut lio, &lun(7, "b")), "Created LUN 7.\n");
+    assert_eq!(said(&mut lio, lun(7, "b")), "storage object or path not valid\n");
+    said(&mut lio, Request::Refresh);
+    assert_eq!(said(&mut lio, lun(7, "b")), "Created LUN 7.\n");
 }
 
 #[test]
 fn h4_a_backstore_whose_file_is_gone_stops_every_create() {
     let site = Site::new();
     let mut lio = site.adapter();
-    said(&mut lio, &create(&site, "a"));
+    said(&mut lio, create(&site, "a"));
     std::fs::remove_file(site.file("a")).unwrap();
-    let answer = said(&mut lio, &create(&site, "b"));
+    let answer = said(&mut lio, create(&site, "b"));
     assert_eq!(answer, format!("[Errno 2] No such file or directory: '{}'\n", site.file("a").display()));
-    said(&mut lio, &Step::DeleteBackstore { name: word("a"), wwn: word("0000a") });
-    assert_eq!(said(&mut lio, &create(&site, "b")), "Created fileio b with size 8192\n");
+    said(&mut lio, Step::DeleteBackstore { name: word("a"), wwn: word("0000a") });
+    assert_eq!(said(&mut lio, create(&site, "b")), "Created fileio b with size 8192\n");
 }
 
 #[test]
 fn m10_a_lun_folder_without_a_link_stops_every_lun_and_every_save_until_it_is_discarded() {
     let site = Site::new();
     let mut lio = site.adapter();
-    said(&mut lio, &create(&site, "a"));
+    said(&mut lio, create(&site, "a"));
     site.daemon.kernel().make_bare_lun(5);
-    for step in [lun(7, "a"), Step::SaveConfig] {
-        assert_eq!(said(&mut lio, &step), "Broken LUN in configFS, no storage object\n");
+    for step in [lun(7, "a").into(), Request::Save { backup: true }] {
+        assert_eq!(said(&mut lio, step), "Broken LUN in configFS, no storage object\n");
     }
-    assert_eq!(said(&mut lio, &Step::DiscardLun { lun: 5 }), "Deleted LUN 5.\n");
-    assert_eq!(said(&mut lio, &lun(7, "a")), "Created LUN 7.\n");
+    assert_eq!(said(&mut lio, Step::DiscardLun { lun: 5 }), "Deleted LUN 5.\n");
+    assert_eq!(said(&mut lio, lun(7, "a")), "Created LUN 7.\n");
 }
 
 #[test]
 fn m10_a_backstore_that_was_never_enabled_stops_every_save_until_it_is_discarded() {
     let site = Site::new();
     let mut lio = site.adapter();
-    said(&mut lio, &create(&site, "a"));
+    said(&mut lio, create(&site, "a"));
     let kernel = site.daemon.kernel();
     kernel.put(&support::targetclid_tree::Store { enabled: false, ..kernel.store("a").unwrap() });
-    assert!(said(&mut lio, &Step::SaveConfig).contains("unconfigured StorageObject"));
+    assert!(said(&mut lio, Request::Save { backup: true }).contains("unconfigured StorageObject"));
     let file = word(site.file("a").to_str().unwrap());
-    said(&mut lio, &Step::DiscardBackstore { name: word("a"), file });
-    assert!(said(&mut lio, &Step::SaveConfig).starts_with("Configuration saved to "));
+    said(&mut lio, Step::DiscardBackstore { name: word("a"), file });
+    assert!(said(&mut lio, Request::Save { backup: true }).starts_with("Configuration saved to "));
 }
 
 #[test]
@@ -228,7 +228,7 @@ fn a_command_that_timed_out_is_carried_out_later() {
     let site = Site::new();
     let mut lio = site.lio(LONG, Duration::from_millis(200));
     site.daemon.freeze_at("create");
-    let error = lio.apply(&create(&site, "a")).unwrap_err();
+    let error = lio.apply(&create(&site, "a").into()).unwrap_err();
     assert!(matches!(error, LioError::Timeout { .. }), "{error}");
     assert_eq!(site.daemon.kernel().stores(), []);
     site.daemon.thaw();
@@ -240,16 +240,16 @@ fn a_command_that_timed_out_is_carried_out_later() {
 fn r11_a_save_that_needs_a_backup_fails_where_no_targetcli_has_ever_run_and_one_beside_it_does_not() {
     let site = Site::new();
     let mut lio = site.adapter();
-    said(&mut lio, &create(&site, "a"));
-    said(&mut lio, &Step::SaveConfig);
-    said(&mut lio, &lun(7, "a"));
-    assert!(said(&mut lio, &Step::SaveConfig).starts_with("int() argument must be"));
+    said(&mut lio, create(&site, "a"));
+    said(&mut lio, Request::Save { backup: true });
+    said(&mut lio, lun(7, "a"));
+    assert!(said(&mut lio, Request::Save { backup: true }).starts_with("int() argument must be"));
     assert!(!lio.observe().unwrap().is_saved());
-    said(&mut lio, &Step::SaveConfigWithoutBackup);
+    said(&mut lio, Request::Save { backup: false });
     assert!(lio.observe().unwrap().is_saved());
     site.daemon.set_prefs();
-    said(&mut lio, &create(&site, "b"));
-    assert!(said(&mut lio, &Step::SaveConfig).starts_with("Last 10 configs saved in "));
+    said(&mut lio, create(&site, "b"));
+    assert!(said(&mut lio, Request::Save { backup: true }).starts_with("Last 10 configs saved in "));
     assert!(lio.observe().unwrap().is_saved());
 }
 

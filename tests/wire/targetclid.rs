@@ -1,6 +1,6 @@
 //! The session with targetclid, and LIO behind its port, against a scripted daemon on a real socket.
 
-use actors::model::Word;
+use actors::model::{Request, Word};
 use actors::model::{Saved, Step};
 use actors::ports::{LioError, LioPort, PortError};
 use sbps_marshal::config;
@@ -299,9 +299,9 @@ fn r9_each_step_is_the_request_that_was_recorded() {
         Step::CreateLun { lun: 300, name: a(), map_to_acls: false },
         Step::DeleteLun { lun: 7, name: word("0d1e00000000001") },
         Step::DeleteBackstore { name: word("0d1e00000000001"), wwn: word("0000000000000000000000000000001") },
-        Step::Refresh,
     ];
-    let said: Vec<_> = steps.iter().map(|step| lio.apply(step).unwrap()).collect();
+    let mut said: Vec<_> = steps.into_iter().map(|step| lio.apply(&step.into()).unwrap()).collect();
+    said.push(lio.apply(&Request::Refresh).unwrap());
     assert_eq!(said[0], "Created fileio aaaa00000000001 with size 8192\n");
     assert_eq!(said[4], "Deleted storage object 0d1e00000000001.\n");
     lio.end_session();
@@ -321,7 +321,7 @@ fn r11_the_file_that_is_saved_is_the_one_that_is_compared() {
     assert_eq!(lio.observe().unwrap().saved, Saved::Missing);
     std::fs::write(&path, "torn").unwrap();
     assert!(matches!(lio.observe().unwrap().saved, Saved::Unreadable { .. }));
-    assert_eq!(lio.apply(&Step::SaveConfig).unwrap(), reply);
+    assert_eq!(lio.apply(&Request::Save { backup: true }).unwrap(), reply);
     drop(lio);
     scene.peer.finish();
 }
@@ -332,7 +332,7 @@ fn a_refresh_has_the_time_that_the_whole_tree_takes() {
     let scene = Scene::new(vec![vec![greeting(), slow, Farewell]]);
     let settings = config::Lio { command_timeout: SHORT, ..settings(&scene) };
     let mut lio = adapter(&scene, &settings);
-    assert!(lio.apply(&Step::Refresh).is_ok());
+    assert!(lio.apply(&Request::Refresh).is_ok());
     drop(lio);
     scene.peer.finish();
 }

@@ -2,7 +2,7 @@
 //! and nobody waits for us.
 
 use super::daemon::{LONG, Site, create, word};
-use actors::model::Step;
+use actors::model::{Request, Step};
 use actors::ports::{LioError, LioPort, PortError};
 use rustix::fs::{FlockOperation, flock};
 use sbps_marshal::targetclid::{Command, Patience, Session, ShellLock};
@@ -216,15 +216,15 @@ fn m17_while_a_plain_targetcli_has_its_lock_nothing_is_changed_and_it_is_named()
     let site = Site::new();
     let mut lio = site.lio(SHORT, LONG);
     let shell = locked(&site);
-    assert!(lio.apply(&Step::Refresh).is_ok(), "nothing is changed by looking");
-    let named = holder(lio.apply(&create(&site, "a")).unwrap_err());
+    assert!(lio.apply(&Request::Refresh).is_ok(), "nothing is changed by looking");
+    let named = holder(lio.apply(&create(&site, "a").into()).unwrap_err());
     assert!(named.starts_with(&this_process()) && named.contains("targetcli.lock"), "{named}");
     assert_eq!(site.daemon.kernel().stores(), []);
     // The patience of the pass is used up, and a new pass has its own.
-    assert_eq!(lio.apply(&Step::SaveConfig).unwrap_err().kind(), "busy");
+    assert_eq!(lio.apply(&Request::Save { backup: true }).unwrap_err().kind(), "busy");
     drop(shell);
     lio.end_session();
-    lio.apply(&create(&site, "a")).unwrap();
+    lio.apply(&create(&site, "a").into()).unwrap();
     assert!(site.daemon.kernel().store("a").is_some());
 }
 
@@ -234,16 +234,16 @@ fn m17_l5_whether_a_change_is_possible_is_asked_of_the_lock_and_of_the_daemon_an
     let mut lio = site.lio(LONG, LONG).with(ShellLock::new(site.lock(), LONG), impatient());
     let shell = locked(&site);
     let begun = Instant::now();
-    let named = holder(lio.apply(&Step::Greet).unwrap_err());
+    let named = holder(lio.apply(&Request::Probe).unwrap_err());
     assert!(begun.elapsed() < LONG / 2, "the lock was waited for");
     assert!(named.starts_with(&this_process()) && named.contains("targetcli.lock"), "{named}");
     assert_eq!(site.daemon.accepted(), 0);
     drop(shell);
     let other = Other::holds(site.daemon.socket());
-    assert_eq!(lio.apply(&Step::Greet).unwrap_err().kind(), "busy");
+    assert_eq!(lio.apply(&Request::Probe).unwrap_err().kind(), "busy");
     other.leaves();
     let begun = Instant::now();
-    while let Err(error) = lio.apply(&Step::Greet) {
+    while let Err(error) = lio.apply(&Request::Probe) {
         assert!(begun.elapsed() < LONG, "{error}");
         lio.end_session();
     }
@@ -257,7 +257,7 @@ fn m17_the_lock_is_held_for_the_command_and_no_longer() {
     let mut lio = site.lio(LONG, LONG);
     site.daemon.freeze_at("create");
     let step = create(&site, "a");
-    let applied = std::thread::spawn(move || lio.apply(&step).map(|_| lio));
+    let applied = std::thread::spawn(move || lio.apply(&step.into()).map(|_| lio));
     site.daemon.wait_until_frozen();
     assert!(is_locked(&site));
     site.daemon.thaw();
@@ -269,10 +269,10 @@ fn m17_the_lock_is_held_for_the_command_and_no_longer() {
 fn m17_a_targetcli_that_has_the_lock_and_waits_for_the_daemon_is_served_while_we_wait_for_the_lock() {
     let site = Site::new();
     let mut lio = site.lio(LONG, LONG);
-    lio.apply(&Step::Refresh).unwrap();
+    lio.apply(&Request::Refresh).unwrap();
     let lock = locked(&site);
     let step = create(&site, "a");
-    let applied = std::thread::spawn(move || lio.apply(&step).map(|_| ()));
+    let applied = std::thread::spawn(move || lio.apply(&step.into()).map(|_| ()));
     // With auto_use_daemon.
     let mut shell = Other::asks(site.daemon.socket(), "pwd");
     assert_eq!(shell.hears(), "/\n");
@@ -288,7 +288,7 @@ fn m17_the_lock_is_not_held_while_we_wait_for_our_turn() {
     let mut lio = site.lio(LONG, LONG).with(ShellLock::new(site.lock(), LONG), impatient());
     let other = Other::holds(site.daemon.socket());
     let step = Step::DeleteBackstore { name: word("a"), wwn: word("a") };
-    let applied = std::thread::spawn(move || lio.apply(&step).map(|_| ()));
+    let applied = std::thread::spawn(move || lio.apply(&step.into()).map(|_| ()));
     while !applied.is_finished() {
         assert!(!is_locked(&site));
         std::thread::park_timeout(Duration::from_millis(1));

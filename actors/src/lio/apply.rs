@@ -5,7 +5,7 @@ use super::{Lio, log};
 use crate::decide::plan::Plan;
 use crate::decide::plan::change::{Action, Change, SoFar};
 use crate::events::emit;
-use crate::model::{Actual, Failure, Identity, Report, SaveOutcome, Step, with_causes};
+use crate::model::{Actual, Failure, Identity, Report, Request, SaveOutcome, Step, with_causes};
 use crate::ports::{LioError, LioPort, PortError};
 use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
@@ -131,7 +131,7 @@ impl<P: LioPort> Lio<P> {
             ended => return ended,
         }
         emit!(STEP_TRIED_AGAIN, step = step.to_string());
-        self.port.apply(&Step::Refresh)?;
+        self.port.apply(&Request::Refresh)?;
         self.may_go_on()?;
         self.note_progress();
         perform(&mut self.port, step, change)
@@ -150,7 +150,7 @@ impl<P: LioPort> Lio<P> {
     /// Whether the daemon has read its tree anew: it is a cache.
     fn refresh(&mut self, report: &mut Report) -> bool {
         self.note_progress();
-        match self.port.apply(&Step::Refresh) {
+        match self.port.apply(&Request::Refresh) {
             Ok(_) => emit!(TREE_REFRESHED),
             Err(LioError::Busy { holder, .. }) => {
                 report.busy = Some(holder);

@@ -9,7 +9,7 @@ mod step;
 
 use crate::decide::plan::Plan;
 use crate::decide::save::Witness;
-use crate::model::{Actual, Inventory, Report, Saved, Site, Snapshot, Step};
+use crate::model::{Actual, Inventory, Report, Request, Saved, Site, Snapshot};
 use crate::mount::again::LookAgain;
 use crate::ports::{LioError, LioPort};
 use actix::prelude::*;
@@ -111,7 +111,7 @@ impl<P: LioPort + Unpin> Handler<TryDaemon> for Lio<P> {
     type Result = bool;
 
     fn handle(&mut self, _: TryDaemon, _: &mut Self::Context) -> Self::Result {
-        let free = !matches!(self.port.apply(&Step::Greet), Err(LioError::Busy { .. }));
+        let free = !matches!(self.port.apply(&Request::Probe), Err(LioError::Busy { .. }));
         if free {
             // Between passes the daemon is everybody's (R13), and the pass that follows asks all others first. A wait
             // that was in vain has no session, and need not be forgotten: the next question waits no second time.

@@ -4,7 +4,7 @@ use super::Lio;
 use crate::decide::plan::Plan;
 use crate::decide::save::{self, Save};
 use crate::events::emit;
-use crate::model::{Actual, Inventory, Report, SaveOutcome, Step, with_causes};
+use crate::model::{Actual, Inventory, Report, Request, SaveOutcome, with_causes};
 use crate::ports::{LioError, LioPort};
 
 impl<P: LioPort> Lio<P> {
@@ -69,7 +69,7 @@ impl<P: LioPort> Lio<P> {
                     "the last save had no effect, and nothing has changed since".into(),
                 ));
             }
-            Save::SetAside => match self.port.apply(&Step::SetAside) {
+            Save::SetAside => match self.port.apply(&Request::SetAside) {
                 Ok(file) => emit!(SAVE_SET_ASIDE, file),
                 Err(error) => {
                     let why = format!("it is torn and cannot be set aside: {}", with_causes(&error));
@@ -86,9 +86,9 @@ impl<P: LioPort> Lio<P> {
     /// Failed: the daemon has answered, and the file still says something else. An error: it has not answered.
     fn write_save(&mut self) -> Result<SaveOutcome, LioError> {
         let mut answers = Vec::new();
-        for step in [Step::SaveConfig, Step::SaveConfigWithoutBackup] {
+        for backup in [true, false] {
             self.note_progress();
-            answers.push(self.port.apply(&step)?);
+            answers.push(self.port.apply(&Request::Save { backup })?);
             let after = self.port.observe()?;
             if after.is_saved() {
                 self.left = Some(after.inventory());

@@ -63,7 +63,7 @@ pub fn perform(port: &mut impl LioPort, step: &Step, change: &Change) -> Result<
     if let Step::DeleteBackstore { name, .. } | Step::DiscardBackstore { name, .. } = step {
         unused(port, step, name)?;
     }
-    let answer = port.apply(step)?;
+    let answer = port.apply(&step.clone().into())?;
     match shows(port, step, change) {
         Ok(true) => return Ok(()),
         Ok(false) => {}
@@ -89,7 +89,7 @@ fn discard(port: &mut impl LioPort, step: &Step) -> Result<(), StepError> {
         && port.backstore(name)?.is_some_and(|live| file.as_str().starts_with(&live.file))
     {
         unused(port, step, name)?;
-        port.apply(&Step::DeleteBackstore { name: name.clone(), wwn: wwn.clone() })?;
+        port.apply(&Step::DeleteBackstore { name: name.clone(), wwn: wwn.clone() }.into())?;
     }
     Ok(())
 }
@@ -123,9 +123,6 @@ fn shows(port: &mut impl LioPort, step: &Step, change: &Change) -> Result<bool, 
     };
     let leads_to = |live: &LunEntry, name: &Word| live.leads_to(name.as_str());
     match step {
-        Step::Refresh | Step::Greet | Step::SaveConfig | Step::SaveConfigWithoutBackup | Step::SetAside => {
-            Ok(false)
-        }
         Step::DiscardLun { lun } => Ok(!port.observe()?.is_bare(*lun)),
         Step::DiscardBackstore { name, file } => {
             let cut_short = |live: &Backstore| {

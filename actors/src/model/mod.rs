@@ -24,6 +24,6 @@ pub use mount::{FileFacts, MountFacts};
 pub use object::{Etag, Md5Sum, ObjectIndex, ObjectKey, ObjectMeta, ObjectVersion, Relevant, S3Path};
 pub use report::{Failure, Report, SaveOutcome};
 pub use site::{Ours, Site};
-pub use step::Step;
+pub use step::{Request, Step};
 pub use unknown::{Cause, Snapshot, Source, chain, with_causes};
 pub use word::{LONGEST_WORD, Word, WordError};

@@ -1,16 +1,11 @@
-//! What is said to LIO.
+//! What LIO is asked for.
 
 use super::word::Word;
 use std::fmt;
 
-/// One command to LIO. Made of words only (R9).
+/// One change of LIO. Made of words only (R9).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// The daemon reads the tree anew: somebody else has changed it (facts 2.9).
-    Refresh,
-    /// Asks whether a change would be possible now: it is our turn at the daemon, and nobody has plain targetcli's lock.
-    /// Nothing is changed, and nobody is waited for longer than a look takes.
-    Greet,
     /// Takes a LUN out of our TPG.
     DeleteLun {
         /// Its number.
@@ -60,20 +55,11 @@ pub enum Step {
         /// Its number.
         lun: u16,
     },
-    /// Renames a torn saveconfig.json to `saveconfig.json.torn-<seconds since 1970>`; targetclid is not asked.
-    SetAside,
-    /// Writes saveconfig.json; targetcli first keeps a copy of the old one, 10 at most.
-    SaveConfig,
-    /// The same without the copy. Where no plain `targetcli` has ever run, targetclid has no `max_backup_files` and
-    /// the copying fails: every save but the very first.
-    SaveConfigWithoutBackup,
 }
 
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Step::Refresh => f.write_str("refresh"),
-            Step::Greet => f.write_str("greet"),
             Step::DeleteLun { lun, .. } => write!(f, "delete LUN {lun}"),
             Step::DeleteBackstore { name, .. } => write!(f, "delete backstore {name}"),
             Step::CreateBackstore { name, file, .. } => write!(f, "create backstore {name} on {file}"),
@@ -81,9 +67,45 @@ impl fmt::Display for Step {
             Step::CreateLun { lun, name, .. } => write!(f, "create LUN {lun} for {name}"),
             Step::DiscardBackstore { name, .. } => write!(f, "discard half-made backstore {name}"),
             Step::DiscardLun { lun } => write!(f, "discard half-made LUN {lun}"),
-            Step::SetAside => f.write_str("set the torn saveconfig.json aside"),
-            Step::SaveConfig => f.write_str("saveconfig"),
-            Step::SaveConfigWithoutBackup => f.write_str("saveconfig without a backup"),
+        }
+    }
+}
+
+/// What LIO is asked for: a change of a plan, or what goes with all of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Request {
+    /// The daemon reads the tree anew: somebody else has changed it (facts 2.9).
+    Refresh,
+    /// Asks whether a change would be possible now: it is our turn at the daemon, and nobody has plain targetcli's lock.
+    /// Nothing is changed, and nobody is waited for longer than a look takes.
+    Probe,
+    /// A change.
+    Change(Step),
+    /// Renames a torn saveconfig.json to `saveconfig.json.torn-<seconds since 1970>`; targetclid is not asked.
+    SetAside,
+    /// Writes saveconfig.json.
+    Save {
+        /// targetcli first keeps a copy of the old one, 10 at most. Where no plain `targetcli` has ever run, targetclid
+        /// has no `max_backup_files` and the copying fails: every save but the very first.
+        backup: bool,
+    },
+}
+
+impl From<Step> for Request {
+    fn from(step: Step) -> Self {
+        Request::Change(step)
+    }
+}
+
+impl fmt::Display for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Request::Refresh => f.write_str("refresh"),
+            Request::Probe => f.write_str("probe"),
+            Request::Change(step) => step.fmt(f),
+            Request::SetAside => f.write_str("set the torn saveconfig.json aside"),
+            Request::Save { backup: true } => f.write_str("saveconfig"),
+            Request::Save { backup: false } => f.write_str("saveconfig without a backup"),
         }
     }
 }

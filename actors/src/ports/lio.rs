@@ -1,7 +1,7 @@
 //! Linux LIO.
 
 use super::PortError;
-use crate::model::{Actual, Backstore, LunEntry, Source, Step, Word};
+use crate::model::{Actual, Backstore, LunEntry, Request, Source, Word};
 
 /// Linux LIO: configfs to read, targetclid to change. Called on a thread of its own, so it may block.
 pub trait LioPort: 'static {
@@ -14,8 +14,8 @@ pub trait LioPort: 'static {
     /// One LUN of our TPG, read from configfs; `None` if there is none of this number.
     fn lun(&mut self, number: u16) -> Result<Option<LunEntry>, LioError>;
 
-    /// The daemon has answered the command; its text comes back for the log. It proves nothing: look again.
-    fn apply(&mut self, step: &Step) -> Result<String, LioError>;
+    /// The daemon has answered the request; its text comes back for the log. It proves nothing: look again.
+    fn apply(&mut self, request: &Request) -> Result<String, LioError>;
 
     /// The session, if there is one, has been ended politely, and other clients are served.
     fn end_session(&mut self);

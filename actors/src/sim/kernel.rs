@@ -1,7 +1,9 @@
 //! The simulated LIO: targetclid and the kernel behind it.
 
 use super::{Sim, SimSite, TPG, site, tpg};
-use crate::model::{Actual, Backstore, BareLun, Etag, FILEIO, LunEntry, ObjectKey, Saved, Step, Word};
+use crate::model::{
+    Actual, Backstore, BareLun, Etag, FILEIO, LunEntry, ObjectKey, Request, Saved, Step, Word,
+};
 use crate::ports::{LioError, LioPort};
 use crate::sim::MOUNT;
 use std::collections::BTreeSet;
@@ -15,7 +17,7 @@ pub(super) struct Kernel {
     /// Another process has made a backstore: the index of the HBA that the daemon would take next is taken.
     hba_taken: bool,
     /// Commands that came too late, and are carried out before the next one.
-    late: Vec<Step>,
+    late: Vec<Request>,
     /// What saveconfig.json holds of each backstore beside its entry: the size of then, above all.
     saved: Vec<Backstore>,
     /// Files that LIO has made by opening them: until it closes them, nobody but s3fs knows of them.
@@ -39,9 +41,9 @@ impl LioPort for Sim {
         Ok(self.site().actual.luns.iter().find(|lun| lun.tpg == tpg() && lun.lun == number).cloned())
     }
 
-    fn apply(&mut self, step: &Step) -> Result<String, LioError> {
+    fn apply(&mut self, request: &Request) -> Result<String, LioError> {
         let mut site = self.site();
-        let command = step.to_string();
+        let command = request.to_string();
         if site.faults.busy {
             return Err(LioError::Busy { command, holder: "pid 4711 (targetcli)".into(), seconds: 10 });
         }
@@ -51,18 +53,18 @@ impl LioPort for Sim {
         for late in std::mem::take(&mut site.kernel.late) {
             site.obey(&late);
         }
-        if let Step::CreateBackstore { name, .. } = step
+        if let Request::Change(Step::CreateBackstore { name, .. }) = request
             && site.faults.hang_ups.contains(name.as_str())
         {
             return Err(LioError::Session { command, problem: "the daemon hung up".into() });
         }
-        site.told.push(step.clone());
+        site.told.push(request.clone());
         if site.faults.late > 0 {
             site.faults.late -= 1;
-            site.kernel.late.push(step.clone());
+            site.kernel.late.push(request.clone());
             return Err(LioError::Timeout { command, seconds: 1 });
         }
-        Ok(site.obey(step))
+        Ok(site.obey(request))
     }
 
     fn end_session(&mut self) {}
@@ -139,9 +141,10 @@ fn key_of(file: &str) -> Option<ObjectKey> {
 
 impl SimSite {
     /// What targetclid and the kernel would do; the answer is as little worth as the real one.
-    fn obey(&mut self, step: &Step) -> String {
-        let saves = matches!(step, Step::SaveConfig | Step::SaveConfigWithoutBackup);
-        if matches!(step, Step::CreateBackstore { .. } | Step::CreateLun { .. }) || saves {
+    fn obey(&mut self, request: &Request) -> String {
+        let saves = matches!(request, Request::Save { .. });
+        let creates = |step: &Step| matches!(step, Step::CreateBackstore { .. } | Step::CreateLun { .. });
+        if saves || matches!(request, Request::Change(step) if creates(step)) {
             if !self.actual.bare_luns.is_empty() {
                 return "Broken LUN in ACL or TPG".into();
             }
@@ -149,16 +152,23 @@ impl SimSite {
                 return "Cannot read a T10 WWN attribute before the storage object is enabled".into();
             }
         }
+        match request {
+            Request::Change(step) => return self.change(step),
+            Request::Refresh => self.kernel.hba_taken = false,
+            Request::Probe => {}
+            Request::SetAside => self.actual.saved = Saved::Missing,
+            Request::Save { backup: true } if self.faults.backups => {
+                return "int() argument must be a string".into();
+            }
+            Request::Save { .. } => self.actual.saved = Saved::Readable(self.actual.inventory()),
+        }
+        "done".into()
+    }
+
+    fn change(&mut self, step: &Step) -> String {
         match step {
-            Step::Refresh => self.kernel.hba_taken = false,
-            Step::Greet => {}
-            Step::SetAside => self.actual.saved = Saved::Missing,
             Step::DiscardLun { lun } => {
                 self.actual.bare_luns.remove(&BareLun { folder: TPG.to_owned(), lun: *lun });
-            }
-            Step::SaveConfig if self.faults.backups => return "int() argument must be a string".into(),
-            Step::SaveConfig | Step::SaveConfigWithoutBackup => {
-                self.actual.saved = Saved::Readable(self.actual.inventory())
             }
             Step::DeleteLun { lun, .. } => {
                 self.actual.luns.retain(|live| !(live.tpg == tpg() && live.lun == *lun));

@@ -7,7 +7,7 @@
 use crate::decide::squashfs::SUPERBLOCK_BYTES;
 use crate::model::{
     Actual, Boot, Etag, FileFacts, Identity, Md5Sum, MountFacts, ObjectIndex, ObjectKey, ObjectMeta,
-    Relevant, RootfsLink, Saved, Site, Step, Tpg, TpgPath,
+    Relevant, Request, RootfsLink, Saved, Site, Tpg, TpgPath,
 };
 use crate::ports::{
     Examined, HistoryError, HistoryPort, ImsError, ImsPort, MountError, MountPort, S3Error, S3Port, Token,
@@ -90,8 +90,8 @@ pub struct SimSite {
     pub objects: BTreeMap<ObjectKey, (Etag, Vec<u8>)>,
     /// The kernel and saveconfig.json.
     pub actual: Actual,
-    /// Every step that targetclid was told, in order.
-    pub told: Vec<Step>,
+    /// Everything that LIO was asked for, in order.
+    pub told: Vec<Request>,
     /// Keys that were read with GetObject, in order.
     pub got: Vec<ObjectKey>,
     /// Keys that were read whole for their MD5, in order.

@@ -1,7 +1,7 @@
 //! LIO, with somebody at its side who hears all that it is asked, and may hold it up or change the site.
 
 use super::clock::in_time;
-use actors::model::{Actual, Backstore, LunEntry, Step, Word};
+use actors::model::{Actual, Backstore, LunEntry, Request, Word};
 use actors::ports::{LioError, LioPort};
 use actors::sim::Sim;
 use std::sync::mpsc::{Sender, channel};
@@ -14,9 +14,9 @@ pub enum Moment<'a> {
     /// configfs is about to be read.
     Observe,
     /// The daemon is about to be told this.
-    Before(&'a Step),
+    Before(&'a Request),
     /// It has answered, or was not told; and whether it was done.
-    After(&'a Step, bool),
+    After(&'a Request, bool),
     /// The session has ended.
     SessionEnd,
 }
@@ -65,7 +65,7 @@ impl LioPort for WatchedLio {
         self.sim.lun(number)
     }
 
-    fn apply(&mut self, step: &Step) -> Result<String, LioError> {
+    fn apply(&mut self, step: &Request) -> Result<String, LioError> {
         let answer = self.at(Moment::Before(step)).and_then(|()| self.sim.apply(step));
         self.at(Moment::After(step, answer.is_ok()))?;
         answer

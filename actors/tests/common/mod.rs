@@ -16,7 +16,7 @@ use actors::decide::policy::PeRules;
 use actors::decide::policy::Policy;
 use actors::decide::removals::Limits;
 use actors::decide::status::Status;
-use actors::model::{Backstore, Step};
+use actors::model::{Backstore, Request, Step};
 use actors::reconciler::{Preview, Tick};
 use actors::sim::{MOUNT, Sim, site};
 use lio::{Moment, WatchedLio};
@@ -74,8 +74,8 @@ pub fn foreign(name: &str, file: &str) -> Backstore {
 }
 
 /// Whether a step takes something away.
-pub fn deletes(step: &&Step) -> bool {
-    matches!(step, Step::DeleteLun { .. } | Step::DeleteBackstore { .. })
+pub fn deletes(step: &&Request) -> bool {
+    matches!(step, Request::Change(Step::DeleteLun { .. }) | Request::Change(Step::DeleteBackstore { .. }))
 }
 
 /// A node; passes happen when they are asked for.
@@ -103,7 +103,7 @@ impl Node {
     }
 
     /// After each step of targetclid this happens.
-    pub fn with_hook(sim: Sim, mut hook: impl FnMut(&Step) + Send + 'static) -> Self {
+    pub fn with_hook(sim: Sim, mut hook: impl FnMut(&Request) + Send + 'static) -> Self {
         Node::watched(sim, policy(AT_ONCE, 10), DEADLINES, move |moment| {
             if let Moment::After(step, _) = moment {
                 hook(step);

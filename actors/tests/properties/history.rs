@@ -5,7 +5,7 @@ use crate::config;
 use crate::event::{Event, IMAGES, event, happen, id, mend, name_rootfs};
 use crate::oracle::{self, Evidence, Memory};
 use actors::decide::status::Status;
-use actors::model::{ObjectKey, Ours, Saved, Step};
+use actors::model::{ObjectKey, Ours, Request, Saved, Step};
 use actors::sim::{MOUNT, Sim, SimSite, tpg};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
@@ -169,8 +169,12 @@ impl Witness {
             prop_assert!(late || oracle::valid(&before).contains(name), "R7..R9: {:?} came", live);
             prop_assert!(late || oracle::is_complete(&before, &ours.key), "R7: {:?} came", live);
         }
-        let adds =
-            told.iter().any(|step| matches!(step, Step::CreateLun { .. } | Step::CreateBackstore { .. }));
+        let adds = told.iter().any(|step| {
+            matches!(
+                step,
+                Request::Change(Step::CreateLun { .. }) | Request::Change(Step::CreateBackstore { .. })
+            )
+        });
         prop_assert!(!adds || before.actual.tpg.as_ref().unwrap().write_protected, "R10: {:?}", told);
 
         let valid = oracle::valid(&before);

@@ -6,7 +6,7 @@ use crate::common::{AT_ONCE, Node, Party, Scripted, policy};
 use crate::{TAGGED, rootfs};
 use actors::decide::cadence::{Cadence, Deadlines};
 use actors::decide::status::Status;
-use actors::model::{RootfsLink, Step};
+use actors::model::{Request, RootfsLink, Step};
 use actors::reconciler::Tick;
 use actors::sim::{BUCKET, Sim};
 use std::time::Duration;
@@ -55,7 +55,8 @@ async fn r14_a_pass_ends_although_configfs_hangs_and_the_next_one_works() {
 #[actix::test]
 async fn r14_a_pass_ends_although_a_step_hangs_and_the_next_one_works() {
     let clock = Clock::stop();
-    let creates = |moment: Moment<'_>| matches!(moment, Moment::Before(Step::CreateBackstore { .. }));
+    let creates =
+        |moment: Moment<'_>| matches!(moment, Moment::Before(Request::Change(Step::CreateBackstore { .. })));
     let (node, mut hung) = node_that_hangs(Sim::small_site(), creates);
     let pass = begin(&node);
     hung.begun().await;
@@ -70,14 +71,15 @@ async fn r14_a_pass_ends_although_a_step_hangs_and_the_next_one_works() {
     hung.let_go();
     let status = in_time(node.pass()).await;
     assert_eq!((status.summary.live, status.converged), (6, true), "{status}");
-    let created = |step: &&Step| matches!(step, Step::CreateLun { .. });
+    let created = |step: &&Request| matches!(step, Request::Change(Step::CreateLun { .. }));
     assert_eq!(node.sim.site().told.iter().filter(created).count(), 6, "and nothing is made twice");
 }
 
 #[actix::test]
 async fn r14_a_pass_of_many_steps_is_not_given_up_as_long_as_one_of_them_ends_in_time() {
     let clock = Clock::stop();
-    let creates = |moment: Moment<'_>| matches!(moment, Moment::Before(Step::CreateBackstore { .. }));
+    let creates =
+        |moment: Moment<'_>| matches!(moment, Moment::Before(Request::Change(Step::CreateBackstore { .. })));
     let sim = Sim::small_site();
     let (begin_step, mut begun) = tokio::sync::mpsc::unbounded_channel();
     let (permit, permitted) = std::sync::mpsc::channel::<()>();

@@ -2,7 +2,7 @@
 
 use crate::common::{AT_ONCE, Node, Scripted};
 use crate::{OTHER, PE, TAGGED, UNTAGGED, rootfs};
-use actors::model::{Identity, ObjectKey, Step};
+use actors::model::{Identity, ObjectKey, Request, Step};
 use actors::sim::{BUCKET, Sim};
 
 async fn node() -> Node {
@@ -30,7 +30,7 @@ async fn r8_a_live_lun_whose_file_has_become_a_symlink_is_an_error_and_goes_only
 async fn r8_a_file_that_is_swapped_between_its_look_and_its_lun_gets_no_lun() {
     let sim = Sim::small_site();
     let node = Node::with_hook(sim.clone(), move |step| {
-        if let Step::CreateBackstore { file, .. } = step
+        if let Request::Change(Step::CreateBackstore { file, .. }) = step
             && file.as_str().ends_with(PE)
         {
             sim.site().faults.symlinks.insert(ObjectKey::new(PE));
@@ -69,8 +69,8 @@ async fn luns_whose_mount_is_gone_are_made_anew_one_by_one_under_their_numbers()
     let mut away = 0_i32;
     for step in &node.sim.site().told[told..] {
         match step {
-            Step::DeleteLun { .. } => away += 1,
-            Step::CreateLun { .. } => away -= 1,
+            Request::Change(Step::DeleteLun { .. }) => away += 1,
+            Request::Change(Step::CreateLun { .. }) => away -= 1,
             _ => {}
         }
         assert!((0..=1).contains(&away), "{away} LUNs are away at once");

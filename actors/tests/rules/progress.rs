@@ -3,7 +3,7 @@
 use crate::common::{AT_ONCE, Node, Scripted, foreign};
 use crate::{TAGGED, UNTAGGED, rootfs};
 use actors::decide::cadence::Cadence;
-use actors::model::{Identity, ObjectKey, RootfsLink, Step};
+use actors::model::{Identity, ObjectKey, Request, RootfsLink, Step};
 use actors::sim::{BUCKET, Sim};
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -60,7 +60,7 @@ async fn a_create_that_another_process_has_spoiled_is_tried_again_after_a_refres
     let sim = Sim::small_site();
     let (meddler, mut done) = (sim.clone(), false);
     let node = Node::with_hook(sim, move |step| {
-        if matches!(step, Step::CreateBackstore { .. }) && !done {
+        if matches!(step, Request::Change(Step::CreateBackstore { .. })) && !done {
             done = true;
             meddler.another_hand(|actual| actual.backstores.push(foreign("scratch", "/srv/scratch.img")));
         }
@@ -79,7 +79,7 @@ async fn after_a_failure_the_daemon_reads_its_tree_anew_even_if_the_pass_saved()
     assert_eq!(node.pass().await.summary.failed, 1);
     let told = node.sim.site().told.len();
     node.pass().await;
-    assert_eq!(node.sim.site().told[told], Step::Refresh);
+    assert_eq!(node.sim.site().told[told], Request::Refresh);
 }
 
 #[actix::test]

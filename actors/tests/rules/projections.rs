@@ -3,7 +3,7 @@
 use crate::common::Node;
 use crate::removals::with_a_lost_name;
 use crate::{TAGGED, UNTAGGED};
-use actors::model::{LunEntry, ObjectKey, RootfsLink, SaveOutcome, Saved, Step};
+use actors::model::{LunEntry, ObjectKey, Request, RootfsLink, SaveOutcome, Saved};
 use actors::sim::{BUCKET, Sim};
 use std::collections::BTreeSet;
 #[actix::test]
@@ -131,7 +131,7 @@ async fn r11_a_pass_that_changed_something_saves_exactly_once() {
     let node = Node::new(Sim::small_site());
     node.pass().await;
     let site = node.sim.site();
-    assert_eq!(site.told.iter().filter(|step| **step == Step::SaveConfig).count(), 1);
+    assert_eq!(site.told.iter().filter(|step| **step == Request::Save { backup: true }).count(), 1);
     assert_eq!(site.actual.saved, Saved::Readable(site.actual.inventory()));
 }
 
@@ -150,7 +150,7 @@ async fn r11_a_save_that_would_forget_foreign_luns_is_refused() {
     node.sim.tag(UNTAGGED, true);
     let status = node.pass().await;
     assert_eq!((status.summary.added, status.summary.save.kind()), (1, "refused"));
-    assert!(!node.sim.site().told.contains(&Step::SaveConfig));
+    assert!(!node.sim.site().told.contains(&Request::Save { backup: true }));
 }
 
 #[actix::test]

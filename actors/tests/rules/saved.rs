@@ -2,7 +2,7 @@
 
 use crate::common::{Node, foreign};
 use crate::{PE, TAGGED, UNTAGGED, rootfs};
-use actors::model::{Backstore, Inventory, LunEntry, ObjectKey, Saved, Step};
+use actors::model::{Backstore, Inventory, LunEntry, ObjectKey, Request, Saved};
 use actors::sim::Sim;
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -172,8 +172,8 @@ async fn r11_a_torn_file_is_set_aside_and_its_numbers_come_back_from_the_backup(
     let status = agent.pass().await;
     assert_eq!((agent.luns(), status.summary.save.kind()), (before, "written"));
     let told = agent.sim.site().told.clone();
-    let set_aside = told.iter().position(|step| *step == Step::SetAside);
-    let saved = told.iter().position(|step| *step == Step::SaveConfig);
+    let set_aside = told.iter().position(|step| *step == Request::SetAside);
+    let saved = told.iter().position(|step| *step == Request::Save { backup: true });
     assert!(set_aside.is_some() && set_aside < saved, "{told:?}");
 }
 
@@ -200,7 +200,9 @@ async fn r11_a_save_that_did_not_help_is_not_repeated_before_something_changes()
     });
     node.sim.tag(UNTAGGED, true);
     assert_eq!(node.pass().await.summary.save.kind(), "failed");
-    let saves = |node: &Node| node.sim.site().told.iter().filter(|s| matches!(s, Step::SaveConfig)).count();
+    let saves = |node: &Node| {
+        node.sim.site().told.iter().filter(|s| matches!(s, Request::Save { backup: true })).count()
+    };
     let tried = saves(&node);
     assert_eq!(node.passes(3).await.summary.save.kind(), "failed");
     assert_eq!(saves(&node), tried, "each would cost one of the ten backups");

@@ -3,13 +3,13 @@
 use crate::common::{AT_ONCE, Node, Scripted};
 use crate::{PE, TAGGED, rootfs};
 use actors::decide::cadence::Cadence;
-use actors::model::{ObjectKey, Saved, Step};
+use actors::model::{ObjectKey, Request, Saved, Step};
 use actors::reconciler::Resync;
 use actors::sim::{Sim, TPG};
 use std::time::Duration;
 
 /// What is done to the site right after the first step of this kind.
-fn after(sim: &Sim, of: fn(&Step) -> bool, change: impl Fn(&Sim) + Send + 'static) -> Node {
+fn after(sim: &Sim, of: fn(&Request) -> bool, change: impl Fn(&Sim) + Send + 'static) -> Node {
     after_each_of(1, sim, of, change)
 }
 
@@ -17,7 +17,7 @@ fn after(sim: &Sim, of: fn(&Step) -> bool, change: impl Fn(&Sim) + Send + 'stati
 fn after_each_of(
     count: u32,
     sim: &Sim,
-    of: fn(&Step) -> bool,
+    of: fn(&Request) -> bool,
     change: impl Fn(&Sim) + Send + 'static,
 ) -> Node {
     let (site, mut left) = (sim.clone(), count);
@@ -39,7 +39,7 @@ async fn r9_a_backstore_whose_path_the_kernel_has_cut_is_taken_away_again() {
     let node = after_each_of(
         2,
         &sim,
-        |step| matches!(step, Step::CreateBackstore { .. }),
+        |step| matches!(step, Request::Change(Step::CreateBackstore { .. })),
         |sim| {
             last_made(sim, |made| made.file.truncate(made.file.len() - 3));
         },
@@ -56,7 +56,7 @@ async fn r7_a_backstore_of_another_size_than_the_file_gets_no_lun() {
     let node = after_each_of(
         2,
         &sim,
-        |step| matches!(step, Step::CreateBackstore { .. }),
+        |step| matches!(step, Request::Change(Step::CreateBackstore { .. })),
         |sim| {
             last_made(sim, |made| made.size = 512);
         },
@@ -72,7 +72,7 @@ async fn a_product_name_that_was_not_set_gets_no_lun() {
     let site = sim.clone();
     let node = Node::with_hook(sim, move |step| {
         // Not at the first try, and not after the refresh.
-        if matches!(step, Step::EnableModelAlias { .. }) && tries < 2 {
+        if matches!(step, Request::Change(Step::EnableModelAlias { .. })) && tries < 2 {
             tries += 1;
             last_made(&site, |made| made.model_alias = false);
         }
@@ -88,7 +88,7 @@ async fn r1_a_backstore_that_another_hand_has_put_in_place_of_ours_is_not_delete
     sim.tag(TAGGED, false);
     let node = after(
         &sim,
-        |step| matches!(step, Step::DeleteLun { .. }),
+        |step| matches!(step, Request::Change(Step::DeleteLun { .. })),
         |sim| {
             let mut site = sim.site();
             let ours = site.actual.backstores.iter_mut().find(|b| b.file.ends_with(&rootfs(TAGGED))).unwrap();
@@ -109,7 +109,7 @@ async fn r1_a_lun_that_leads_elsewhere_by_now_is_not_deleted() {
     // After the first removal, the number of the second one leads to what somebody else has made.
     let node = after(
         &sim,
-        |step| matches!(step, Step::DeleteBackstore { .. }),
+        |step| matches!(step, Request::Change(Step::DeleteBackstore { .. })),
         |sim| {
             let mut site = sim.site();
             let gone =

@@ -2,7 +2,7 @@
 
 use crate::common::{Node, foreign};
 use crate::{TAGGED, rootfs};
-use actors::model::{ObjectKey, RootfsLink, Step};
+use actors::model::{ObjectKey, Request, RootfsLink, Step};
 use actors::sim::{BUCKET, Sim};
 
 const OLD: &str = "builds/old";
@@ -31,9 +31,10 @@ async fn r2_a_successor_is_a_lun_before_what_it_supersedes_goes() {
     let status = node.passes(2).await;
     assert!(status.converged && node.is_live(NEW) && !node.is_live(OLD), "{status}");
     let site = node.sim.site();
-    let at = |wanted: fn(&Step) -> bool| site.told[told..].iter().position(wanted).unwrap();
+    let at = |wanted: fn(&Request) -> bool| site.told[told..].iter().position(wanted).unwrap();
     assert!(
-        at(|step| matches!(step, Step::CreateLun { .. })) < at(|step| matches!(step, Step::DeleteLun { .. }))
+        at(|step| matches!(step, Request::Change(Step::CreateLun { .. })))
+            < at(|step| matches!(step, Request::Change(Step::DeleteLun { .. })))
     );
     drop(site);
     assert_eq!(old.difference(&node.luns()).count(), 1);

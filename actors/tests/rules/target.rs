@@ -4,7 +4,7 @@ use crate::common::Node;
 use crate::{PE, TAGGED, UNTAGGED, rootfs};
 use actors::decide::plan::change::Drifted;
 use actors::decide::plan::numbers::own_lun;
-use actors::model::{AclMapping, BareLun, Identity, ImageRef, ObjectKey, Step, TpgPath};
+use actors::model::{AclMapping, BareLun, Identity, ImageRef, ObjectKey, Request, Step, TpgPath};
 use actors::sim::{BUCKET, Sim, TPG, tpg};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -123,7 +123,13 @@ async fn a_half_made_backstore_of_ours_is_made_anew() {
     }
     let status = node.pass().await;
     assert_eq!((status.summary.added, status.converged), (1, true), "{status}");
-    assert!(node.sim.site().told.iter().any(|step| matches!(step, Step::DiscardBackstore { .. })));
+    assert!(
+        node.sim
+            .site()
+            .told
+            .iter()
+            .any(|step| matches!(step, Request::Change(Step::DiscardBackstore { .. })))
+    );
 }
 
 #[actix::test]

@@ -2,7 +2,7 @@
 
 use super::watched::{Asked, Watched};
 use actors::decide::cadence::Cadence;
-use actors::model::Step;
+use actors::model::Request;
 use actors::ports::LioError;
 use actors::reconciler::Resync;
 use actors::sim::Sim;
@@ -18,7 +18,7 @@ fn locked() -> (Watched, Arc<AtomicBool>) {
     let (site, held) = (Watched::new(Sim::small_site()), Arc::new(AtomicBool::new(true)));
     let lock = held.clone();
     site.before(move |step| match step {
-        Step::Refresh => Ok(()),
+        Request::Refresh => Ok(()),
         _ if !lock.load(Ordering::Relaxed) => Ok(()),
         _ => {
             let (command, holder) = (step.to_string(), "pid 4711 (targetcli)".to_owned());
@@ -29,7 +29,7 @@ fn locked() -> (Watched, Arc<AtomicBool>) {
 }
 
 fn questions(site: &Watched, answer: bool) -> usize {
-    site.asked().iter().filter(|asked| **asked == Asked::Step(Step::Greet, answer)).count()
+    site.asked().iter().filter(|asked| **asked == Asked::Request(Request::Probe, answer)).count()
 }
 
 async fn until(condition: impl Fn() -> bool) {
@@ -51,7 +51,7 @@ async fn r13_the_release_of_targetclis_lock_is_soon_noticed_and_no_session_stays
     tokio::time::timeout(SOON, status.wait_for(|status| status.converged)).await.unwrap().unwrap();
     until(|| questions(&site, true) > 0).await;
     let asked = site.asked();
-    let free = asked.iter().position(|asked| *asked == Asked::Step(Step::Greet, true)).unwrap();
+    let free = asked.iter().position(|asked| *asked == Asked::Request(Request::Probe, true)).unwrap();
     assert_eq!(asked[free + 1], Asked::EndSession, "the next pass may wait a minute for IMS and S3");
 }
 

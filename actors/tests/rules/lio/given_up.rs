@@ -3,7 +3,7 @@
 use super::watched::{Asked, Watched, pass, passes};
 use crate::{OTHER, TAGGED, rootfs};
 use actors::agent::{Agent, Kept};
-use actors::model::Step;
+use actors::model::{Request, Step};
 use actors::sim::Sim;
 use std::sync::mpsc::{Sender, channel};
 use std::time::Duration;
@@ -20,7 +20,7 @@ async fn hanging(kept: &Kept) -> (Watched, Agent, Sender<()>) {
     assert_eq!(pass(&agent).await.summary.waiting_for_second_look, 2);
     let (release, hangs) = channel::<()>();
     site.before(move |step| {
-        if let Step::DeleteLun { .. } = step {
+        if let Request::Change(Step::DeleteLun { .. }) = step {
             let _ = hangs.recv();
         }
         Ok(())
@@ -34,7 +34,10 @@ fn tag_both(site: &Watched, tagged: bool) {
 }
 
 fn removed_luns(site: &Watched) -> usize {
-    site.asked().iter().filter(|asked| matches!(asked, Asked::Step(Step::DeleteLun { .. }, true))).count()
+    site.asked()
+        .iter()
+        .filter(|asked| matches!(asked, Asked::Request(Request::Change(Step::DeleteLun { .. }), true)))
+        .count()
 }
 
 fn is_live(site: &Watched, id: &str) -> bool {
@@ -53,7 +56,7 @@ async fn r14_a_plan_that_was_given_up_is_carried_no_further() {
     passes(&agent, 2).await;
     assert_eq!(removed_luns(&site), 1, "the step that hung, and none of those behind it");
     assert!(is_live(&site, TAGGED) && is_live(&site, OTHER));
-    let saves = |asked: &Asked| matches!(asked, Asked::Step(Step::SaveConfig, _));
+    let saves = |asked: &Asked| matches!(asked, Asked::Request(Request::Save { backup: true }, _));
     assert_eq!(site.asked().into_iter().filter(saves).count(), 1, "the LUN is back, as it was saved");
 }
 

@@ -3,7 +3,7 @@
 use super::watched::{Watched, pass};
 use crate::PE;
 use crate::common::Node;
-use actors::model::{LunEntry, ObjectKey, Step, TpgPath};
+use actors::model::{LunEntry, ObjectKey, Request, Step, TpgPath};
 use actors::sim::Sim;
 
 /// A LUN of another target on the backstore that was made last.
@@ -23,7 +23,7 @@ fn before_the_lun(sim: &Sim, change: impl Fn(&Sim) + Send + 'static) -> Node {
     let site = sim.clone();
     let is_pe = move |sim: &Sim| sim.site().actual.backstores.last().is_some_and(|b| b.file.ends_with(PE));
     Node::with_hook(sim.clone(), move |step| {
-        if matches!(step, Step::EnableModelAlias { .. }) && is_pe(&site) {
+        if matches!(step, Request::Change(Step::EnableModelAlias { .. })) && is_pe(&site) {
             change(&site);
         }
     })
@@ -51,7 +51,7 @@ async fn r1_a_backstore_that_came_out_wrong_and_is_used_by_another_hand_is_not_t
     let mut left = 1;
     let site = sim.clone();
     let node = Node::with_hook(sim.clone(), move |step| {
-        if matches!(step, Step::CreateBackstore { .. }) && left > 0 {
+        if matches!(step, Request::Change(Step::CreateBackstore { .. })) && left > 0 {
             left -= 1;
             site.site().actual.backstores.last_mut().unwrap().file.pop();
             use_what_was_made_last(&site);

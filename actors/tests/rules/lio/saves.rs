@@ -2,7 +2,7 @@
 
 use super::watched::{Watched, pass, passes};
 use crate::UNTAGGED;
-use actors::model::{Actual, Step};
+use actors::model::{Actual, Request};
 use actors::ports::{LioError, PortError};
 use actors::sim::{Sim, TPG};
 use std::io::ErrorKind;
@@ -21,7 +21,7 @@ async fn r11_a_save_that_the_daemon_did_not_answer_is_tried_again_in_the_next_pa
         let agent = site.start(None);
         let mut first = true;
         site.before(move |step| {
-            let fails = matches!(step, Step::SaveConfig) && std::mem::take(&mut first);
+            let fails = matches!(step, Request::Save { backup: true }) && std::mem::take(&mut first);
             if fails { Err(failure(command())) } else { Ok(()) }
         });
         let kind = failure(command()).kind();
@@ -38,7 +38,7 @@ async fn l5_whoever_is_in_the_way_of_a_save_is_told() {
     let site = Watched::new(Sim::small_site());
     let agent = site.start(None);
     site.before(|step| match step {
-        Step::SaveConfig => {
+        Request::Save { backup: true } => {
             let (command, holder) = (step.to_string(), "pid 4711 (targetcli)".to_owned());
             Err(LioError::Busy { command, holder, seconds: 10 })
         }

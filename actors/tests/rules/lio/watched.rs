@@ -6,14 +6,14 @@ use actors::agent::{Agent, Kept, Ports};
 use actors::decide::cadence::{Cadence, Deadlines};
 use actors::decide::history::History;
 use actors::decide::status::Status;
-use actors::model::{Backstore, FileFacts, MountFacts, ObjectKey, Step};
+use actors::model::{Backstore, FileFacts, MountFacts, ObjectKey, Request};
 use actors::ports::{Examined, HistoryPort, LioError, MountError, MountPort};
 use actors::reconciler::Tick;
 use actors::sim::{Sim, site};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-type Before = dyn FnMut(&Step) -> Result<(), LioError> + Send;
+type Before = dyn FnMut(&Request) -> Result<(), LioError> + Send;
 
 #[derive(Clone)]
 pub struct Watched {
@@ -28,7 +28,7 @@ pub struct Watched {
 pub enum Asked {
     Observe,
     /// And whether it was done.
-    Step(Step, bool),
+    Request(Request, bool),
     EndSession,
 }
 
@@ -44,7 +44,7 @@ impl Watched {
     }
 
     /// From now on this happens before each step; an error is the step's.
-    pub fn before(&self, before: impl FnMut(&Step) -> Result<(), LioError> + Send + 'static) {
+    pub fn before(&self, before: impl FnMut(&Request) -> Result<(), LioError> + Send + 'static) {
         *self.before.lock().unwrap() = Box::new(before);
     }
 
@@ -80,7 +80,7 @@ impl Watched {
         let asked = match moment {
             Moment::Observe => Asked::Observe,
             Moment::Before(step) => return (self.before.lock().unwrap())(step),
-            Moment::After(step, done) => Asked::Step(step.clone(), done),
+            Moment::After(step, done) => Asked::Request(step.clone(), done),
             Moment::SessionEnd => Asked::EndSession,
         };
         self.asked.lock().unwrap().push(asked);
