@@ -1,5 +1,6 @@
 //! The image management service, and where tokens for it come from.
 
+use super::IdentityError;
 use std::fmt;
 use std::future::Future;
 
@@ -52,12 +53,18 @@ pub enum TokenError {
         /// What is wrong with it.
         problem: &'static str,
     },
+    /// SPIRE gives none.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
 }
 
 impl TokenError {
     /// Short, from a bounded set.
     pub fn kind(&self) -> &'static str {
-        "token"
+        match self {
+            TokenError::File { .. } | TokenError::Content { .. } => "token",
+            TokenError::Identity(error) => error.kind(),
+        }
     }
 }
 
