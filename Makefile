@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-host test-lio lint bench install build setup image clean
+.PHONY: help demo test test-host test-spire test-lio lint bench install build setup image clean
 
 PREFIX ?= /usr
 UNITDIR ?= /usr/lib/systemd/system
@@ -21,10 +21,13 @@ help: ## what there is
 demo: setup build image ## the main job in a throw-away VM: images become LUNs that an initiator mounts
 	$(VM) demo $(VM_FILES) --bin "$(LIO_TEST):lio" -- sh -c 'site up && lio demo --nocapture --test-threads=1'
 
-test: test-host test-lio ## all tests: unit, property, wire, and in the VM
+test: test-host test-spire test-lio ## all tests: unit, property, wire, with a real SPIRE, and in the VM
 
 test-host: setup ## the tests that need no VM
 	cargo test --workspace
+
+test-spire: setup ## our identity from a real SPIRE server and agent on this host; builds both once, in five minutes
+	bin=$$(tests/spire/build); SPIRE_BIN=$$bin cargo test --test spire
 
 test-lio: setup build image ## the tests on a real kernel, in the VM; LIO_FILTER=name runs some of them
 	tests/vm/matches "$(LIO_TEST)" "$(LIO_FILTER)"
@@ -33,12 +36,12 @@ test-lio: setup build image ## the tests on a real kernel, in the VM; LIO_FILTER
 lint: setup ## format, clippy with warnings denied, and what the inside may depend on
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
-	cargo clippy --test lio --bench lio -- -D warnings
+	cargo clippy --test lio --test spire --bench lio -- -D warnings
 	RUSTDOCFLAGS='-D warnings -A rustdoc::private_intra_doc_links' cargo doc --quiet --workspace --no-deps
 	tests/lint-inside
 	cargo test --quiet --test house
 	tests/lint-inside-test
-	for script in tests/vm/setup tests/vm/image tests/vm/rootfs tests/vm/run tests/vm/matches tests/lint-inside tests/lint-inside-test bench/run .ci/run; do bash -n $$script; done
+	for script in tests/vm/setup tests/vm/image tests/vm/rootfs tests/vm/run tests/vm/matches tests/spire/build tests/lint-inside tests/lint-inside-test bench/run .ci/run; do bash -n $$script; done
 
 bench: setup image ## times and counts in the VM; writes bench/RESULTS.md
 	cargo build --release --bin sbps-marshal
@@ -63,5 +66,5 @@ setup:
 image:
 	@tests/vm/image >/dev/null
 
-clean: ## everything built here, but not the cached VM image
+clean: ## everything built here, but not the cached VM image and SPIRE
 	cargo clean

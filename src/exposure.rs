@@ -1,6 +1,7 @@
 //! Secrets that others can read or replace: told once, and used all the same, for a node that serves is worth more.
 
 use crate::config::Settings;
+use crate::identity;
 use std::collections::BTreeSet;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -19,7 +20,7 @@ pub fn of_secrets(settings: &Settings) -> Vec<String> {
         [Some(settings.s3.credential_file.as_path()), token].into_iter().flatten().collect();
     let folders: BTreeSet<&Path> = files.iter().filter_map(|file| file.parent()).collect();
     let mut notes: Vec<String> = files.into_iter().chain(folders).flat_map(of_path).collect();
-    if token.is_some() && settings.ims.url.starts_with("http://") {
+    if identity::sends_tokens(settings) && settings.ims.url.starts_with("http://") {
         notes.push(format!(
             "the bearer token goes to {} unencrypted: use https in ims.gateway",
             settings.ims.url
@@ -139,7 +140,7 @@ mod tests {
     #[test]
     fn a_token_that_goes_over_http_is_told_and_http_without_a_token_is_not() {
         let http = "ims.gateway=http://ims:8080";
-        assert_eq!(notes(&[http, "s3.credential_file=/no/such"]), [""; 0]);
+        assert_eq!(notes(&[http, "s3.credential_file=/no/such", "spire.mode=none"]), [""; 0]);
         let told = notes(&[http, "s3.credential_file=/no/such", "ims.token_file=/no/such"]);
         assert!(
             matches!(&told[..], [note] if note.contains("http://ims:8080/apis/ims/v3/images unencrypted")),

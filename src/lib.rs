@@ -11,6 +11,7 @@ pub mod exposure;
 pub mod files;
 mod flock;
 pub mod history;
+pub mod identity;
 pub mod ims;
 pub mod lio;
 pub mod lock;

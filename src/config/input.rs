@@ -72,6 +72,13 @@ impl Input {
         joined(gateway, uri).is_none().then(|| "a path on ims.gateway".to_owned())
     }
 
+    /// What `spire.mode` must be beside `ims.token_file`, if it is not.
+    pub fn token_file_is_missing(&self) -> Option<String> {
+        let (mode, file) = (self.spire.mode?, self.ims.token_file.as_ref()?);
+        let is_missing = mode == SpireMode::TokenFile && file.is_none();
+        is_missing.then(|| "another mode, or ims.token_file set".to_owned())
+    }
+
     /// What `lio.last_lun` must be beside `lio.first_lun`, if it is not.
     pub fn luns_are_reversed(&self) -> Option<String> {
         let (first, last) = (self.lio.first_lun?, self.lio.last_lun?);

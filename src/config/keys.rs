@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::input::Input;
 use super::kind::*;
-use super::settings::LogFormat;
+use super::settings::{LogFormat, SpireMode};
 
 /// Puts the value of a text into its place; false if it is none.
 type ReadInto = Box<dyn Fn(&str, &mut Input) -> bool + Send + Sync>;
@@ -149,7 +149,8 @@ fn keys() -> Vec<Key> {
         key("lio.first_lun", "1", lun(), "Lowest number for a new LUN", |input| &mut input.lio.first_lun),
         key("lio.last_lun", "16383", lun(), "Highest number for a new LUN", |input| &mut input.lio.last_lun).beside(Input::luns_are_reversed),
 
-        key("spire.agent_path", "/opt/cray/cray-spire/sbps-marshal-spire-agent", path(), "The helper that fetches the JWT-SVID", |input| &mut input.spire.agent_path).was("SPIRE_AGENT_PATH"),
+        key("spire.mode", "auto", one_of(SpireMode::NAMES), "Where tokens for IMS come from; auto: ims.token_file if set, else the Workload API, else the helper, else none", |input| &mut input.spire.mode).beside(Input::token_file_is_missing),
+        key("spire.agent_path", "/opt/cray/cray-spire/sbps-marshal-spire-agent", path(), "The helper that fetches the JWT-SVID, a hard link to spire-agent", |input| &mut input.spire.agent_path).was("SPIRE_AGENT_PATH"),
         key("spire.jwt_audience", "system-compute", line(), "Audience of the JWT-SVID", |input| &mut input.spire.jwt_audience).was("SPIRE_JWT_AUDIENCE"),
         key("spire.agent_sock_path", "/var/lib/spire/agent.sock", path(), "Socket of the Workload API", |input| &mut input.spire.agent_sock_path).was("SPIRE_AGENT_SOCK_PATH"),
 

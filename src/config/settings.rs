@@ -115,8 +115,9 @@ section! {
 }
 
 section! {
-    /// SPIFFE/SPIRE: accepted now, used once SPIRE support lands.
+    /// SPIFFE/SPIRE: who we are to IMS.
     Spire, read as SpireInput {
+        mode: SpireMode,
         agent_path: PathBuf,
         jwt_audience: String,
         agent_sock_path: PathBuf,
@@ -138,4 +139,64 @@ pub enum LogFormat {
     Json,
     /// For a person at a terminal.
     Text,
+}
+
+/// Where bearer tokens come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SpireMode {
+    /// The token file, if one is set; else the Workload API, and if that denies us the helper; else none.
+    Auto,
+    /// The Workload API, asked by ourselves.
+    WorkloadApi,
+    /// The helper.
+    Helper,
+    /// The token file.
+    TokenFile,
+    /// Nowhere: none are sent.
+    None,
+}
+
+impl SpireMode {
+    /// All of them, each under the name that it is configured by.
+    pub(super) const NAMES: [(&'static str, SpireMode); 5] = [
+        ("auto", SpireMode::Auto),
+        ("workload-api", SpireMode::WorkloadApi),
+        ("helper", SpireMode::Helper),
+        ("token-file", SpireMode::TokenFile),
+        ("none", SpireMode::None),
+    ];
+
+    /// As it is configured.
+    pub fn name(self) -> &'static str {
+        SpireMode::NAMES.into_iter().find(|(_, mode)| *mode == self).map_or("", |(name, _)| name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::SpireMode;
+    use crate::config::{ConfigErrors, Sources, load};
+
+    fn mode_of(flags: &[&str]) -> Result<SpireMode, ConfigErrors> {
+        let flags = flags.iter().map(|flag| flag.parse().unwrap()).collect();
+        load(&Sources { flags, ..Sources::default() }).map(|loaded| loaded.settings.spire.mode)
+    }
+
+    #[test]
+    fn the_mode_is_auto_unless_it_is_set() {
+        assert_eq!(mode_of(&[]).unwrap(), SpireMode::Auto);
+        for (name, mode) in SpireMode::NAMES {
+            assert_eq!(mode_of(&[&format!("spire.mode={name}"), "ims.token_file=/t"]).unwrap(), mode);
+            assert_eq!(mode.name(), name);
+        }
+        let error = mode_of(&["spire.mode=token"]).unwrap_err().to_string();
+        assert!(error.contains("allowed: auto or workload-api or helper or token-file or none"), "{error}");
+    }
+
+    #[test]
+    fn the_token_file_cannot_be_the_way_without_a_token_file() {
+        let error = mode_of(&["spire.mode=token-file"]).unwrap_err().to_string();
+        let told = "spire.mode is \"token-file\", allowed: another mode, or ims.token_file set";
+        assert!(error.contains(told), "{error}");
+    }
 }

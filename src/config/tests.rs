@@ -110,7 +110,8 @@ fn the_predecessors_environment_works_unchanged() {
 
 /// A value that the key may have and that is not its default.
 fn another(key: &Key) -> &'static str {
-    let values = ["7", "no", "/other", "http", "http://other", "iqn.2020-01.other", "debug", "text"];
+    let values =
+        ["7", "no", "/other", "http", "http://other", "iqn.2020-01.other", "debug", "text", "helper"];
     let is_allowed = |value: &&str| *value != key.default && key.read(value, &mut Input::default());
     values.into_iter().find(is_allowed).unwrap_or_else(|| panic!("{}", key.name))
 }

@@ -7,12 +7,12 @@ use crate::config::Settings;
 use crate::exposure;
 use crate::files::Folders;
 use crate::history::HistoryFile;
+use crate::identity::{self, Tokens};
 use crate::ims::ImsClient;
 use crate::lio::{LioAdapter, SettingError};
 use crate::mount::S3fsMount;
 use crate::s3::S3Client;
 use crate::tls::{self, Fingerprint, TlsError};
-use crate::token::FileToken;
 use actors::agent::{Agent, Kept, Ports};
 use actors::decide::cadence::Cadence;
 use actors::events::emit;
@@ -51,7 +51,7 @@ impl PortsError {
 }
 
 type MakeLio = Box<dyn Fn() -> LioAdapter + Send + Sync>;
-type RealPorts = Ports<ImsClient, FileToken, S3Client, S3fsMount, HistoryFile, MakeLio>;
+type RealPorts = Ports<ImsClient, Tokens, S3Client, S3fsMount, HistoryFile, MakeLio>;
 
 enum Outside {
     Real(Box<RealPorts>),
@@ -118,7 +118,7 @@ impl Prepared {
         let lio = LioAdapter::new(&settings.lio).map_err(PortsError::Lio)?;
         let ports = Ports {
             ims: ImsClient::new(&settings.ims).map_err(PortsError::Ims)?,
-            tokens: FileToken::new(settings.ims.token_file.clone(), settings.ims.timeout),
+            tokens: Tokens::new(&settings),
             s3: S3Client::new(&settings.s3).map_err(PortsError::S3)?,
             mount: mount.clone(),
             history: HistoryFile::new(Folders {
@@ -127,7 +127,8 @@ impl Prepared {
             }),
             lio: Box::new(move || lio.clone()) as MakeLio,
         };
-        let notes = exposure::of_secrets(&settings);
+        let mut notes = exposure::of_secrets(&settings);
+        notes.extend(identity::note(&settings));
         let in_force = InForce { settings, trusted, mount: Some(mount) };
         Ok(Prepared { in_force, outside: Outside::Real(Box::new(ports)), notes })
     }

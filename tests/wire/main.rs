@@ -3,6 +3,7 @@
 
 mod acls;
 mod daemon;
+mod identity;
 mod ims;
 mod object;
 mod s3;

@@ -54,6 +54,18 @@ super::events! {
         (reason detail)
         "the new configuration is not used; the old one stays in force"
         => "mend it, then SIGHUP";
+    IDENTITY_WAY "identity_way" [Info]
+        (way was spiffe_id)
+        "where tokens for IMS come from now: `workload-api`, `helper`, or `none`"
+        => "nothing; with `none`, see whether IMS wants tokens";
+    IDENTITY_NOT_RENEWED "identity_not_renewed" [Warn]
+        (reason detail)
+        "SPIRE does not renew the token; the last one is used as long as it is valid"
+        => "`detail` names the remedy";
+    IDENTITY_RENEWED "identity_renewed" [Info]
+        ()
+        "SPIRE has renewed the token again"
+        => "nothing";
     CONFIGURATION_NOTE "configuration_note" [Warn]
         ()
         "a setting is accepted but not recommended; see the message"

@@ -1,6 +1,6 @@
 //! The image management service, and where tokens for it come from.
 
-use super::PortError;
+use super::{IdentityError, PortError};
 use crate::model::Source;
 use std::fmt;
 use std::future::Future;
@@ -54,13 +54,19 @@ pub enum TokenError {
         /// What is wrong with it.
         problem: &'static str,
     },
+    /// SPIRE gives none.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
 }
 
 impl PortError for TokenError {
     const SOURCE: Source = Source::Ims;
 
     fn kind(&self) -> &'static str {
-        "token"
+        match self {
+            TokenError::File { .. } | TokenError::Content { .. } => "token",
+            TokenError::Identity(error) => error.kind(),
+        }
     }
 }
 

@@ -2,12 +2,14 @@
 //! afterwards. Every call ends: whoever implements a port gives each step a deadline (R14).
 
 mod history;
+mod identity;
 mod ims;
 mod lio;
 mod mount;
 mod s3;
 
 pub use history::{HistoryError, HistoryPort};
+pub use identity::IdentityError;
 pub use ims::{ImsError, ImsPort, Token, TokenError, TokenPort};
 pub use lio::{LioError, LioPort};
 pub use mount::{Examined, MountError, MountPort};

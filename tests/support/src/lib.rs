@@ -7,3 +7,4 @@ pub mod s3;
 pub mod targetclid;
 pub mod targetclid_tree;
 pub mod tls;
+pub mod workload_api;
