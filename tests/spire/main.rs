@@ -3,7 +3,7 @@
 
 mod spire;
 
-use actors::ports::TokenPort;
+use actors::ports::{PortError, TokenPort};
 use sbps_marshal::config::{Sources, load};
 use sbps_marshal::identity::{Cached, Ways};
 use spire::{AUDIENCE, HELPER, Spire};
