@@ -5,27 +5,38 @@ use crate::{OTHER, TAGGED, rootfs};
 use actors::agent::{Agent, Kept};
 use actors::model::{Request, Step};
 use actors::sim::Sim;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::time::Duration;
 
 /// Steps of the simulated LIO take no time.
 const HUNG_AFTER: Duration = Duration::from_secs(1);
 
-/// A node whose next pass would remove two images, and hangs at the first step until the sender is dropped.
-async fn hanging(kept: &Kept) -> (Watched, Agent, Sender<()>) {
+/// Hangs at the first step until it is dropped.
+struct Release {
+    hangs: Arc<AtomicBool>,
+    _until: Sender<()>,
+}
+
+/// A node whose next pass would remove two images, and hangs at the first step until it is released.
+async fn hanging(kept: &Kept) -> (Watched, Agent, Release) {
     let site = Watched::new(Sim::small_site());
     let agent = site.start_within(HUNG_AFTER, None, kept);
     pass(&agent).await;
     tag_both(&site, false);
     assert_eq!(pass(&agent).await.summary.waiting_for_second_look, 2);
-    let (release, hangs) = channel::<()>();
+    let (_until, released) = channel::<()>();
+    let hangs = Arc::new(AtomicBool::new(false));
+    let begun = hangs.clone();
     site.before(move |step| {
         if let Request::Change(Step::DeleteLun { .. }) = step {
-            let _ = hangs.recv();
+            begun.store(true, Ordering::Relaxed);
+            let _ = released.recv();
         }
         Ok(())
     });
-    (site, agent, release)
+    (site, agent, Release { hangs, _until })
 }
 
 fn tag_both(site: &Watched, tagged: bool) {
@@ -77,7 +88,7 @@ async fn r3_what_a_pass_may_have_removed_that_a_reload_has_ended_counts() {
     let (site, agent, release) = hanging(&kept).await;
     let under_way = agent.reconciler.send(actors::reconciler::Tick { confirmed: None });
     let under_way = actix::spawn(under_way);
-    while site.asked().last() == Some(&Asked::EndSession) {
+    while !release.hangs.load(Ordering::Relaxed) {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     let stopped = actix::spawn(agent.stop(Duration::from_secs(60)));
