@@ -234,3 +234,57 @@ fn code_of(identities: &BTreeSet<Identity>) -> String {
         identities.iter().fold(Sha224::new(), |hash, identity| hash.chain_update(identity.wwn().as_str()));
     digest.finalize().iter().take(4).map(|byte| format!("{byte:02x}")).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{BackstoreEntry, FILEIO, ObjectKey, Site};
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    fn identity(n: usize) -> Identity {
+        Identity::of_pe("b", &ObjectKey::new(format!("PE/{n}")))
+    }
+
+    fn removal(n: usize) -> Removal {
+        let site = Site { bucket: "b".into(), mount: "/m".into() };
+        let (name, serial) = (identity(n).name().to_string(), identity(n).wwn().to_string());
+        let backstore = BackstoreEntry { plugin: FILEIO.into(), name, file: format!("/m/PE/{n}"), serial };
+        let ours = site.recognise(&backstore).unwrap();
+        Removal { ours, why: Withdrawal::ObjectGone, foreign_lun: None, needs_confirmation: false }
+    }
+
+    /// With a breaker that remembers this.
+    fn judge(due: Vec<Removal>, ours: usize, breaker: Breaker) -> Judgement {
+        let history = History { breaker, ..History::default() };
+        let limits = Limits { confirm_after: HOUR, max_removal_percent: 10, max_removals: 3, window: HOUR };
+        let time = LookTime { began: HOUR, ended: HOUR };
+        removals(due, RemovalContext { ours, history: &history, limits: &limits, time, confirmed: None })
+    }
+
+    #[test]
+    fn r3_what_was_held_and_is_due_no_more_holds_up_nothing_else() {
+        let held = BTreeSet::from([identity(1)]);
+        assert_eq!(judge(vec![removal(2)], 10, Breaker { held, ..Breaker::default() }).tripped, None);
+    }
+
+    #[test]
+    fn r3_what_went_lately_counts_among_those_of_which_a_tenth_may_go() {
+        let removed: BTreeMap<_, _> = (0..4).map(|n| (identity(n), HOUR)).collect();
+        let breaker = || Breaker { removed: removed.clone(), ..Breaker::default() };
+        assert_eq!(judge(vec![removal(9)], 46, breaker()).tripped, None, "the fifth of fifty");
+        assert!(judge(vec![removal(9)], 45, breaker()).tripped.is_some(), "the fifth of forty-nine");
+    }
+
+    #[test]
+    fn every_hold_says_what_is_waited_for() {
+        for (hold, text) in [
+            (Hold::ForeignLun(TpgPath::new("iscsi/a/tpgt_1")), "a LUN of iscsi/a/tpgt_1 uses it too"),
+            (Hold::SecondLook(Duration::from_secs(7)), "a second observation is due in 7 s"),
+            (Hold::Breaker, "confirm"),
+            (Hold::Successor, "its replacement cannot be projected yet"),
+        ] {
+            assert!(hold.to_string().contains(text), "{hold}");
+        }
+    }
+}
