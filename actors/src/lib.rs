@@ -1,4 +1,4 @@
-//! The inside of sbps-marshal: five actors and every decision, no I/O.
+//! The inside of sbps-marshal: five actors and their decisions, no I/O.
 //!
 //! | actor | owns | is asked |
 //! |---|---|---|
@@ -13,8 +13,8 @@
 //! truth about what came about.
 //!
 //! Storeys, from the ground up: [`model`] (values), [`ports`] (what the outside has to provide, one trait per party) and
-//! [`decide`] (every decision, as plain functions) beside each other, the actors above them, [`events`] (what they log), [`sim`] as another outside.
-//! An arrow only goes down; `tests/house/storeys.rs` keeps it so. "facts N" in a comment is a heading of docs/facts.md.
+//! [`decide`] (the decisions, as plain functions) beside each other, [`events`] (what is logged), the actors above them,
+//! [`sim`] as another outside. An arrow only goes down; `tests/house/storeys.rs` keeps it so. "facts N" in a comment is a heading of docs/facts.md.
 
 pub mod agent;
 pub mod decide;

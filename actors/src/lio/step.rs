@@ -82,8 +82,8 @@ fn unused(port: &mut impl LioPort, step: &Step, name: &Word) -> Result<(), StepE
     }
 }
 
-/// Removes a backstore that came out wrong, as long as it can only be the one just made, a path that was cut, and nobody else
-/// has mapped a LUN to it since (R1).
+/// Removes a backstore that came out wrong, as long as it can only be the one just made, a path that was cut, and nobody
+/// else has mapped a LUN to it since (R1).
 fn discard(port: &mut impl LioPort, step: &Step) -> Result<(), StepError> {
     if let Step::CreateBackstore { name, file, wwn } = step
         && port.backstore(name)?.is_some_and(|live| file.as_str().starts_with(&live.file))
