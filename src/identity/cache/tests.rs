@@ -4,6 +4,7 @@ use super::*;
 use actors::ports::PortError;
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
+use support::log::Log;
 use tokio::sync::Notify;
 use tokio::time::advance;
 
@@ -213,10 +214,7 @@ async fn where_there_is_no_spire_there_is_no_token_until_there_is_one() {
 
 #[tokio::test(start_paused = true)]
 async fn that_a_token_is_not_renewed_is_told_once_and_once_that_it_is_again() {
-    let log = tempfile::NamedTempFile::new().unwrap();
-    let subscriber =
-        tracing_subscriber::fmt().with_ansi(false).with_writer(Mutex::new(log.reopen().unwrap())).finish();
-    let _told = tracing::subscriber::set_default(subscriber);
+    let log = Log::of_this_thread();
     let (agent, cached) = Agent::cached(Mood::New);
     token(&cached, false).await;
     agent.0.was_asked.notified().await;
@@ -226,7 +224,7 @@ async fn that_a_token_is_not_renewed_is_told_once_and_once_that_it_is_again() {
         token(&cached, false).await;
         renewed(&cached, &agent).await;
     }
-    let log = std::fs::read_to_string(log.path()).unwrap();
+    let log = log.text();
     let [not, again] = &log.lines().collect::<Vec<_>>()[..] else { panic!("{log}") };
     assert!(not.contains("identity_not_renewed") && not.contains("spire_unreachable"), "{not}");
     assert!(again.contains("identity_renewed"), "{again}");

@@ -1,10 +1,9 @@
 //! The helper, and when it is run.
 
 use super::*;
-use std::sync::Mutex;
 use std::time::Instant;
+use support::log::Log;
 use support::workload_api::DENIED;
-use tracing::Level;
 
 #[tokio::test]
 async fn where_we_are_denied_the_helper_is_run_as_csm_runs_it() {
@@ -31,12 +30,7 @@ async fn where_we_are_denied_the_helper_is_run_as_csm_runs_it() {
 
 #[tokio::test]
 async fn the_way_is_told_once_and_again_when_it_changes_and_the_token_never() {
-    let log = tempfile::NamedTempFile::new().unwrap();
-    let subscriber = tracing_subscriber::fmt()
-        .with_ansi(false)
-        .with_max_level(Level::TRACE)
-        .with_writer(Mutex::new(log.reopen().unwrap()));
-    let _told = tracing::subscriber::set_default(subscriber.finish());
+    let log = Log::of_this_thread();
     let node = Node::new();
     let tokens = node.tokens("auto", LONG);
     for _ in 0..2 {
@@ -51,7 +45,7 @@ async fn the_way_is_told_once_and_again_when_it_changes_and_the_token_never() {
         node.printing_helper(&[svid(PLAIN, 300, token)]);
         mark(&tokens, true).await;
     }
-    let log = std::fs::read_to_string(log.path()).unwrap();
+    let log = log.text();
     let ways: Vec<&str> = log.lines().filter(|line| line.contains("identity_way")).collect();
     let [none, ours, helper] = &ways[..] else { panic!("{ways:?}") };
     assert!(none.contains("way=\"none\"") && none.contains("no token is sent"), "{none}");
