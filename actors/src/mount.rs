@@ -1,15 +1,15 @@
 //! The Mount actor: owns the mount, for all images, and tells which files may be projected.
 
-use crate::decide::desired::{Candidate, FileChecks, FileVerdict, file_verdict};
+use crate::decide::desired::{Candidate, FileChecks, FileVerdict};
+use crate::decide::inspection::{Failure, Inspection, KnownFiles, Meaning};
 use crate::decide::live::{FileQuery, LiveFile, LiveFiles};
 use crate::decide::pe_rules::discover;
 use crate::decide::policy::PeRules;
 use crate::decide::reason::{ABSENT, Reason};
-use crate::model::{Cause, Etag, FileFacts, ObjectIndex, ObjectKey, Site, Source};
+use crate::model::{Cause, ObjectIndex, ObjectKey, Site};
 use crate::ports::{MountError, MountPort};
 use actix::prelude::*;
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,30 +22,13 @@ pub struct Mount<P> {
     site: Site,
     pe: PeRules,
     port: Rc<P>,
-    memory: Rc<RefCell<Memory>>,
-}
-
-/// What is not looked at again, and what is looked at last.
-#[derive(Debug, Default)]
-struct Memory {
-    /// Objects that are no images, whatever happens: until they have another ETag.
-    never: BTreeMap<ObjectKey, (Etag, Reason)>,
-    /// Objects that the mount refused when it was last asked.
-    refused: BTreeSet<ObjectKey>,
-}
-
-impl Memory {
-    fn forget_all_but(&mut self, files: &[FileQuery]) {
-        let asked: BTreeSet<&ObjectKey> = files.iter().map(|file| &file.key).collect();
-        self.never.retain(|key, _| asked.contains(key));
-        self.refused.retain(|key| asked.contains(key));
-    }
+    known: Rc<RefCell<KnownFiles>>,
 }
 
 impl<P: MountPort> Mount<P> {
     /// An actor over this port.
     pub fn new(port: P, site: Site, pe: PeRules) -> Self {
-        Mount { site, pe, port: Rc::new(port), memory: Rc::default() }
+        Mount { site, pe, port: Rc::new(port), known: Rc::default() }
     }
 }
 
@@ -75,8 +58,8 @@ impl<P: MountPort> Handler<CheckFiles> for Mount<P> {
     type Result = ResponseFuture<FileChecks>;
 
     fn handle(&mut self, msg: CheckFiles, _: &mut Self::Context) -> Self::Result {
-        let (mount, memory) = (self.port.clone(), self.memory.clone());
-        Box::pin(async move { check_files(&*mount, &memory, msg.0).await })
+        let (mount, known) = (self.port.clone(), self.known.clone());
+        Box::pin(async move { check_files(&*mount, &known, msg.0).await })
     }
 }
 
@@ -97,15 +80,10 @@ impl<P: MountPort> Handler<ExamineFiles> for Mount<P> {
 /// So long the files of one pass are looked at; what is left has its turn in the next one (R14).
 const LOOK_WITHIN: Duration = Duration::from_secs(60);
 
-/// So many files may be refused in one pass before the mount is left alone.
-const MOST_REFUSED: usize = 32;
-
-/// A file that the mount refuses is a matter of that file, as long as the mount itself still answers; so whoever may
-/// write to the bucket holds up nothing but what he wrote. The first failure of the mount as a whole ends the check:
-/// what hangs once is not asked again (R14).
+/// The first failure of the mount as a whole ends the check (R14).
 async fn check_files(
     mount: &impl MountPort,
-    memory: &RefCell<Memory>,
+    known: &RefCell<KnownFiles>,
     mut files: Vec<FileQuery>,
 ) -> FileChecks {
     let mut checks = FileChecks::default();
@@ -113,55 +91,52 @@ async fn check_files(
         checks.cause = Some((&error).into());
         return checks;
     }
-    memory.borrow_mut().forget_all_but(&files);
-    // Whoever may write to the bucket chooses names: what was refused last time must not come first for ever.
-    files.sort_by_key(|file| memory.borrow().refused.contains(&file.key));
+    let mut inspection = known.borrow_mut().begin(&mut files);
     let until = Instant::now() + LOOK_WITHIN;
-    let mut refused = BTreeSet::new();
     for file in files {
-        let known = memory.borrow().never.get(&file.key).filter(|(etag, _)| *etag == file.etag).cloned();
-        let verdict = match known {
-            Some((_, reason)) => FileVerdict::Incomplete(reason),
-            None if Instant::now() >= until => not_reached(&file.key, "slow"),
-            None if refused.len() > MOST_REFUSED => not_reached(&file.key, "refused"),
-            None => match mount.inspect(&file.key).await {
-                Ok(facts) => judged(&facts, &file, memory),
-                Err(error) => match of_file(&error) {
-                    Some(reason) => FileVerdict::Incomplete(reason),
-                    None => {
-                        refused.insert(file.key.clone());
-                        let hangs = matches!(error, MountError::Hung { .. });
-                        let whole = if hangs { None } else { mount.check().await.err() };
-                        if hangs || whole.is_some() {
-                            checks.cause = Some(whole.as_ref().unwrap_or(&error).into());
-                            break;
-                        }
-                        FileVerdict::Unknown(Cause::from(&error))
-                    }
-                },
-            },
+        let known_already = inspection.without_reading(&known.borrow(), &file, Instant::now() >= until);
+        let verdict = match known_already {
+            Some(verdict) => Ok(verdict),
+            None => read(mount, known, &mut inspection, &file).await,
         };
-        checks.files.insert(file.key, verdict);
+        match verdict {
+            Ok(verdict) => drop(checks.files.insert(file.key, verdict)),
+            Err(cause) => {
+                checks.cause = Some(cause);
+                break;
+            }
+        }
     }
-    memory.borrow_mut().refused.extend(refused);
+    known.borrow_mut().end(inspection);
     checks
 }
 
-/// R7; what will never be an image is remembered.
-fn judged(facts: &FileFacts, file: &FileQuery, memory: &RefCell<Memory>) -> FileVerdict {
-    let verdict = file_verdict(facts, file.size);
-    if let FileVerdict::Incomplete(reason) = &verdict
-        && !reason.will_pass()
-    {
-        memory.borrow_mut().never.insert(file.key.clone(), (file.etag.clone(), reason.clone()));
+/// What one file is; an error is the mount's as a whole.
+async fn read(
+    mount: &impl MountPort,
+    known: &RefCell<KnownFiles>,
+    inspection: &mut Inspection,
+    file: &FileQuery,
+) -> Result<FileVerdict, Cause> {
+    let error = match mount.inspect(&file.key).await {
+        Ok(facts) => return Ok(known.borrow_mut().judge(file, &facts)),
+        Err(error) => error,
+    };
+    match inspection.failed(&file.key, failure(&error)) {
+        Meaning::ThisFile(verdict) => Ok(verdict),
+        Meaning::ThisFileIfMounted(verdict) => {
+            mount.check().await.map(|_| verdict).map_err(|error| Cause::from(&error))
+        }
+        Meaning::WholeMount(cause) => Err(cause),
     }
-    verdict
 }
 
-fn not_reached(key: &ObjectKey, kind: &'static str) -> FileVerdict {
-    let detail =
-        format!("{key} was not reached in this pass: the mount takes too long, or refuses too many files");
-    FileVerdict::Unknown(Cause { source_name: Source::Mount, kind, detail })
+fn failure(error: &MountError) -> Failure {
+    match (of_file(error), error) {
+        (Some(reason), _) => Failure::OfFile(reason),
+        (None, MountError::Hung { .. }) => Failure::Hung(error.into()),
+        (None, _) => Failure::Refused(error.into()),
+    }
 }
 
 async fn examine_files(mount: &impl MountPort, keys: Vec<ObjectKey>) -> LiveFiles {

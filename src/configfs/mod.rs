@@ -7,6 +7,7 @@ mod backstore;
 mod opened;
 mod read;
 
+use actors::decide::acl_number::acl_number;
 use actors::model::{AclMapping, Backstore, BareLun, LunEntry, Tpg, TpgPath};
 use actors::ports::LioError;
 use backstore::backstore;
@@ -18,9 +19,6 @@ use std::path::{Path, PathBuf};
 
 /// Folder of the backstores; its neighbours are the fabrics.
 const CORE: &str = "core";
-
-/// The greatest LUN number that rtslib maps to a node ACL.
-const LAST_MAPPED: u16 = 255;
 
 /// The target's configfs tree.
 #[derive(Clone, Debug)]
@@ -139,17 +137,14 @@ impl Configfs {
         Ok(acls.filter_map(|(initiator, mapped)| Some((initiator, lowest(mapped)?))).collect())
     }
 
-    /// The node ACLs of a TPG that have no mapping to this LUN, each with the number under which it can get one: the one
-    /// it had `before`, the LUN's own, or the lowest that is free, for rtslib maps none above 255. No ACL without a free
-    /// number.
+    /// The node ACLs of a TPG that have no mapping to this LUN, each with the number under which it gets one; `before` are
+    /// the numbers that they had. No ACL without a free number.
     pub fn unmapped(&self, tpg: &TpgPath, lun: u16, before: &Mapped) -> Result<Vec<AclMapping>, LioError> {
         let mut found = Vec::new();
         for (initiator, mapped) in self.acls(tpg)? {
             if !mapped.iter().any(|(_, to)| to.lun() == Some(lun)) {
                 let taken: BTreeSet<u16> = mapped.into_iter().map(|(number, _)| number).collect();
-                let mut numbers =
-                    before.get(&initiator).copied().into_iter().chain([lun]).chain(0..=LAST_MAPPED);
-                let free = numbers.find(|number| *number <= LAST_MAPPED && !taken.contains(number));
+                let free = acl_number(lun, before.get(&initiator).copied(), &taken);
                 found.extend(free.map(|lun| AclMapping { initiator, lun }));
             }
         }

@@ -3,22 +3,29 @@
 //! | question | file |
 //! |---|---|
 //! | what IMS says, what a manifest names, whether a file is an image | [`images`], [`manifest`], [`squashfs`] |
-//! | what S3 has to be asked, which files have to be read | [`listing`], [`live`] |
+//! | what S3 has to be asked, which files have to be read, when the mount is left alone | [`listing`], [`live`], [`inspection`] |
 //! | what should be projected (R7..R9) | [`desired`], [`pe_rules`], [`reason`] |
 //! | on what evidence a projection goes (R2) | [`evidence`], [`withdrawal`] |
 //! | whether it may go now (R1..R3) | [`removals`] |
 //! | what is done, in which order, under which number (R5, R10) | [`plan`] |
-//! | whether saveconfig.json is written (R11) | [`save`] |
+//! | whether a file is the same just before its LUN (R7, R8), whether a step has had its effect | [`last_look`], [`effect`] |
+//! | how far targetclid is trusted, under which number a node ACL sees a LUN | [`daemon`], [`acl_number`] |
+//! | whether saveconfig.json is written, and what it may forget (R11) | [`save`], [`witness`] |
 //! | what is remembered | [`history`], [`aftermath`] |
-//! | what is told, and when the next pass comes | [`conditions`], [`status`], [`cadence`] |
+//! | what is told, and when the next pass comes | [`conditions`], [`transitions`], [`status`], [`cadence`] |
 
+pub mod acl_number;
 pub(crate) mod aftermath;
 pub mod cadence;
 pub(crate) mod conditions;
+pub(crate) mod daemon;
 pub mod desired;
+pub(crate) mod effect;
 pub(crate) mod evidence;
 pub mod history;
 pub mod images;
+pub(crate) mod inspection;
+pub(crate) mod last_look;
 pub(crate) mod listing;
 pub mod live;
 pub mod manifest;
@@ -30,4 +37,6 @@ pub mod removals;
 pub mod save;
 pub mod squashfs;
 pub mod status;
+pub(crate) mod transitions;
 pub mod withdrawal;
+pub(crate) mod witness;

@@ -1,7 +1,7 @@
 //! R11: whether what is live may replace what is saved.
 
-use crate::model::{Actual, BackstoreEntry, Identity, Inventory, LunEntry, Saved, Site, TpgPath};
-use std::collections::{BTreeMap, BTreeSet};
+use crate::decide::plan::Plan;
+use crate::model::{Actual, BackstoreEntry, Inventory, LunEntry, Report, SaveOutcome, Saved, Site, TpgPath};
 
 /// R11: what to do about saveconfig.json.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,74 +66,43 @@ fn differs_in_ours(saved: &Inventory, live: &Inventory, site: &Site, tpg: &TpgPa
         || live.luns.difference(&saved.luns).any(|lun| of_ours(live, lun))
 }
 
-/// What has been live since we run. What of it is gone was removed on purpose, unless the target was stopped in between:
-/// that takes everything away, and a restore brings it back piece by piece, portals and node ACLs last.
+/// The saved entries that may be forgotten: those of the plan, and, as long as the target is there, what has `vanished`
+/// by other hands.
+pub fn may_drop(plan: &Plan, vanished: &Inventory, live: &Actual) -> Inventory {
+    let mut all = plan.may_drop.clone();
+    if live.tpg.is_some() {
+        all.extend(vanished);
+    }
+    all
+}
+
+/// Whether a pass comes to its save. What a plan that was given up has changed is saved by the next one, which knows what
+/// may be forgotten by then.
+pub fn is_reached(daemon_answers: bool, given_up: bool, report: &Report) -> bool {
+    daemon_answers && !given_up && report.busy.is_none()
+}
+
+/// A state that the daemon saved without any effect.
 #[derive(Debug, Default)]
-pub struct Witness {
-    seen: Inventory,
-    /// What was live when we left.
-    left: Option<Inventory>,
-    /// The folders of our backstores by then: a restore makes new ones.
-    inodes: BTreeMap<Identity, u64>,
-}
+pub struct Futile(Option<(Inventory, Saved)>);
 
-impl Witness {
-    /// A pass begins, and `live` is what `actual` shows. Gives what has been seen live, was not any more when we left,
-    /// and still is not: saved, it may be forgotten. What is ours, and what our TPG has on it, goes by the rules of
-    /// removals and by no other way.
-    pub fn arrive(&mut self, actual: &Actual, live: &Inventory, site: &Site) -> Inventory {
-        let inodes = inodes(actual, site);
-        let is_known = |(identity, inode)| self.inodes.get(identity).is_none_or(|known| known == inode);
-        if actual.tpg.is_none() || !inodes.iter().all(is_known) {
-            *self = Witness::default();
+impl Futile {
+    /// Why a save that is due is not tried now. Each makes a backup, and 10 are kept: once more would only cost the oldest
+    /// of them. An agent that is told to stop saves only what it has changed itself.
+    pub fn leaves(&self, live: &Actual, report: &Report, is_stopping: bool) -> Option<&'static str> {
+        if is_stopping && !report.has_changed() {
+            return Some("the agent is stopping");
         }
-        let vanished = self
-            .left
+        let same =
+            |(inventory, saved): &(Inventory, Saved)| *saved == live.saved && *inventory == live.inventory();
+        self.0
             .as_ref()
-            .map(|left| self.vanished(left, live, site, &actual.tpg_path))
-            .unwrap_or_default();
-        self.seen.extend(live);
-        self.inodes.extend(inodes);
-        vanished
+            .is_some_and(same)
+            .then_some("the last save had no effect, and nothing has changed since")
     }
 
-    /// A pass ends, and leaves this behind. Without a look at it, what was seen before says nothing any more.
-    pub fn leave(&mut self, after: Option<&Actual>, site: &Site) {
-        let Some(after) = after else {
-            *self = Witness::default();
-            return;
-        };
-        let live = after.inventory();
-        self.seen.extend(&live);
-        self.inodes.extend(inodes(after, site));
-        self.left = Some(live);
+    /// What became of the save of this state.
+    pub fn note(&mut self, live: &Actual, outcome: &SaveOutcome) {
+        self.0 = matches!(outcome, SaveOutcome::Failed(_)).then(|| (live.inventory(), live.saved.clone()));
     }
-
-    fn vanished(&self, left: &Inventory, live: &Inventory, site: &Site, tpg: &TpgPath) -> Inventory {
-        let Inventory { backstores, luns, others } = &self.seen;
-        let foreign = |b: &&BackstoreEntry| site.recognise(b).is_none();
-        let foreign_lun = |lun: &&LunEntry| {
-            lun.tpg != *tpg || backstores.iter().find(|b| lun.leads_to_entry(b)).is_none_or(|b| foreign(&b))
-        };
-        Inventory {
-            backstores: gone(backstores, &left.backstores, &live.backstores)
-                .filter(foreign)
-                .cloned()
-                .collect(),
-            luns: gone(luns, &left.luns, &live.luns).filter(foreign_lun).cloned().collect(),
-            others: gone(others, &left.others, &live.others).cloned().collect(),
-        }
-    }
-}
-
-fn gone<'a, T: Ord>(
-    seen: &'a BTreeSet<T>,
-    left: &'a BTreeSet<T>,
-    live: &'a BTreeSet<T>,
-) -> impl Iterator<Item = &'a T> {
-    seen.difference(live).filter(|entry| !left.contains(*entry))
-}
-
-fn inodes(actual: &Actual, site: &Site) -> BTreeMap<Identity, u64> {
-    site.ours_live(actual).into_iter().map(|(backstore, ours)| (ours.identity, backstore.inode)).collect()
 }

@@ -113,6 +113,11 @@ impl Summary {
         waits + wrong == 0 && self.unknown.is_empty() && saved
     }
 
+    /// Whether an operator should look at it: something did not come about, is wrong, or did not answer.
+    pub fn needs_attention(&self) -> bool {
+        !self.unknown.is_empty() || self.failed + self.findings > 0
+    }
+
     /// Whether the next pass may already find it better: it does not wait for the whole scan.
     pub fn is_troubled(&self) -> bool {
         // An old saveconfig.json makes the next boot a wrong one.
@@ -187,6 +192,19 @@ mod tests {
             Summary { save: SaveOutcome::Failed("timeout".into()), ..summary() },
         ] {
             assert!(soon.is_troubled(), "{soon:?}");
+        }
+    }
+
+    #[test]
+    fn what_waits_by_the_rules_needs_nobodys_attention() {
+        let waits = Summary { pending: 3, held: 1, waiting_for_second_look: 1, added: 2, ..summary() };
+        assert!(!waits.needs_attention());
+        for wrong in [
+            Summary { failed: 1, ..summary() },
+            Summary { findings: 1, ..summary() },
+            Summary { unknown: vec!["ims:timeout".into()], ..summary() },
+        ] {
+            assert!(wrong.needs_attention(), "{wrong:?}");
         }
     }
 

@@ -2,17 +2,16 @@
 
 use super::step::{StepError, perform};
 use super::{Lio, log};
+use crate::decide::daemon::Patience;
 use crate::decide::plan::Plan;
 use crate::decide::plan::change::{Action, Change, SoFar};
+use crate::decide::save::is_reached;
 use crate::events::emit;
 use crate::model::{Actual, Failure, Identity, Report, Request, SaveOutcome, Step, with_causes};
 use crate::ports::{LioError, LioPort, PortError};
 use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
-
-/// After so many failures of the session in a row the daemon is left alone until the next pass (R14).
-const FAILURES_IN_A_ROW: u32 = 3;
 
 impl<P: LioPort> Lio<P> {
     pub(super) fn apply(&mut self, plan: &Plan, before: &Actual, scan_id: u64) -> Report {
@@ -29,20 +28,15 @@ impl<P: LioPort> Lio<P> {
             duration_ms: 0,
         };
         let live = before.inventory();
-        let others_were_here = self.left.as_ref() != Some(&live);
         let vanished = self.witness.arrive(before, &live, &self.site);
-        let answers = match others_were_here && !plan.changes.is_empty() {
-            true => self.refresh(&mut report),
-            false => true,
-        };
-        let at_the_end = answers && self.carry_out_all(plan, before, &mut report, scan_id);
-        // What a plan that was given up has changed is saved by the next one, which knows what may be forgotten by then.
-        if at_the_end && report.busy.is_none() && !self.is_given_up() {
+        let answers = !self.agreed.needs_refresh(plan, &live) || self.refresh(&mut report);
+        let answers = answers && self.carry_out_all(plan, before, &mut report, scan_id);
+        if is_reached(answers, self.is_given_up(), &report) {
             self.save(plan, before, &vanished, &mut report);
         }
         if !report.failed.is_empty() {
-            // What the daemon believes cannot be trusted now: it reads the tree anew in the next pass.
-            self.left = None;
+            // It reads the tree anew in the next pass.
+            self.agreed.lose();
         }
         if report.after.is_none() {
             report.after = self.port.observe().ok();
@@ -56,7 +50,7 @@ impl<P: LioPort> Lio<P> {
 
     /// Whether the daemon still answers at the end.
     fn carry_out_all(&mut self, plan: &Plan, before: &Actual, report: &mut Report, scan_id: u64) -> bool {
-        let (mut failures, mut so_far) = (0, SoFar::default());
+        let (mut patience, mut so_far) = (Patience::default(), SoFar::default());
         for change in &plan.changes {
             let begun = Instant::now();
             if so_far.leaves(change, || self.are_live(&change.after)) {
@@ -65,7 +59,7 @@ impl<P: LioPort> Lio<P> {
             }
             match self.carry_out(change) {
                 Ok(()) => {
-                    failures = 0;
+                    patience.ends(false);
                     match change.action {
                         Action::Project(..) => report.added += 1,
                         Action::Remake(..) => report.remade += 1,
@@ -74,7 +68,7 @@ impl<P: LioPort> Lio<P> {
                     log::done(change, before.iqn(), scan_id, millis(begun));
                 }
                 Err(StepError::Stopped) => {
-                    self.left = None;
+                    self.agreed.lose();
                     return true;
                 }
                 Err(StepError::Lio(LioError::Busy { holder, .. })) => {
@@ -82,14 +76,13 @@ impl<P: LioPort> Lio<P> {
                     return false;
                 }
                 Err(error) => {
-                    failures = if matches!(error, StepError::Lio(_)) { failures + 1 } else { 0 };
                     log::failed(change, before.iqn(), scan_id, &error);
                     let (identity, kind, detail) =
                         (change.identity.clone(), error.kind(), with_causes(&error));
                     report.failed.push(Failure { identity, kind, detail });
                     so_far.note_failure(change);
                     report.untried -= 1;
-                    if failures == FAILURES_IN_A_ROW {
+                    if patience.ends(matches!(error, StepError::Lio(_))) {
                         // Perhaps it was these three alone. What has been changed is to be saved all the same.
                         return self.refresh(report);
                     }
@@ -110,11 +103,11 @@ impl<P: LioPort> Lio<P> {
     /// Its steps in order, up to the first that fails, or to the one at which the agent was told to stop, or the pass
     /// was given up.
     fn carry_out(&mut self, change: &Change) -> Result<(), StepError> {
-        self.look_before_remake(change)?;
+        self.look_before(change)?;
         let mut made = false;
         for step in &change.steps {
             self.may_go_on()?;
-            self.look_before_lun(step, change, made)?;
+            self.look_before_step(step, change, made)?;
             self.may_go_on()?;
             self.try_step(step, change)?;
             made |= matches!(step, Step::CreateBackstore { .. });

@@ -3,10 +3,12 @@
 
 use super::Lio;
 use super::step::{StepError, perform};
-use crate::decide::plan::change::{Action, Change};
+use crate::decide::effect::undoes;
+use crate::decide::last_look::{self, How, NotTheSame};
+use crate::decide::plan::change::Change;
 use crate::events::emit;
 use crate::model::{Step, with_causes};
-use crate::mount::again::{How, LookAgain, NotTheSame};
+use crate::mount::again::LookAgain;
 use crate::ports::LioPort;
 use std::sync::mpsc;
 use std::time::Duration;
@@ -15,48 +17,38 @@ use std::time::Duration;
 const LOOK_WITHIN: Duration = Duration::from_secs(120);
 
 impl<P: LioPort> Lio<P> {
-    /// Before a LUN is taken down to be made anew. LIO has the file open, but on the mount that is gone: that was
-    /// another s3fs, so the new one may open and read it without any harm (facts 4.4). And it has to: what
-    /// cannot be read whole there would not come back.
-    pub(super) fn look_before_remake(&mut self, change: &Change) -> Result<(), StepError> {
-        match change.action {
-            Action::Remake(_) => self.look_again(change, How::Open),
-            _ => Ok(()),
-        }
+    /// Before the first step of a change.
+    pub(super) fn look_before(&mut self, change: &Change) -> Result<(), StepError> {
+        last_look::before(change).map_or(Ok(()), |how| self.look_again(change, how)).map_err(StepError::File)
     }
 
-    /// Before a LUN is created. Its backstore is there, so LIO has the file open on this very mount: no look may open
-    /// it beside LIO. If it is not the same any more, a backstore that this change has `made` goes again; not if the
-    /// mount is silent, for that would close a file on a mount that hangs, and the next pass goes on from there.
-    pub(super) fn look_before_lun(
+    /// Before a step of a change that has `made` its backstore, or not.
+    pub(super) fn look_before_step(
         &mut self,
         step: &Step,
         change: &Change,
         made: bool,
     ) -> Result<(), StepError> {
-        let Step::CreateLun { .. } = step else { return Ok(()) };
-        let look = self.look_again(change, How::WithoutOpening);
-        if made && matches!(look, Err(StepError::File(NotTheSame::Changed(_)))) {
-            self.undo_create(change);
+        let Some(how) = last_look::before_step(step) else { return Ok(()) };
+        let look = self.look_again(change, how);
+        if let Some(delete) = undoes(change, made, &look) {
+            self.undo_create(&delete, change);
         }
-        look
+        Ok(look?)
     }
 
-    fn look_again(&mut self, change: &Change, how: How) -> Result<(), StepError> {
-        let (Action::Project(size) | Action::Remake(size)) = change.action else { return Ok(()) };
+    fn look_again(&mut self, change: &Change, how: How) -> Result<(), NotTheSame> {
+        let Some(size) = last_look::size(change) else { return Ok(()) };
         let Some(key) = self.site.key_of(&change.file) else { return Ok(()) };
         let (answer, answered) = mpsc::channel();
         self.files.do_send(LookAgain { key, size, how, answer });
-        match answered.recv_timeout(LOOK_WITHIN) {
-            Ok(look) => Ok(look?),
-            Err(_) => Err(NotTheSame::Unknown("it did not answer".into()).into()),
-        }
+        let silent = |_| Err(NotTheSame::Unknown("it did not answer".into()));
+        answered.recv_timeout(LOOK_WITHIN).unwrap_or_else(silent)
     }
 
     /// By the rules of every removal: somebody else may have given it a LUN meanwhile (R1).
-    fn undo_create(&mut self, change: &Change) {
-        let (name, wwn) = (change.identity.name(), change.identity.wwn().clone());
-        if let Err(error) = perform(&mut self.port, &Step::DeleteBackstore { name, wwn }, change) {
+    fn undo_create(&mut self, delete: &Step, change: &Change) {
+        if let Err(error) = perform(&mut self.port, delete, change) {
             emit!(BACKSTORE_LEFT, backstore = change.identity.name().as_str(), detail = with_causes(&error));
         }
     }

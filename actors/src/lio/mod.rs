@@ -7,9 +7,11 @@ mod look;
 mod save;
 mod step;
 
+use crate::decide::daemon::Agreed;
 use crate::decide::plan::Plan;
-use crate::decide::save::Witness;
-use crate::model::{Actual, Inventory, Report, Request, Saved, Site, Snapshot};
+use crate::decide::save::Futile;
+use crate::decide::witness::Witness;
+use crate::model::{Actual, Report, Request, Site, Snapshot};
 use crate::mount::again::LookAgain;
 use crate::ports::{LioError, LioPort};
 use actix::prelude::*;
@@ -24,12 +26,12 @@ pub struct Lio<P> {
     files: Recipient<LookAgain>,
     progress: Arc<AtomicU64>,
     site: Site,
-    /// What we left behind: if configfs shows something else, somebody else was there.
-    left: Option<Inventory>,
+    /// What the daemon's tree shows.
+    agreed: Agreed,
     /// What has been live since we run.
     witness: Witness,
     /// The daemon saved this state, and it did not help.
-    unsavable: Option<(Inventory, Saved)>,
+    futile: Futile,
     /// See [`Apply::given_up`].
     given_up: Arc<AtomicBool>,
 }
@@ -44,9 +46,9 @@ impl<P: LioPort> Lio<P> {
         progress: Arc<AtomicU64>,
         site: Site,
     ) -> Self {
-        let witness = Witness::default();
+        let (agreed, witness, futile) = (Agreed::default(), Witness::default(), Futile::default());
         let given_up = Arc::default();
-        Lio { port, stop, files, progress, site, left: None, witness, unsavable: None, given_up }
+        Lio { port, stop, files, progress, site, agreed, witness, futile, given_up }
     }
 
     /// For whoever waits for us: we do not hang.

@@ -30,14 +30,8 @@ impl<P: LioPort> Lio<P> {
         vanished: &Inventory,
         report: &mut Report,
     ) -> Result<SaveOutcome, LioError> {
-        let changed = report.added + report.remade + report.removed.len() > 0;
-        let look_anew = changed || self.left.is_none() || !report.failed.is_empty();
-        let live = if look_anew { self.port.observe()? } else { before.clone() };
-        let mut may_drop = plan.may_drop.clone();
-        if live.tpg.is_some() {
-            may_drop.extend(vanished);
-        }
-        let outcome = self.save_live(&live, &may_drop, changed);
+        let live = if self.agreed.needs_look(report) { self.port.observe()? } else { before.clone() };
+        let outcome = self.save_live(&live, &save::may_drop(plan, vanished, &live), report);
         report.after.get_or_insert(live);
         outcome
     }
@@ -46,41 +40,39 @@ impl<P: LioPort> Lio<P> {
         &mut self,
         live: &Actual,
         may_drop: &Inventory,
-        changed: bool,
+        report: &Report,
     ) -> Result<SaveOutcome, LioError> {
-        let decision = save::save(live, may_drop, &self.site);
-        let inventory = live.inventory();
-        let before = (inventory.clone(), live.saved.clone());
-        match decision {
+        match save::save(live, may_drop, &self.site) {
             Save::Equal => {
-                self.left = Some(inventory);
+                self.agreed.on(live.inventory());
                 return Ok(SaveOutcome::Equal);
             }
             Save::Refused(why) => {
-                self.left = Some(inventory);
+                self.agreed.on(live.inventory());
                 return Ok(SaveOutcome::Refused(why));
             }
-            _ if *self.stop.borrow() && !changed => {
-                return Ok(SaveOutcome::Failed("the agent is stopping".into()));
-            }
-            // Each save makes a backup, and 10 are kept: once more would only cost the oldest of them.
-            _ if self.unsavable.as_ref() == Some(&before) => {
-                return Ok(SaveOutcome::Failed(
-                    "the last save had no effect, and nothing has changed since".into(),
-                ));
-            }
-            Save::SetAside => match self.port.apply(&Request::SetAside) {
-                Ok(file) => emit!(SAVE_SET_ASIDE, file),
-                Err(error) => {
+            due @ (Save::Due | Save::SetAside) => {
+                let is_stopping = *self.stop.borrow();
+                if let Some(why) = self.futile.leaves(live, report, is_stopping) {
+                    return Ok(SaveOutcome::Failed(why.into()));
+                }
+                if due == Save::SetAside
+                    && let Err(error) = self.set_aside()
+                {
                     let why = format!("it is torn and cannot be set aside: {}", with_causes(&error));
                     return Ok(SaveOutcome::Failed(why));
                 }
-            },
-            Save::Due => {}
+            }
         }
         let outcome = self.write_save()?;
-        self.unsavable = matches!(outcome, SaveOutcome::Failed(_)).then_some(before);
+        self.futile.note(live, &outcome);
         Ok(outcome)
+    }
+
+    fn set_aside(&mut self) -> Result<(), LioError> {
+        let file = self.port.apply(&Request::SetAside)?;
+        emit!(SAVE_SET_ASIDE, file);
+        Ok(())
     }
 
     /// Failed: the daemon has answered, and the file still says something else. An error: it has not answered.
@@ -91,7 +83,7 @@ impl<P: LioPort> Lio<P> {
             answers.push(self.port.apply(&Request::Save { backup })?);
             let after = self.port.observe()?;
             if after.is_saved() {
-                self.left = Some(after.inventory());
+                self.agreed.on(after.inventory());
                 return Ok(SaveOutcome::Written);
             }
         }

@@ -1,7 +1,6 @@
 //! What can be wrong for a while: a condition is logged once when it starts and once when it clears.
 
-use super::image::{ImageRef, Kind};
-use super::unknown::Source;
+use super::image::ImageRef;
 
 /// The conditions: each with the event that is logged when it starts, and whether that is an error. It is one if it
 /// concerns more than one image, or what nodes read; else it is a warning.
@@ -81,37 +80,4 @@ pub struct Condition {
     pub subject: Subject,
     /// Short, from a bounded set.
     pub reason: &'static str,
-}
-
-impl Condition {
-    /// The sources without which nobody can say that it has cleared.
-    pub fn needs(&self) -> &'static [Source] {
-        const ALL: &[Source] = &[Source::Ims, Source::S3, Source::Mount, Source::Lio];
-        const WITHOUT_IMS: &[Source] = &[Source::S3, Source::Mount, Source::Lio];
-        match (self.condition_type, &self.subject) {
-            (ConditionType::ImagePending, Subject::Image(image)) if image.kind() == Kind::Pe => WITHOUT_IMS,
-            (
-                ConditionType::ImagePending
-                | ConditionType::ImageUnclear
-                | ConditionType::RemovalHeld
-                | ConditionType::RemovalsHeld
-                | ConditionType::SourceDegraded,
-                _,
-            ) => ALL,
-            (ConditionType::ProjectionDrifted | ConditionType::MountEmpty, _) => WITHOUT_IMS,
-            (ConditionType::ExportEscapes | ConditionType::CreatesBlocked | ConditionType::LunDead, _) => {
-                &[Source::Mount, Source::Lio]
-            }
-            (
-                ConditionType::TargetProblem
-                | ConditionType::HalfMade
-                | ConditionType::LioBusy
-                | ConditionType::SaveProblem,
-                _,
-            ) => &[Source::Lio],
-            // A pass that could not even read configfs has asked nobody else.
-            (ConditionType::SourceUnknown, Subject::Other(source)) if source == "lio" => &[],
-            (ConditionType::SourceUnknown, _) => &[Source::Lio],
-        }
-    }
 }

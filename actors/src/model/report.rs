@@ -66,3 +66,10 @@ pub struct Report {
     /// Milliseconds.
     pub duration_ms: u64,
 }
+
+impl Report {
+    /// Whether anything of ours was changed.
+    pub fn has_changed(&self) -> bool {
+        self.added + self.remade + self.removed.len() > 0
+    }
+}

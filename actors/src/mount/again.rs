@@ -1,7 +1,7 @@
 //! The last look at a file, just before anybody can read from it.
 
 use super::{Mount, of_file};
-use crate::decide::squashfs;
+use crate::decide::last_look::{self, How, NotTheSame};
 use crate::model::{ObjectKey, with_causes};
 use crate::ports::{MountError, MountPort};
 use actix::prelude::*;
@@ -20,37 +20,6 @@ pub struct LookAgain {
     pub how: How,
     /// Where the answer goes.
     pub answer: mpsc::Sender<Result<(), NotTheSame>>,
-}
-
-/// How a file is looked at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum How {
-    /// It is opened, and its superblock is read.
-    Open,
-    /// LIO has it open: whoever opens it beside LIO lets s3fs write old content over an object that was replaced
-    /// (facts 4.4). Where it leads and its size can be seen without that.
-    WithoutOpening,
-}
-
-/// Why a file may not be what it was.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum NotTheSame {
-    /// It is not (R7, R8).
-    #[error("its file has changed since it was checked: {0}")]
-    Changed(String),
-    /// The mount does not say.
-    #[error("the mount did not confirm that the file is unchanged: {0}")]
-    Unknown(String),
-}
-
-impl NotTheSame {
-    /// Short, from a bounded set.
-    pub fn kind(&self) -> &'static str {
-        match self {
-            NotTheSame::Changed(_) => "file_changed",
-            NotTheSame::Unknown(_) => "mount_silent",
-        }
-    }
 }
 
 impl<P: MountPort> Handler<LookAgain> for Mount<P> {
@@ -72,14 +41,13 @@ impl<P: MountPort> Handler<LookAgain> for Mount<P> {
 
 async fn open(mount: &impl MountPort, key: &ObjectKey, size: u64) -> Result<(), NotTheSame> {
     let facts = mount.inspect(key).await.map_err(|error| of(&error))?;
-    squashfs::check(&facts, size).map_err(|why| NotTheSame::Changed(why.to_string()))
+    last_look::opened(&facts, size)
 }
 
 async fn examine(mount: &impl MountPort, key: &ObjectKey, size: u64) -> Result<(), NotTheSame> {
     let mut found = mount.examine(vec![key.clone()]).await.map_err(|error| of(&error))?;
     match found.remove(key) {
-        Some(Ok(shown)) if shown == size => Ok(()),
-        Some(Ok(shown)) => Err(NotTheSame::Changed(format!("it has {shown} bytes, S3 lists {size}"))),
+        Some(Ok(shown)) => last_look::seen(shown, size),
         Some(Err(error)) => Err(of(&error)),
         None => Err(NotTheSame::Unknown("it was not reached in time".into())),
     }

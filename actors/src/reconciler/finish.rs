@@ -2,8 +2,8 @@
 
 use super::Reconciler;
 use super::gather::ACTOR_GONE;
+use super::log;
 use super::pass::Outcome;
-use super::status;
 use crate::decide::aftermath::{after_pass, count_unreported};
 use crate::decide::cadence::next_delay;
 use crate::decide::history::History;
@@ -54,7 +54,7 @@ impl Reconciler {
         let mut busy = false;
         let summary = match outcome {
             Ok(Outcome { observation, plan, report }) => {
-                self.conditions.pass(&plan, &report, scan_id);
+                log::transitions(&self.conditions.pass(&plan, &report), scan_id);
                 self.judge_confirmation(&plan, confirmed, scan_id);
                 let policy = &self.context.policy;
                 let objects = observation.desired.objects.known().map(|index| &**index);
@@ -77,7 +77,7 @@ impl Reconciler {
                 }
                 self.confirmed = confirmed;
                 self.history.restart_looks();
-                self.conditions.unknown(&cause, scan_id);
+                log::transitions(&self.conditions.unknown(&cause), scan_id);
                 let live = self.status.borrow().summary.live;
                 Summary::failed(cause, live)
             }
@@ -85,7 +85,7 @@ impl Reconciler {
         self.failures = if summary.is_troubled() { self.failures.saturating_add(1) } else { 0 };
         let status = Status { scan_id, converged: summary.is_converged(), summary };
         self.context.note_progress();
-        status::log(&status);
+        log::summary(&status);
         self.status.send_replace(status.clone());
         *self.remembered.history.borrow_mut() = Some(self.history.clone());
         self.remembered.scan_id.set(scan_id);

@@ -1,10 +1,9 @@
 //! The Reconciler: owns the passes, their timing, what is remembered between them, and the status.
 
-mod conditions;
 mod finish;
 pub(crate) mod gather;
+mod log;
 mod pass;
-mod status;
 pub(crate) mod store;
 
 use crate::decide::cadence::Cadence;
@@ -12,12 +11,12 @@ use crate::decide::history::History;
 use crate::decide::images::WantedImage;
 use crate::decide::plan::Plan;
 use crate::decide::status::Status;
+use crate::decide::transitions::OpenConditions;
 use crate::events::emit;
 use crate::ims::ListImages;
 use crate::lio::TryDaemon;
 use crate::model::{Actual, Cause, Identity, ObjectKey, Snapshot};
 use actix::prelude::*;
-use conditions::ConditionLog;
 use gather::PassContext;
 use pass::{Clock, Memory, Removing};
 use std::cell::{Cell, RefCell};
@@ -50,7 +49,7 @@ pub struct Reconciler {
     named: BTreeSet<ObjectKey>,
     /// What IMS wanted when it was last asked.
     wanted: Option<BTreeSet<WantedImage>>,
-    conditions: ConditionLog,
+    conditions: OpenConditions,
     failures: u32,
     timer: Option<SpawnHandle>,
     /// A pass has been asked for and has not begun yet.
@@ -107,7 +106,7 @@ impl Reconciler {
             store_fails: false,
             named: BTreeSet::new(),
             wanted: None,
-            conditions: ConditionLog::default(),
+            conditions: OpenConditions::default(),
             failures: 0,
             timer: None,
             queued: false,

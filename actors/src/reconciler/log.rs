@@ -1,10 +1,27 @@
-//! The one line of every pass.
+//! What is logged of a pass: what has started and cleared, and its one line.
 
 use crate::decide::status::Status;
-use crate::events::emit;
+use crate::decide::transitions::Transitions;
+use crate::events::{self, emit};
+
+/// Each once.
+pub fn transitions(told: &Transitions, scan_id: u64) {
+    for holding in &told.started {
+        events::start(&holding.condition, &holding.detail, scan_id);
+    }
+    for condition in &told.cleared {
+        events::resolve(condition, scan_id);
+    }
+    for (of, count) in &told.many_started {
+        emit!(MORE, scan_id, of, count);
+    }
+    for (of, count) in &told.many_cleared {
+        emit!(MORE_RESOLVED, scan_id, of, count);
+    }
+}
 
 /// The one line of every pass.
-pub fn log(status: &Status) {
+pub fn summary(status: &Status) {
     let s = &status.summary;
     macro_rules! summary {
         ($level:ident) => {
@@ -32,5 +49,5 @@ pub fn log(status: &Status) {
             )
         };
     }
-    if s.unknown.is_empty() && s.failed + s.findings == 0 { summary!(Info) } else { summary!(Warn) }
+    if s.needs_attention() { summary!(Warn) } else { summary!(Info) }
 }

@@ -1,0 +1,60 @@
+//! How far targetclid is trusted: its tree is a cache that others make stale, and it may stop answering (R14). Pure.
+
+use crate::decide::plan::Plan;
+use crate::model::{Inventory, Report};
+
+/// After so many failures of the session in a row the daemon is left alone until the next pass (R14).
+const FAILURES_IN_A_ROW: u32 = 3;
+
+/// What was live when the daemon's tree was last sure to show the same.
+#[derive(Debug, Default)]
+pub struct Agreed(Option<Inventory>);
+
+impl Agreed {
+    /// Whether the daemon has to read its tree anew before this plan: somebody else was there.
+    pub fn needs_refresh(&self, plan: &Plan, live: &Inventory) -> bool {
+        !plan.changes.is_empty() && self.0.as_ref() != Some(live)
+    }
+
+    /// Whether what configfs showed before the plan is not what it shows now, as far as anybody knows.
+    pub fn needs_look(&self, report: &Report) -> bool {
+        report.has_changed() || self.0.is_none() || !report.failed.is_empty()
+    }
+
+    /// The daemon's tree shows this.
+    pub fn on(&mut self, live: Inventory) {
+        self.0 = Some(live);
+    }
+
+    /// What the daemon believes cannot be trusted any more.
+    pub fn lose(&mut self) {
+        self.0 = None;
+    }
+}
+
+/// How often the session may fail.
+#[derive(Debug, Default)]
+pub struct Patience(u32);
+
+impl Patience {
+    /// A change has ended; whether it was the session that failed. Gives whether the daemon is left alone now.
+    pub fn ends(&mut self, session_failed: bool) -> bool {
+        self.0 = if session_failed { self.0 + 1 } else { 0 };
+        self.0 == FAILURES_IN_A_ROW
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn r14_three_failures_of_the_session_in_a_row_end_a_pass_and_fewer_do_not() {
+        let mut patience = Patience::default();
+        let ends = |patience: &mut Patience, failures: &[bool]| {
+            failures.iter().map(|failed| patience.ends(*failed)).collect::<Vec<_>>()
+        };
+        assert_eq!(ends(&mut patience, &[true, true, false, true, true]), [false; 5]);
+        assert!(patience.ends(true));
+    }
+}

@@ -1,0 +1,116 @@
+//! Which files of a pass are opened and read, what a failure says of the mount, and when the mount is left alone (R14).
+//! Pure.
+
+use crate::decide::desired::{FileVerdict, file_verdict};
+use crate::decide::live::FileQuery;
+use crate::decide::reason::Reason;
+use crate::model::{Cause, Etag, FileFacts, ObjectKey, Source};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// So many files may be refused in one pass before the mount is left alone.
+const MOST_REFUSED: usize = 32;
+
+/// What is not looked at again, and what is looked at last.
+#[derive(Debug, Default)]
+pub struct KnownFiles {
+    /// Objects that are no images, whatever happens: until they have another ETag.
+    never: BTreeMap<ObjectKey, (Etag, Reason)>,
+    /// Objects that the mount refused when it was last asked.
+    refused: BTreeSet<ObjectKey>,
+}
+
+/// Why a file could not be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// It concerns this file alone for sure.
+    OfFile(Reason),
+    /// The mount refuses it, or has failed itself.
+    Refused(Cause),
+    /// No answer came in time.
+    Hung(Cause),
+}
+
+/// What a failure means for the rest of the pass.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Meaning {
+    /// Nothing.
+    ThisFile(FileVerdict),
+    /// Nothing, as long as the mount itself still answers: whoever may write to the bucket holds up nothing but what he
+    /// wrote.
+    ThisFileIfMounted(FileVerdict),
+    /// The mount is not asked again: what hangs once may hang each time.
+    WholeMount(Cause),
+}
+
+/// The files of one pass.
+#[derive(Debug, Default)]
+pub struct Inspection {
+    refused: BTreeSet<ObjectKey>,
+}
+
+impl KnownFiles {
+    /// A pass begins: forgets what it does not ask for, and brings it in order. Whoever may write to the bucket chooses
+    /// names: what was refused last time must not come first for ever.
+    pub fn begin(&mut self, files: &mut [FileQuery]) -> Inspection {
+        let asked: BTreeSet<&ObjectKey> = files.iter().map(|file| &file.key).collect();
+        self.never.retain(|key, _| asked.contains(key));
+        self.refused.retain(|key| asked.contains(key));
+        files.sort_by_key(|file| self.refused.contains(&file.key));
+        Inspection::default()
+    }
+
+    /// A pass ends.
+    pub fn end(&mut self, inspection: Inspection) {
+        self.refused.extend(inspection.refused);
+    }
+
+    /// R7; what will never be an image is remembered.
+    pub fn judge(&mut self, file: &FileQuery, facts: &FileFacts) -> FileVerdict {
+        let verdict = file_verdict(facts, file.size);
+        if let FileVerdict::Incomplete(reason) = &verdict
+            && !reason.will_pass()
+        {
+            self.never.insert(file.key.clone(), (file.etag.clone(), reason.clone()));
+        }
+        verdict
+    }
+}
+
+impl Inspection {
+    /// What is known of a file without reading it; `None`: it has to be read.
+    pub fn without_reading(
+        &self,
+        known: &KnownFiles,
+        file: &FileQuery,
+        time_is_over: bool,
+    ) -> Option<FileVerdict> {
+        if let Some((_, reason)) = known.never.get(&file.key).filter(|(etag, _)| *etag == file.etag) {
+            return Some(FileVerdict::Incomplete(reason.clone()));
+        }
+        let kind = match time_is_over {
+            true => "slow",
+            false if self.refused.len() > MOST_REFUSED => "refused",
+            false => return None,
+        };
+        let detail = format!(
+            "{} was not reached in this pass: the mount takes too long, or refuses too many files",
+            file.key
+        );
+        Some(FileVerdict::Unknown(Cause { source_name: Source::Mount, kind, detail }))
+    }
+
+    /// A file could not be read.
+    pub fn failed(&mut self, key: &ObjectKey, failure: Failure) -> Meaning {
+        match failure {
+            Failure::OfFile(reason) => Meaning::ThisFile(FileVerdict::Incomplete(reason)),
+            Failure::Refused(cause) => {
+                self.refused.insert(key.clone());
+                Meaning::ThisFileIfMounted(FileVerdict::Unknown(cause))
+            }
+            Failure::Hung(cause) => {
+                self.refused.insert(key.clone());
+                Meaning::WholeMount(cause)
+            }
+        }
+    }
+}
