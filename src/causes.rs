@@ -1,6 +1,6 @@
 //! Errors and foreign text as a person reads them: every cause, one line, nothing that a terminal obeys.
 
-pub use actors::model::{chain, with_causes as detail};
+pub use actors::model::{chain, with_causes};
 
 /// The most characters of a text that is shown to a person. A manifest may name a megabyte.
 pub const SHOWN: usize = 200;
@@ -34,7 +34,7 @@ mod tests {
         #[error("the list did not come")]
         struct Outer(#[source] std::io::Error);
         let error = Outer(std::io::Error::other("connection refused"));
-        assert_eq!(detail(&error), "the list did not come: connection refused");
+        assert_eq!(with_causes(&error), "the list did not come: connection refused");
     }
 
     #[test]

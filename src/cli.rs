@@ -7,7 +7,7 @@ use crate::files::Folders;
 use crate::plan_output::{self, PlanJson};
 use crate::run::{self, Backend};
 use crate::telemetry::complain;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser};
 use std::io::Write;
 use std::iter;
 use std::path::PathBuf;
@@ -23,7 +23,7 @@ pub struct Cli {
     #[command(flatten)]
     configuration: Configuration,
     #[command(subcommand)]
-    command: Command,
+    command: Subcommand,
 }
 
 #[derive(Debug, Args)]
@@ -36,8 +36,8 @@ struct Configuration {
     set: Vec<Flag>,
 }
 
-#[derive(Debug, Subcommand)]
-enum Command {
+#[derive(Debug, clap::Subcommand)]
+enum Subcommand {
     /// Runs the agent: passes at scan.frequency, when a tag changes, and on SIGHUP
     Run {
         /// Does one pass and ends: exit code 0 if everything is as it should be, 3 if not
@@ -76,8 +76,8 @@ impl Cli {
         let sources = Sources::system(self.configuration.config.as_deref(), self.configuration.set);
         let backend = |sim| if sim { Backend::Simulated } else { Backend::Real };
         match self.command {
-            Command::CheckConfig { defaults: true } => print(&config::default_file()),
-            Command::CheckConfig { defaults: false } => {
+            Subcommand::CheckConfig { defaults: true } => print(&config::default_file()),
+            Subcommand::CheckConfig { defaults: false } => {
                 with_settings(&sources, |loaded| match run::check(loaded.settings) {
                     Ok(notes) => {
                         loaded.notes.iter().chain(&notes).for_each(|note| eprintln!("{note}"));
@@ -86,7 +86,7 @@ impl Cli {
                     Err(error) => fail(&error),
                 })
             }
-            Command::Run { once, sim } => {
+            Subcommand::Run { once, sim } => {
                 with_settings(&sources, |loaded| match run::run(&sources, loaded, once, backend(sim)) {
                     Ok(true) => ExitCode::SUCCESS,
                     Ok(false) => ExitCode::from(NOT_CONVERGED),
@@ -94,14 +94,14 @@ impl Cli {
                     Err(error) => fail(&error),
                 })
             }
-            Command::Plan { json, sim } => with_settings(&sources, |Loaded { settings, .. }| {
+            Subcommand::Plan { json, sim } => with_settings(&sources, |Loaded { settings, .. }| {
                 match run::preview(settings, backend(sim)) {
                     Ok((plan, actual)) if json => print_json(&PlanJson::new(&plan, &actual)),
                     Ok((plan, actual)) => print(&plan_output::text(&plan, &actual)),
                     Err(error) => fail(&error),
                 }
             }),
-            Command::ConfirmRemoval { code } => {
+            Subcommand::ConfirmRemoval { code } => {
                 with_settings(&sources, |Loaded { settings, .. }| confirm_removal(&settings, &code))
             }
         }

@@ -88,8 +88,8 @@ impl LioAdapter {
         }
     }
 
-    fn ask(&mut self, command: &Command, limit: Duration) -> Result<String, LioError> {
-        let reply = self.session.ask(command, limit)?;
+    fn request(&mut self, command: &Command, limit: Duration) -> Result<String, LioError> {
+        let reply = self.session.request(command, limit)?;
         tracing::debug!(command = command.as_str(), reply = reply.trim_end(), "targetclid answered");
         Ok(reply)
     }
@@ -132,7 +132,7 @@ impl LioAdapter {
         loop {
             self.session.ready()?;
             if let Some(_held) = self.lock.try_take() {
-                let reply = self.session.say(command, limit)?;
+                let reply = self.session.send(command, limit)?;
                 tracing::debug!(command = command.as_str(), reply = reply.trim_end(), "targetclid answered");
                 return Ok(reply);
             }
@@ -167,7 +167,7 @@ impl LioPort for LioAdapter {
     fn apply(&mut self, request: &Request) -> Result<String, LioError> {
         match request {
             // The daemon walks its whole tree for this, and for a save.
-            Request::Refresh => self.ask(&Command::refresh(), self.tree_timeout),
+            Request::Refresh => self.request(&Command::refresh(), self.tree_timeout),
             Request::Save { backup } => {
                 let command = Command::save(&self.save_file()?, *backup)?;
                 self.change(&command, self.tree_timeout)

@@ -229,7 +229,7 @@ mod tests {
         let _lock = InstanceLock::acquire(folder.path(), false).unwrap();
         // As in the moment between the lock and the writing of the name. Process 1 lives and holds nothing here.
         fs::write(folder.path().join(FILE), "1\n").unwrap();
-        let error = causes::detail(&holder(folder.path()).unwrap_err());
+        let error = causes::with_causes(&holder(folder.path()).unwrap_err());
         assert!(error.contains("its holder has not written its process id"), "{error}");
     }
 

@@ -65,16 +65,27 @@ impl Trust {
     }
 }
 
+/// The system's roots, in short: hundreds of files, read once for all that trust them.
+pub struct SystemRoots(Sha256);
+
+impl SystemRoots {
+    /// As they are now.
+    pub fn now() -> Self {
+        let mut certificates: Vec<_> = rustls_native_certs::load_native_certs().certs;
+        certificates.sort_by(|one, other| one.as_ref().cmp(other.as_ref()));
+        let mut hash = Sha256::new();
+        certificates.iter().for_each(|certificate| hash.update(certificate));
+        SystemRoots(hash)
+    }
+}
+
 /// What is trusted, in short: equal as long as the content of the bundle and of the system's store is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fingerprint([u8; 32]);
 
 /// Read before the clients are made: of a bundle that changes in between, the next look tells.
-pub fn fingerprint(ca_bundle: Option<&Path>) -> Result<Fingerprint, TlsError> {
-    let mut system: Vec<_> = rustls_native_certs::load_native_certs().certs;
-    system.sort_by(|one, other| one.as_ref().cmp(other.as_ref()));
-    let mut hash = Sha256::new();
-    system.iter().for_each(|certificate| hash.update(certificate));
+pub fn fingerprint(system: &SystemRoots, ca_bundle: Option<&Path>) -> Result<Fingerprint, TlsError> {
+    let mut hash = system.0.clone();
     if let Some(path) = ca_bundle {
         hash.update(read(path)?);
     }
@@ -177,13 +188,16 @@ mod tests {
         let path = dir.path().join("ca.pem");
         let of = |content: &str| {
             std::fs::write(&path, content).unwrap();
-            fingerprint(Some(&path)).unwrap()
+            fingerprint(&SystemRoots::now(), Some(&path)).unwrap()
         };
         let (old, new, old_again) = (of("old"), of("new"), of("old"));
         assert!(old == old_again && old != new);
-        assert_eq!(fingerprint(None).unwrap(), fingerprint(None).unwrap());
+        assert_eq!(
+            fingerprint(&SystemRoots::now(), None).unwrap(),
+            fingerprint(&SystemRoots::now(), None).unwrap()
+        );
         std::fs::remove_file(&path).unwrap();
-        assert!(matches!(fingerprint(Some(&path)), Err(TlsError::Unreadable { .. })));
+        assert!(matches!(fingerprint(&SystemRoots::now(), Some(&path)), Err(TlsError::Unreadable { .. })));
     }
 
     #[test]

@@ -128,6 +128,16 @@ impl S3Port for Gated {
 }
 
 #[actix::test]
+async fn a_bucket_is_listed_once_in_a_pass_that_learns_of_no_other_folder() {
+    let port = Gated::open(Sim::small_site());
+    let agent = port.start(None);
+    for passes in 1..=2 {
+        agent.reconciler.send(Tick { confirmed: None }).await.unwrap();
+        assert_eq!(port.count(Asked::Listing), passes);
+    }
+}
+
+#[actix::test]
 async fn passes_never_overlap() {
     let port = Gated::new(Sim::small_site());
     let agent = port.start(None);

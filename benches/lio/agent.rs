@@ -83,6 +83,23 @@ impl Bench {
         events
     }
 
+    /// From now on it passes by itself, after so many seconds each.
+    pub fn passes_every(&self, seconds: u32) {
+        configure("bench", &format!("scan.frequency = {seconds}\nscan.tag_frequency = 86400\n"));
+        self.pass();
+    }
+
+    /// Waits for a pass of its own timer.
+    pub fn own_pass(&self) {
+        self.log.until("pass_summary", PATIENCE);
+    }
+
+    /// Ends that.
+    pub fn passes_no_more(&self) {
+        configure("bench", QUIET);
+        self.pass();
+    }
+
     /// The agent's process.
     pub fn pid(&self) -> &str {
         &self.pid

@@ -36,6 +36,7 @@ fn main() {
 
     let mut points = Vec::new();
     let mut steady = Vec::new();
+    let mut by_timer = Vec::new();
     let mut memory = Vec::new();
     for &size in &sizes {
         println!("the agent: an empty target, {size} images");
@@ -46,6 +47,7 @@ fn main() {
         if size == largest {
             println!("passes without a change, at {size} images");
             steady = (0..STEADY).map(|_| steady::pass(&agent, &node, &execs)).collect();
+            by_timer = steady::by_timer(&agent, STEADY);
             memory = steady::memory(&agent);
         }
         println!("one more image, at {size} images");
@@ -55,7 +57,7 @@ fn main() {
         points.push(Point { size, fill, alone, one_more });
     }
 
-    let text = Results { predecessor_fill, points, steady, memory }.to_string();
+    let text = Results { predecessor_fill, points, steady, by_timer, memory }.to_string();
     println!("\n{text}");
     std::fs::write("/vm/results/bench.md", text).expect("the results' folder");
 }

@@ -31,6 +31,8 @@ pub struct Results {
     pub points: Vec<Point>,
     /// Passes without a change, at the largest number.
     pub steady: Vec<Pass>,
+    /// CPU milliseconds of each pass that the agent's own timer started.
+    pub by_timer: Vec<f64>,
     /// The agent's memory after them.
     pub memory: Vec<(String, u64)>,
 }
@@ -175,6 +177,8 @@ impl Results {
         for (n, unit) in UNITS.iter().enumerate() {
             row(f, &format!("CPU ms, {unit}"), &|pass| format!("{:.0}", pass.cpu_ms[n]))?;
         }
+        let own: Vec<String> = self.by_timer.iter().map(|took| format!("{took:.0}")).collect();
+        writeln!(f, "| CPU ms, sbps-marshal, a pass of its timer | {} |", own.join(" | "))?;
         let requests: BTreeSet<_> = self.steady.iter().flat_map(|pass| pass.s3.keys()).collect();
         for request in requests {
             let (client, operation) = request;
@@ -187,6 +191,10 @@ impl Results {
         if started.clone().next().is_some() {
             writeln!(f, "\nPrograms: {}.", names(started))?;
         }
+        writeln!(
+            f,
+            "\nThe others follow a SIGHUP, after which the settings and the system's roots are read anew."
+        )?;
         let memory: Vec<String> =
             self.memory.iter().map(|(name, kib)| format!("{name} {:.1} MiB", *kib as f64 / 1024.0)).collect();
         writeln!(f, "\nMemory of the agent afterwards: {}.", memory.join(", "))

@@ -47,6 +47,20 @@ pub fn pass(agent: &Bench, node: &Node, execs: &Execs) -> Pass {
     }
 }
 
+/// CPU milliseconds of the agent from the end of a pass to the end of the next, which its timer starts.
+pub fn by_timer(agent: &Bench, passes: usize) -> Vec<f64> {
+    agent.passes_every(20);
+    let mut before = cpu_ms(UNITS[0]);
+    let took = (0..passes).map(|_| {
+        agent.own_pass();
+        let now = cpu_ms(UNITS[0]);
+        now - std::mem::replace(&mut before, now)
+    });
+    let took = took.collect();
+    agent.passes_no_more();
+    took
+}
+
 /// The agent's memory as the kernel shows it: name and KiB.
 pub fn memory(agent: &Bench) -> Vec<(String, u64)> {
     let status = fs::read_to_string(format!("/proc/{}/status", agent.pid())).expect("the agent's status");

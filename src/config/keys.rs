@@ -5,8 +5,8 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use super::input::Input;
-use super::kind::*;
 use super::settings::{LogFormat, SpireMode};
+use super::value_type::*;
 
 /// Puts the value of a text into its place; false if it is none.
 type ReadInto = Box<dyn Fn(&str, &mut Input) -> bool + Send + Sync>;
@@ -64,11 +64,11 @@ impl Key {
 fn key<T: 'static>(
     name: &'static str,
     default: &'static str,
-    kind: Kind<T>,
+    kind: ValueType<T>,
     doc: &'static str,
     place: fn(&mut Input) -> &mut Option<T>,
 ) -> Key {
-    let Kind { allowed, read, bare, secret } = kind;
+    let ValueType { allowed, read, bare, secret } = kind;
     let read = Box::new(move |text: &str, input: &mut Input| {
         *place(input) = read(text);
         place(input).is_some()
@@ -83,17 +83,17 @@ pub(super) const VARIABLE_PREFIX: &str = "SBPS_MARSHAL_";
 pub(super) const UNUSED_VARIABLE: &str = "TARGETCLI_BIN";
 
 /// From a second, below which an agent would do nothing else, to a day: nothing here is waited for longer.
-fn period() -> Kind<Duration> {
+fn period() -> ValueType<Duration> {
     seconds(1.0..=86_400.0)
 }
 
 /// Up to an hour: a call that takes longer has failed.
-fn limit() -> Kind<Duration> {
+fn limit() -> ValueType<Duration> {
     seconds(SHORTEST_SECONDS..=3_600.0)
 }
 
 /// 16383 is the last number that SCSI's flat addressing can say.
-fn lun() -> Kind<u16> {
+fn lun() -> ValueType<u16> {
     whole(1..=16_383)
 }
 

@@ -10,10 +10,10 @@ mod errors;
 mod fragment;
 mod input;
 mod keys;
-mod kind;
 mod render;
 mod settings;
 mod validate;
+mod value_type;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -1,11 +1,14 @@
 //! One storage object.
 
-use super::opened::OpenTimes;
+use super::opened::{self, Clock};
 use super::read::Folder;
 use actors::model::Backstore;
 use actors::ports::LioError;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 /// How often a backstore is read that is another one each time.
 const TIMES: usize = 3;
@@ -15,11 +18,11 @@ pub(super) fn backstore(
     plugin: &str,
     hba: &Path,
     name: &str,
-    opened: &OpenTimes,
+    known: &Opened,
 ) -> Result<Option<Backstore>, LioError> {
     for _ in 0..TIMES {
         let Some(folder) = Folder::open(hba.join(name))? else { return Ok(None) };
-        let found = read(plugin, &folder, name, opened)?;
+        let found = read(plugin, &folder, name, known)?;
         if folder.is_there()? {
             return Ok(Some(found));
         }
@@ -28,8 +31,50 @@ pub(super) fn backstore(
     Err(LioError::Configfs { path: hba.join(name).display().to_string(), source })
 }
 
+/// What of a backstore does not change any more once its file is open.
+#[derive(Clone, Debug)]
+struct Fixed {
+    /// By its `info`.
+    path: String,
+    /// Bytes.
+    size: u64,
+    /// Since the boot, if the kernel says it.
+    opened: Option<Duration>,
+    enabled: bool,
+}
+
+/// The enabled backstores, by the inodes of their folders: of each the kernel is asked once what does not change.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Opened(Arc<Mutex<BTreeMap<u64, Fixed>>>);
+
+impl Opened {
+    fn of(&self, plugin: &str, folder: &Folder) -> Result<Fixed, LioError> {
+        // Whoever panicked has not left half an entry.
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(fixed) = known.get(&folder.inode) {
+            return Ok(fixed.clone());
+        }
+        // Like rtslib: without the attribute it always is. It is read first: what is shown after it is final.
+        let enabled = folder.flag("enable")?.unwrap_or(true);
+        let info = folder.text("info")?.unwrap_or_default();
+        // Before that it shows a time at which nothing was opened.
+        let opened = if enabled { opened::read(folder, Clock::now().as_ref())? } else { None };
+        let fixed =
+            Fixed { path: path_of(plugin, &info), size: size(&info).unwrap_or_default(), opened, enabled };
+        if enabled {
+            known.insert(folder.inode, fixed.clone());
+        }
+        Ok(fixed)
+    }
+
+    /// Forgets all others.
+    pub(super) fn keep(&self, inodes: &BTreeSet<u64>) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).retain(|inode, _| inodes.contains(inode));
+    }
+}
+
 /// Not every plugin has every file.
-fn read(plugin: &str, folder: &Folder, name: &str, opened: &OpenTimes) -> Result<Backstore, LioError> {
+fn read(plugin: &str, folder: &Folder, name: &str, known: &Opened) -> Result<Backstore, LioError> {
     let serial = folder.text("wwn/vpd_unit_serial")?.unwrap_or_default();
     let serial = match plugin {
         // That of the device behind it, which is not LIO's to save: saveconfig.json has none.
@@ -37,18 +82,14 @@ fn read(plugin: &str, folder: &Folder, name: &str, opened: &OpenTimes) -> Result
         // `T10 VPD Unit Serial Number: 8b04c5169aa0b0b31adaa346eae9c98`
         _ => serial.split_once(':').map(|(_, serial)| serial.trim().to_owned()).unwrap_or_default(),
     };
-    let info = folder.text("info")?.unwrap_or_default();
-    // Like rtslib: without the attribute it always is.
-    let enabled = folder.flag("enable")?.unwrap_or(true);
-    // Before that it shows a time at which nothing was opened.
-    let opened = if enabled { opened.of(folder)? } else { None };
+    let Fixed { path, size, opened, enabled } = known.of(plugin, folder)?;
     let file = folder.text("udev_path")?.filter(|path| !path.is_empty());
     Ok(Backstore {
         plugin: plugin.to_owned(),
         name: name.to_owned(),
-        file: file.unwrap_or_else(|| path_of(plugin, &info)),
+        file: file.unwrap_or(path),
         serial,
-        size: size(&info).unwrap_or_default(),
+        size,
         model_alias: folder.flag("attrib/emulate_model_alias")?.unwrap_or_default(),
         enabled,
         inode: folder.inode,

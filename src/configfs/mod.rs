@@ -10,8 +10,7 @@ mod read;
 use actors::decide::acl_number::acl_number;
 use actors::model::{AclMapping, Backstore, BareLun, LunEntry, Tpg, TpgPath};
 use actors::ports::LioError;
-use backstore::backstore;
-use opened::OpenTimes;
+use backstore::{Opened, backstore};
 use read::{at, flag, list, present, text};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, FileType};
@@ -24,7 +23,7 @@ const CORE: &str = "core";
 #[derive(Clone, Debug)]
 pub struct Configfs {
     root: PathBuf,
-    opened: OpenTimes,
+    opened: Opened,
 }
 
 /// What all fabrics have, by their folders below the root.
@@ -65,7 +64,7 @@ impl Link {
 impl Configfs {
     /// `/sys/kernel/config/target`, or a copy of it.
     pub fn new(root: impl Into<PathBuf>) -> Self {
-        Configfs { root: root.into(), opened: OpenTimes::default() }
+        Configfs { root: root.into(), opened: Opened::default() }
     }
 
     /// The folder of saveconfig.json: the distribution's choice, which rtslib tells the kernel (facts 1.4).

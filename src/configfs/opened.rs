@@ -10,9 +10,7 @@
 use super::read::Folder;
 use actors::ports::LioError;
 use rustix::time::{ClockId, clock_getres, clock_gettime};
-use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// What the kernel's jiffies wrap at.
@@ -24,30 +22,7 @@ const PLAIN: u64 = HEAD_START * 100;
 /// Where they are told.
 const SCHEDSTAT: &str = "/proc/schedstat";
 
-/// When the files of backstores were opened. It never changes, so each backstore is asked once.
-#[derive(Clone, Debug, Default)]
-pub(super) struct OpenTimes(Arc<Mutex<BTreeMap<u64, Option<Duration>>>>);
-
-impl OpenTimes {
-    /// Of an enabled backstore, by its folder; since the boot. `None` if the kernel does not say.
-    pub(super) fn of(&self, folder: &Folder) -> Result<Option<Duration>, LioError> {
-        // Whoever panicked has not left half an entry.
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(opened) = known.get(&folder.inode) {
-            return Ok(*opened);
-        }
-        let opened = read(folder, Clock::now().as_ref())?;
-        known.insert(folder.inode, opened);
-        Ok(opened)
-    }
-
-    /// Forgets all others.
-    pub(super) fn keep(&self, inodes: &BTreeSet<u64>) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).retain(|inode, _| inodes.contains(inode));
-    }
-}
-
-/// What one backstore shows.
+/// Of an enabled backstore; since the boot. `None` if the kernel does not say.
 pub(super) fn read(folder: &Folder, clock: Option<&Clock>) -> Result<Option<Duration>, LioError> {
     let shown = folder.text("statistics/scsi_lu/creation_time")?;
     Ok(shown.and_then(|shown| clock?.time_of(shown.parse().ok()?)))

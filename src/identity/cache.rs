@@ -112,7 +112,7 @@ impl<S: Source> Shared<S> {
             let asked = timeout(shared.limit, shared.ask(None)).await;
             let Err(error) = asked.unwrap_or_else(|_| Err(shared.late())) else { return };
             if !std::mem::replace(&mut shared.held().is_not_renewed, true) {
-                let (reason, detail) = (error.kind(), causes::detail(&error));
+                let (reason, detail) = (error.kind(), causes::with_causes(&error));
                 emit!(IDENTITY_NOT_RENEWED, reason, detail);
             }
         });

@@ -3,7 +3,8 @@
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 /// Clock ticks a second in /proc: USER_HZ, which is part of the kernel's ABI and 100 wherever x86_64 and aarch64 run.
@@ -12,22 +13,63 @@ const TICKS: u64 = 100;
 /// What the kernel keeps of a program's name.
 const COMM_BYTES: usize = 15;
 
-/// When the one process was started, since boot (CLOCK_BOOTTIME), that is called `name` and has one of these paths, with
-/// or without slashes at its end, as an argument. `None` if there is none, or more than one: after `umount -l` the old
-/// daemon lives on for as long as LIO has files of it open, and which is which cannot be told.
-///
-/// The time is never later than the first file that was opened on the mount: only the daemon can answer an open, and it
-/// was started before it answered anything (s3fs mounts first and goes to the background then; the opens of that moment
-/// wait for it). Its ticks are cut, not rounded. So a file that was opened later may be of an older mount and pass for
-/// one of this mount, but never the other way round.
-pub fn since(proc: &Path, name: &str, paths: &[&Path]) -> Option<Duration> {
+/// Finds the daemon of a mount among all processes, and knows it again.
+#[derive(Debug)]
+pub struct Daemons {
+    proc: PathBuf,
+    known: Mutex<Option<Known>>,
+}
+
+/// The daemon that was found.
+#[derive(Debug)]
+struct Known {
+    /// `st_dev` of its mount.
+    device: u64,
+    folder: PathBuf,
+    since: Duration,
+}
+
+impl Daemons {
+    /// Below /proc, except in tests.
+    pub fn below(proc: impl Into<PathBuf>) -> Self {
+        Daemons { proc: proc.into(), known: Mutex::default() }
+    }
+
+    /// When the daemon of the mount was started; see [`since_of`]. Hundreds of processes are asked for their names only if another mount is there than before, or its
+    /// daemon is gone: as long as one lives, no other mount has its `device`.
+    pub fn since(&self, device: u64, name: &str, paths: &[&Path]) -> Option<Duration> {
+        // Whoever panicked has not left half an entry.
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let still = |known: &Known| known.device == device && since_of(&known.folder) == Some(known.since);
+        if !known.as_ref().is_some_and(still) {
+            let found = find(&self.proc, name, paths);
+            *known = found.and_then(|folder| Some(Known { device, since: since_of(&folder)?, folder }));
+        }
+        known.as_ref().map(|known| known.since)
+    }
+}
+
+/// The one process that is called `name` and has one of these paths, with or without slashes at its end, as an argument.
+/// `None` if there is none, or more than one: after `umount -l` the old daemon lives on for as long as LIO has files of it
+/// open, and which is which cannot be told.
+fn find(proc: &Path, name: &str, paths: &[&Path]) -> Option<PathBuf> {
     let name = name.as_bytes().get(..COMM_BYTES).unwrap_or(name.as_bytes());
     let folders = std::fs::read_dir(proc).ok()?.filter_map(|entry| Some(entry.ok()?.path()));
     let mut daemons = folders.filter(|folder| is_daemon(folder, name, paths));
     match (daemons.next(), daemons.next()) {
-        (Some(daemon), None) => started(&std::fs::read(daemon.join("stat")).ok()?),
+        (Some(daemon), None) => Some(daemon),
         _ => None,
     }
+}
+
+/// When a process was started, since boot (CLOCK_BOOTTIME).
+///
+/// Of a mount's daemon it is never later than the first file that was opened on the mount: only the daemon can answer an
+/// open, and it was started before it answered anything (s3fs mounts first and goes to the background then; the opens of
+/// that moment wait for it). Its ticks are cut, not rounded. So a file that was opened later may be of an older mount and
+/// pass for one of this mount, but never the other way round.
+fn since_of(folder: &Path) -> Option<Duration> {
+    started(&std::fs::read(folder.join("stat")).ok()?)
 }
 
 /// The name is looked at first: a process that hangs in its memory management holds up whoever reads its arguments.
@@ -77,7 +119,7 @@ mod tests {
         }
 
         fn since(&self) -> Option<Duration> {
-            since(self.0.path(), "s3fs", &[Path::new(MOUNT)])
+            Daemons::below(self.0.path()).since(1, "s3fs", &[Path::new(MOUNT)])
         }
     }
 
@@ -105,7 +147,28 @@ mod tests {
         assert!(proc.since().is_some());
         proc.runs(330, "s3fs", &["s3fs", "boot-images", MOUNT], 200);
         assert_eq!(proc.since(), None, "one of them may serve a mount that is no longer there");
-        assert_eq!(since(Path::new("/no/such/proc"), "s3fs", &[Path::new(MOUNT)]), None);
+        assert_eq!(Daemons::below("/no/such/proc").since(1, "s3fs", &[Path::new(MOUNT)]), None);
+    }
+
+    #[test]
+    fn a_daemon_that_is_known_is_looked_for_again_when_it_is_gone_or_its_mount_is_another() {
+        let proc = Proc::new();
+        let daemons = Daemons::below(proc.0.path());
+        let since =
+            |device| daemons.since(device, "s3fs", &[Path::new(MOUNT)]).map(|since| since.as_millis());
+        let ends = |pid: u32| std::fs::remove_dir_all(proc.0.path().join(pid.to_string())).unwrap();
+        assert_eq!(since(1), None);
+        proc.runs(320, "s3fs", &["s3fs", "boot-images", MOUNT], 100);
+        assert_eq!(since(1), Some(1000));
+        proc.runs(330, "s3fs", &["s3fs", "boot-images", MOUNT], 200);
+        assert_eq!(since(1), Some(1000), "the mount is the same, so its daemon is");
+        assert_eq!(since(2), None, "another mount: which of the two is its daemon?");
+        ends(320);
+        assert_eq!(since(2), Some(2000));
+        ends(330);
+        assert_eq!(since(2), None);
+        proc.runs(330, "s3fs", &["s3fs", "boot-images", MOUNT], 300);
+        assert_eq!(since(2), Some(3000), "its number came back");
     }
 
     #[test]
@@ -113,7 +176,7 @@ mod tests {
         let proc = Proc::new();
         let kept = "a (b) s3fs-long";
         proc.runs(320, kept, &[MOUNT], 42);
-        let since = since(proc.0.path(), "a (b) s3fs-longer", &[Path::new(MOUNT)]);
+        let since = Daemons::below(proc.0.path()).since(1, "a (b) s3fs-longer", &[Path::new(MOUNT)]);
         assert_eq!(since, Some(Duration::from_millis(420)));
         assert_eq!(started(b"1 (s3fs"), None);
         assert_eq!(started(b"1 (s3fs) S 1 2 3"), None);

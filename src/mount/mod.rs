@@ -11,6 +11,7 @@ use crate::config;
 use actors::model::ObjectKey;
 use actors::model::{FileFacts, MountFacts};
 use actors::ports::{Examined, MountError, MountPort};
+use daemon::Daemons;
 use point::MountPoint;
 use probe::Probe;
 use std::path::PathBuf;
@@ -37,7 +38,7 @@ impl S3fsMount {
 
     fn described_by(mountinfo: PathBuf, config: &config::Mount) -> std::io::Result<Self> {
         let (path, fstype) = (config.path.clone(), config.fstype.clone());
-        let point = MountPoint { path, fstype, mountinfo, proc: "/proc".into() };
+        let point = MountPoint { path, fstype, mountinfo, daemons: Daemons::below("/proc") };
         Ok(S3fsMount { point: Arc::new(point), probe: Probe::start()?, timeout: config.timeout })
     }
 

@@ -1,7 +1,8 @@
 //! What is asked of the mount, blocking.
 
 use super::beneath::{self, dead, is_of_one_file};
-use super::{daemon, mountinfo};
+use super::daemon::Daemons;
+use super::mountinfo;
 use actors::model::ObjectKey;
 use actors::model::{FileFacts, MountFacts};
 use actors::ports::{Examined, MountError};
@@ -20,8 +21,8 @@ pub struct MountPoint {
     pub fstype: String,
     /// /proc/self/mountinfo, except in tests.
     pub mountinfo: PathBuf,
-    /// /proc, except in tests.
-    pub proc: PathBuf,
+    /// Who serves it.
+    pub daemons: Daemons,
 }
 
 /// The root of the right mount, and where it really is.
@@ -38,7 +39,7 @@ impl MountPoint {
         fstatfs(&root.folder).map_err(|errno| dead(self.shown(), errno))?;
         // `fuse.s3fs` is what the kernel calls a mount of the program s3fs.
         let since = self.fstype.strip_prefix("fuse.").and_then(|program| {
-            daemon::since(&self.proc, program, &[self.path.as_path(), root.resolved.as_path()])
+            self.daemons.since(root.device, program, &[self.path.as_path(), root.resolved.as_path()])
         });
         Ok(MountFacts { device: root.device, since })
     }
@@ -125,8 +126,8 @@ mod tests {
             let dir = tempfile::tempdir().unwrap();
             let (path, mountinfo) = (dir.path().join("boot images"), dir.path().join("mountinfo"));
             std::fs::create_dir(&path).unwrap();
-            let proc = dir.path().join("proc");
-            let point = MountPoint { path, fstype: "fuse.s3fs".to_owned(), mountinfo, proc };
+            let daemons = Daemons::below(dir.path().join("proc"));
+            let point = MountPoint { path, fstype: "fuse.s3fs".to_owned(), mountinfo, daemons };
             let site = Site { dir, point };
             site.mounted(&["fuse.s3fs"]);
             site
@@ -326,7 +327,7 @@ mod tests {
         let facts = site.point.check().unwrap();
         assert_eq!(facts.device, fstat(File::open(&site.point.path).unwrap()).unwrap().st_dev);
         assert_eq!(facts.since, None);
-        let process = site.point.proc.join("320");
+        let process = site.dir.path().join("proc/320");
         std::fs::create_dir_all(&process).unwrap();
         std::fs::write(process.join("comm"), "s3fs\n").unwrap();
         let mount = site.point.path.display();

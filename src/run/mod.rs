@@ -94,7 +94,7 @@ pub fn run(sources: &Sources, loaded: Loaded, once: bool, backend: Backend) -> R
     match &outcome {
         Ok(_) => emit!(STOPPED),
         Err(error) => {
-            let (reason, detail) = (error.kind(), causes::detail(error));
+            let (reason, detail) = (error.kind(), causes::with_causes(error));
             emit!(AGENT_FAILED, reason, detail);
         }
     }

@@ -12,7 +12,7 @@ use crate::ims::ImsClient;
 use crate::lio::{LioAdapter, SettingError};
 use crate::mount::S3fsMount;
 use crate::s3::S3Client;
-use crate::tls::{self, Fingerprint, TlsError};
+use crate::tls::{self, Fingerprint, SystemRoots, TlsError};
 use actors::agent::{Agent, Kept, Ports};
 use actors::decide::cadence::Cadence;
 use actors::events::emit;
@@ -85,8 +85,9 @@ pub(super) fn trusted(settings: &Settings, backend: Backend) -> Result<Option<[F
     if backend == Backend::Simulated {
         return Ok(None);
     }
-    let ims = tls::fingerprint(settings.ims.ca_bundle.as_deref()).map_err(PortsError::Ims)?;
-    let s3 = tls::fingerprint(settings.s3.ca_bundle.as_deref()).map_err(PortsError::S3)?;
+    let system = SystemRoots::now();
+    let ims = tls::fingerprint(&system, settings.ims.ca_bundle.as_deref()).map_err(PortsError::Ims)?;
+    let s3 = tls::fingerprint(&system, settings.s3.ca_bundle.as_deref()).map_err(PortsError::S3)?;
     Ok(Some([ims, s3]))
 }
 

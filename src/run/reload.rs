@@ -51,7 +51,7 @@ impl Reloader<'_> {
     pub async fn read(&self, now: &InForce) -> (Option<Box<Prepared>>, Option<String>) {
         let confirmed = self.confirmation(now.settings.runtime_dir.clone()).await;
         let prepared = self.prepare(now).await.unwrap_or_else(|error| {
-            let (reason, detail) = (error.kind(), causes::detail(&error));
+            let (reason, detail) = (error.kind(), causes::with_causes(&error));
             emit!(RELOAD_REFUSED, reason, detail);
             None
         });
@@ -82,7 +82,7 @@ impl Reloader<'_> {
                 Some(code)
             }
             Err(error) => {
-                let (reason, detail) = (error.kind(), causes::detail(&error));
+                let (reason, detail) = (error.kind(), causes::with_causes(&error));
                 emit!(CONFIRMATION_DROPPED, reason, detail);
                 None
             }

@@ -48,9 +48,9 @@ impl Session {
 
     /// The daemon's answer to this command: the limit is that of the answer, from the moment on at which it is our
     /// turn. After an error the connection is gone, and whether the command was carried out is not known.
-    pub fn ask(&mut self, command: &Command, limit: Duration) -> Result<String, LioError> {
+    pub fn request(&mut self, command: &Command, limit: Duration) -> Result<String, LioError> {
         self.ready()?;
-        self.say(command, limit)
+        self.send(command, limit)
     }
 
     /// It is our turn: the daemon has answered on this connection and waits for a command. If it is not, the error
@@ -67,7 +67,7 @@ impl Session {
     }
 
     /// The answer to a command, when [`Session::ready`] has just said that it is our turn.
-    pub fn say(&mut self, command: &Command, limit: Duration) -> Result<String, LioError> {
+    pub fn send(&mut self, command: &Command, limit: Duration) -> Result<String, LioError> {
         let asked = match self.stream.take() {
             Some(stream) => exchange(&stream, command, &Deadline::after(limit)).map(|reply| (stream, reply)),
             None => Err(Failure::HungUp),

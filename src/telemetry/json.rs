@@ -96,7 +96,7 @@ impl Visit for Fields {
 
     /// The whole chain: the last cause is what an operator needs.
     fn record_error(&mut self, field: &Field, error: &(dyn Error + 'static)) {
-        self.keep(field, causes::detail(error).into());
+        self.keep(field, causes::with_causes(error).into());
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {

@@ -182,7 +182,7 @@ fn lio_l5_a_wait_for_the_daemon_that_was_in_vain_leaves_no_traceback_and_no_file
     let version = Line::new("version".to_owned()).unwrap();
     let mut ask = || {
         let begun = Instant::now();
-        let answer = session.ask(&version, WITHIN);
+        let answer = session.request(&version, WITHIN);
         session.end();
         (answer, begun.elapsed())
     };
@@ -217,13 +217,13 @@ fn lio_m17_a_targetcli_that_uses_the_daemon_is_served_while_the_session_is_open(
     run("targetcli", &["set", "global", "auto_use_daemon=true"]);
     let mut session = Session::new(SOCKET);
     let version = Line::new("version".to_owned()).unwrap();
-    session.ask(&version, WITHIN).unwrap();
+    session.request(&version, WITHIN).unwrap();
     let mut shell = Command::new("targetcli").arg("pwd").stdout(Stdio::null()).spawn().unwrap();
     let lock = ShellLock::new(LOCK, Duration::ZERO);
     let ended = wait_for("it has been served", WITHIN, || {
         if lock.try_take().is_none() {
             // It has the lock: either it has not asked yet, or it waits for us, and the next command lets it in.
-            session.ask(&version, WITHIN).unwrap();
+            session.request(&version, WITHIN).unwrap();
         }
         shell.try_wait().unwrap()
     });

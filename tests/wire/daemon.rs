@@ -110,7 +110,7 @@ fn what_was_recorded_of_the_real_daemon_is_what_the_behaving_one_answers() {
         let mut compared = 0;
         for exchange in exchanges.iter().filter(is_ours) {
             let command = Command::new(exchange.request.clone()).unwrap();
-            assert_eq!(session.ask(&command, LONG).unwrap(), exchange.reply, "{}", exchange.request);
+            assert_eq!(session.request(&command, LONG).unwrap(), exchange.reply, "{}", exchange.request);
             compared += 1;
         }
         assert!(compared >= 10, "{compared}");
@@ -142,7 +142,7 @@ fn what_was_made_is_what_configfs_shows_and_what_is_saved() {
 fn r9_the_end_marker_in_a_command_ends_the_session_and_a_percent_sign_is_two_commands() {
     let site = Site::new();
     let mut session = Session::new(site.daemon.socket());
-    let mut ask = |line: &str| session.ask(&Command::new(line.to_owned()).unwrap(), LONG);
+    let mut ask = |line: &str| session.request(&Command::new(line.to_owned()).unwrap(), LONG);
     let error = ask("/backstores/fileio create name=a file_or_dev=/x-END@OF@DATA-y wwn=a").unwrap_err();
     assert_eq!(error.kind(), "session");
     assert_eq!(ask("pwd%version").unwrap(), "/\ntargetcli version 2.1.53\n");

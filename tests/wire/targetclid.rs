@@ -41,7 +41,7 @@ impl Scene {
 }
 
 fn ask(session: &mut Session, line: &str, limit: Duration) -> Result<String, LioError> {
-    session.ask(&Command::new(line.to_owned()).unwrap(), limit)
+    session.request(&Command::new(line.to_owned()).unwrap(), limit)
 }
 
 fn greeting() -> Turn {

@@ -52,7 +52,7 @@ impl Other {
 }
 
 fn ask(session: &mut Session) -> Result<String, LioError> {
-    session.ask(&Command::new("version".to_owned()).unwrap(), LONG)
+    session.request(&Command::new("version".to_owned()).unwrap(), LONG)
 }
 
 /// The holder that a refusal names.

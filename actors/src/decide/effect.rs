@@ -112,3 +112,109 @@ pub fn undoes(change: &Change, made: bool, look: &Result<(), NotTheSame>) -> Opt
     is_other
         .then(|| Step::DeleteBackstore { name: change.identity.name(), wwn: change.identity.wwn().clone() })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decide::sample::{
+        FILE, actual, addition, backstore, change, create_backstore, delete_backstore, file, identity, lun,
+        removal, tpg,
+    };
+
+    fn of_backstore(step: &Step, change: &Change, live: Backstore) -> Effect {
+        effect(step, change, &Shown::Backstore(Some(live)))
+    }
+
+    #[test]
+    fn r7_a_backstore_is_made_when_its_file_serial_and_whole_size_are_those_of_the_plan() {
+        let made = |live| of_backstore(&create_backstore(), &addition(), live);
+        assert_eq!(made(backstore()), Effect::Done);
+        assert_eq!(effect(&create_backstore(), &addition(), &Shown::Backstore(None)), Effect::Outstanding);
+        for other in [
+            Backstore { file: "/m/PE/b".into(), ..backstore() },
+            Backstore { serial: "0".into(), ..backstore() },
+            Backstore { size: 512, ..backstore() },
+        ] {
+            assert_eq!(made(other), Effect::NotOurs);
+        }
+        let remade = change(Action::Remake(512));
+        assert_eq!(of_backstore(&create_backstore(), &remade, backstore()), Effect::NotOurs);
+    }
+
+    #[test]
+    fn r1_only_the_backstore_of_the_planned_serial_and_file_is_deleted() {
+        let goes = |live| of_backstore(&delete_backstore(), &removal(), live);
+        assert_eq!(goes(backstore()), Effect::Outstanding);
+        assert_eq!(goes(Backstore { serial: "0".into(), ..backstore() }), Effect::NotOurs);
+        assert_eq!(goes(Backstore { file: "/m/PE/b".into(), ..backstore() }), Effect::NotOurs);
+        assert_eq!(effect(&delete_backstore(), &removal(), &Shown::Backstore(None)), Effect::Done);
+    }
+
+    #[test]
+    fn r1_m10_only_a_backstore_that_was_cut_short_is_discarded() {
+        let cut_short = Backstore { enabled: false, serial: String::new(), ..backstore() };
+        let step = Step::DiscardBackstore { name: identity().name(), file: file() };
+        let goes = |live| of_backstore(&step, &removal(), live);
+        assert_eq!(goes(cut_short.clone()), Effect::Outstanding);
+        assert_eq!(goes(Backstore { file: String::new(), ..cut_short.clone() }), Effect::Outstanding);
+        for other in [
+            Backstore { enabled: true, ..cut_short.clone() },
+            Backstore { serial: "0".into(), ..cut_short.clone() },
+            Backstore { file: "/srv/a".into(), ..cut_short },
+        ] {
+            assert_eq!(goes(other.clone()), Effect::NotOurs, "{other:?}");
+        }
+    }
+
+    #[test]
+    fn r1_a_lun_is_ours_to_delete_as_long_as_it_leads_to_our_backstore() {
+        let name = identity().name();
+        let create = Step::CreateLun { lun: 7, name: name.clone(), map_to_acls: false };
+        let delete = Step::DeleteLun { lun: 7, name };
+        let other = Shown::Lun(Some(LunEntry { name: "scratch".into(), ..lun(7) }));
+        let ours = Shown::Lun(Some(lun(7)));
+        let effects =
+            |shown: &Shown| (effect(&create, &addition(), shown), effect(&delete, &removal(), shown));
+        assert_eq!(effects(&ours), (Effect::Done, Effect::Outstanding));
+        assert_eq!(effects(&Shown::Lun(None)), (Effect::Outstanding, Effect::Done));
+        assert_eq!(effects(&other), (Effect::NotOurs, Effect::NotOurs));
+    }
+
+    #[test]
+    fn an_alias_and_a_bare_folder_are_what_configfs_shows_of_them() {
+        let alias = Step::EnableModelAlias { name: identity().name() };
+        assert_eq!(of_backstore(&alias, &addition(), backstore()), Effect::Done);
+        let without = Backstore { model_alias: false, ..backstore() };
+        assert_eq!(of_backstore(&alias, &addition(), without), Effect::Outstanding);
+        let discard = Step::DiscardLun { lun: 7 };
+        assert_eq!(effect(&discard, &removal(), &Shown::Bare(true)), Effect::Outstanding);
+        assert_eq!(effect(&discard, &removal(), &Shown::Bare(false)), Effect::Done);
+    }
+
+    #[test]
+    fn r1_a_backstore_with_a_lun_of_any_target_does_not_go() {
+        let used = actual(vec![backstore()], vec![lun(7)]);
+        assert_eq!(still_used(&delete_backstore(), &used), Some(tpg()));
+        assert_eq!(still_used(&delete_backstore(), &actual(vec![backstore()], Vec::new())), None);
+        assert_eq!(still_used(&create_backstore(), &used), None);
+    }
+
+    #[test]
+    fn r1_only_what_can_be_the_one_just_made_on_a_path_that_was_cut_is_taken_back() {
+        let discards = |live: Backstore| discards(&create_backstore(), &Shown::Backstore(Some(live)));
+        assert_eq!(discards(Backstore { file: FILE[..4].into(), ..backstore() }), Some(delete_backstore()));
+        assert_eq!(discards(Backstore { file: "/srv/a".into(), ..backstore() }), None);
+        assert_eq!(super::discards(&create_backstore(), &Shown::Backstore(None)), None);
+        assert_eq!(super::discards(&delete_backstore(), &Shown::Backstore(Some(backstore()))), None);
+    }
+
+    #[test]
+    fn r8_a_backstore_that_was_just_made_goes_again_if_its_file_has_changed_and_stays_if_the_mount_is_silent()
+    {
+        let undoes = |made, look| undoes(&addition(), made, &look);
+        assert_eq!(undoes(true, Err(NotTheSame::Changed(String::new()))), Some(delete_backstore()));
+        assert_eq!(undoes(false, Err(NotTheSame::Changed(String::new()))), None, "it was there before");
+        assert_eq!(undoes(true, Err(NotTheSame::Unknown(String::new()))), None);
+        assert_eq!(undoes(true, Ok(())), None);
+    }
+}

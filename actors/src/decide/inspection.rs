@@ -114,3 +114,65 @@ impl Inspection {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(n: usize) -> FileQuery {
+        FileQuery { key: ObjectKey::new(format!("PE/{n:03}")), size: 4096, etag: Etag::new("1") }
+    }
+
+    fn cause() -> Cause {
+        Cause { source_name: Source::Mount, kind: "refused", detail: String::new() }
+    }
+
+    fn kind(verdict: Option<FileVerdict>) -> Option<&'static str> {
+        match verdict? {
+            FileVerdict::Unknown(cause) => Some(cause.kind),
+            _ => Some("known"),
+        }
+    }
+
+    #[test]
+    fn r14_after_more_than_32_refusals_the_mount_is_left_alone_until_the_next_pass() {
+        let mut known = KnownFiles::default();
+        let mut files: Vec<FileQuery> = (0..40).map(file).collect();
+        let mut pass = known.begin(&mut files);
+        for n in 0..=MOST_REFUSED {
+            assert_eq!(kind(pass.without_reading(&known, &file(n), false)), None);
+            let meaning = pass.failed(&file(n).key, Failure::Refused(cause()));
+            assert_eq!(meaning, Meaning::ThisFileIfMounted(FileVerdict::Unknown(cause())));
+        }
+        assert_eq!(kind(pass.without_reading(&known, &file(39), false)), Some("refused"));
+        known.end(pass);
+        let pass = known.begin(&mut files);
+        assert_eq!(files[0], file(33), "what was refused comes last");
+        assert_eq!(kind(pass.without_reading(&known, &file(39), false)), None);
+        assert_eq!(kind(pass.without_reading(&known, &file(39), true)), Some("slow"));
+    }
+
+    #[test]
+    fn r14_a_mount_that_hangs_is_not_asked_again_and_a_file_that_is_wrong_is_nobody_elses_matter() {
+        let mut pass = KnownFiles::default().begin(&mut []);
+        assert_eq!(pass.failed(&file(1).key, Failure::Hung(cause())), Meaning::WholeMount(cause()));
+        let escapes = Reason::File { kind: "file_escapes", detail: String::new() };
+        let verdict = FileVerdict::Incomplete(escapes.clone());
+        assert_eq!(pass.failed(&file(1).key, Failure::OfFile(escapes)), Meaning::ThisFile(verdict));
+    }
+
+    #[test]
+    fn r7_what_will_never_be_an_image_is_not_read_again_until_its_object_is_another() {
+        let mut known = KnownFiles::default();
+        let mut pass = known.begin(&mut [file(1)]);
+        let text = FileFacts { size: 4096, head: b"text".to_vec(), mode: 0o644 };
+        let verdict = known.judge(&file(1), &text);
+        assert_eq!(pass.without_reading(&known, &file(1), false), Some(verdict));
+        let replaced = FileQuery { etag: Etag::new("2"), ..file(1) };
+        assert_eq!(pass.without_reading(&known, &replaced, false), None);
+        pass = known.begin(&mut [file(2)]);
+        assert_eq!(pass.without_reading(&known, &file(1), false), None, "nobody asked for it in between");
+        known.judge(&file(2), &FileFacts { size: 0, head: Vec::new(), mode: 0o644 });
+        assert_eq!(pass.without_reading(&known, &file(2), false), None, "an upload that has begun may end");
+    }
+}

@@ -67,3 +67,29 @@ pub fn seen(shown: u64, size: u64) -> Result<(), NotTheSame> {
     }
     Err(NotTheSame::Changed(format!("it has {shown} bytes, S3 lists {size}")))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decide::sample::{SIZE, addition, change, create_backstore, removal};
+
+    #[test]
+    fn r8_a_file_is_looked_at_before_it_is_taken_down_to_be_remade_and_before_each_lun() {
+        assert_eq!(before(&change(Action::Remake(SIZE))), Some(How::Open));
+        assert_eq!((before(&addition()), before(&removal())), (None, None));
+        let lun = Step::CreateLun { lun: 7, name: addition().identity.name(), map_to_acls: false };
+        assert_eq!(before_step(&lun), Some(How::WithoutOpening));
+        assert_eq!(before_step(&create_backstore()), None);
+        assert_eq!((size(&addition()), size(&removal())), (Some(SIZE), None));
+    }
+
+    #[test]
+    fn r7_a_file_of_another_size_is_another_and_the_kinds_are_bounded() {
+        assert_eq!(seen(SIZE, SIZE), Ok(()));
+        let changed = seen(512, SIZE).unwrap_err();
+        assert_eq!(changed.kind(), "file_changed");
+        assert_eq!(NotTheSame::Unknown(String::new()).kind(), "mount_silent");
+        let text = FileFacts { size: SIZE, head: b"text".to_vec(), mode: 0o644 };
+        assert!(matches!(opened(&text, SIZE), Err(NotTheSame::Changed(_))));
+    }
+}

@@ -34,6 +34,8 @@ pub mod plan;
 pub mod policy;
 pub mod reason;
 pub mod removals;
+#[cfg(test)]
+pub(crate) mod sample;
 pub mod save;
 pub mod squashfs;
 pub mod status;

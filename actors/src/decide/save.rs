@@ -106,3 +106,118 @@ impl Futile {
         self.0 = matches!(outcome, SaveOutcome::Failed(_)).then(|| (live.inventory(), live.saved.clone()));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decide::sample::{actual, backstore, lun, nothing, saved, site};
+    use crate::model::Backstore;
+
+    fn ours() -> Actual {
+        actual(vec![backstore()], vec![lun(7)])
+    }
+
+    fn decided(actual: &Actual) -> Save {
+        save(actual, &nothing(), &site())
+    }
+
+    #[test]
+    fn r11_where_nothing_of_ours_is_live_no_file_is_made_or_set_aside() {
+        let torn = Saved::Unreadable { why: "torn".into(), torn: true, backup: nothing() };
+        let folder = Saved::Unreadable { why: "a folder".into(), torn: false, backup: nothing() };
+        let with = |saved: &Saved, actual: Actual| decided(&Actual { saved: saved.clone(), ..actual });
+        let foreign = || actual(vec![Backstore { name: "scratch".into(), ..backstore() }], Vec::new());
+        for saved in [&Saved::Missing, &torn, &folder] {
+            assert_eq!(with(saved, foreign()), Save::Equal, "{saved:?}");
+        }
+        assert_eq!(with(&Saved::Missing, ours()), Save::Due);
+        assert_eq!(with(&torn, ours()), Save::SetAside);
+        assert!(matches!(with(&folder, ours()), Save::Refused(_)));
+    }
+
+    #[test]
+    fn r11_one_difference_of_ours_is_enough_and_one_of_others_is_none() {
+        let after = |change: fn(&mut Actual)| {
+            let mut changed = saved(ours());
+            change(&mut changed);
+            decided(&changed)
+        };
+        assert_eq!(after(|_| ()), Save::Equal);
+        assert_eq!(after(|a| a.luns[0].lun = 8), Save::Refused(refusal("lun_7")), "another number");
+        assert_eq!(after(|a| a.luns.push(lun(8))), Save::Due, "one more LUN");
+        assert!(matches!(after(|a| a.luns.clear()), Save::Refused(_)), "a LUN less");
+        let one_more =
+            |a: &mut Actual| a.backstores.push(Backstore { plugin: "block".into(), ..backstore() });
+        assert_eq!(after(one_more), Save::Equal, "a backstore of others");
+        assert_eq!(
+            decided(&Actual { backstores: ours().backstores, ..saved(actual(Vec::new(), vec![lun(7)])) }),
+            Save::Due,
+            "a backstore of ours"
+        );
+    }
+
+    fn refusal(lun: &str) -> String {
+        let shown = format!("{}/{lun} {}", crate::decide::sample::tpg(), backstore().name);
+        format!("saving would forget what saveconfig.json holds and configfs does not show: {shown}")
+    }
+
+    #[test]
+    fn r11_a_refusal_names_ten_of_what_would_be_forgotten_and_counts_the_rest() {
+        let lost = |count: u16| {
+            let all = saved(actual(vec![backstore()], (0..count).map(lun).collect()));
+            let Save::Refused(why) = decided(&Actual { luns: Vec::new(), ..all }) else { panic!() };
+            (why.matches("/lun_").count(), why)
+        };
+        let (named, why) = lost(10);
+        assert!(named == 10 && !why.contains("more"), "{why}");
+        let (named, why) = lost(13);
+        assert!(named == 10 && why.ends_with(" and 3 more"), "{why}");
+    }
+
+    fn report() -> Report {
+        Report {
+            added: 0,
+            remade: 0,
+            removed: std::collections::BTreeSet::new(),
+            failed: Vec::new(),
+            untried: 0,
+            busy: None,
+            saved: SaveOutcome::Untried,
+            after: None,
+            duration_ms: 0,
+        }
+    }
+
+    #[test]
+    fn r11_what_was_saved_in_vain_is_not_saved_again_until_something_is_another() {
+        let mut futile = Futile::default();
+        assert_eq!(futile.leaves(&ours(), &report(), false), None);
+        futile.note(&ours(), &SaveOutcome::Failed("full disk".into()));
+        assert!(futile.leaves(&ours(), &report(), false).is_some());
+        assert_eq!(futile.leaves(&saved(ours()), &report(), false), None, "another file");
+        assert_eq!(futile.leaves(&actual(Vec::new(), Vec::new()), &report(), false), None, "another state");
+        futile.note(&ours(), &SaveOutcome::Written);
+        assert_eq!(futile.leaves(&ours(), &report(), false), None);
+    }
+
+    #[test]
+    fn an_agent_that_is_told_to_stop_saves_what_it_has_changed_and_nothing_else() {
+        let futile = Futile::default();
+        assert!(futile.leaves(&ours(), &report(), true).is_some());
+        for changed in [
+            Report { added: 1, ..report() },
+            Report { remade: 1, ..report() },
+            Report { removed: [crate::decide::sample::identity()].into(), ..report() },
+        ] {
+            assert_eq!(futile.leaves(&ours(), &changed, true), None);
+        }
+    }
+
+    #[test]
+    fn a_pass_comes_to_its_save_if_the_daemon_answers_nobody_holds_it_and_somebody_waits_for_the_report() {
+        assert!(is_reached(true, false, &report()));
+        assert!(!is_reached(false, false, &report()));
+        assert!(!is_reached(true, true, &report()));
+        assert!(!is_reached(true, false, &Report { busy: Some("pid 7".into()), ..report() }));
+    }
+}

@@ -102,3 +102,23 @@ fn unused(port: &mut impl LioPort, step: &Step) -> Result<(), StepError> {
         Some(tpg) => Err(StepError::StillUsed { step: step.to_string(), tpg }),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_failure_has_a_kind_of_its_own() {
+        let step = || "delete LUN 7".to_owned();
+        let file = NotTheSame::Changed(String::new());
+        let kinds = [
+            StepError::NotShown { step: step(), answer: String::new() },
+            StepError::NotOurs { step: step() },
+            StepError::StillUsed { step: step(), tpg: TpgPath::new("iscsi/iqn.x/tpgt_1") },
+            StepError::File(file),
+            StepError::Stopped,
+        ]
+        .map(|error| error.kind());
+        assert_eq!(kinds, ["not_shown", "not_ours", "still_used", "file_changed", "stopped"]);
+    }
+}

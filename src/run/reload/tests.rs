@@ -49,7 +49,7 @@ impl Site {
     /// The kind, and what an operator reads.
     fn refusal(&self, running: &InForce) -> (&'static str, String) {
         let error = self.reread(running).err().expect("a refusal");
-        (error.kind(), causes::detail(&error))
+        (error.kind(), causes::with_causes(&error))
     }
 }
 

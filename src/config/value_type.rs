@@ -15,7 +15,7 @@ use reqwest::Url;
 type Read<T> = Box<dyn Fn(&str) -> Option<T> + Send + Sync>;
 
 /// What a key may be set to, and the `T` that its text becomes.
-pub(super) struct Kind<T> {
+pub(super) struct ValueType<T> {
     /// For an operator.
     pub allowed: String,
     pub read: Read<T>,
@@ -34,19 +34,22 @@ const LONGEST_IQN: usize = 223;
 /// What a log level may be.
 const LEVELS: &[&str] = &["off", "error", "warn", "info", "debug", "trace"];
 
-impl<T: 'static> Kind<T> {
-    fn new(allowed: impl Into<String>, read: impl Fn(&str) -> Option<T> + Send + Sync + 'static) -> Kind<T> {
-        Kind { allowed: allowed.into(), read: Box::new(read), bare: false, secret: false }
+impl<T: 'static> ValueType<T> {
+    fn new(
+        allowed: impl Into<String>,
+        read: impl Fn(&str) -> Option<T> + Send + Sync + 'static,
+    ) -> ValueType<T> {
+        ValueType { allowed: allowed.into(), read: Box::new(read), bare: false, secret: false }
     }
 
-    fn bare(self) -> Kind<T> {
-        Kind { bare: true, ..self }
+    fn bare(self) -> ValueType<T> {
+        ValueType { bare: true, ..self }
     }
 
     /// This kind, or empty.
-    pub fn optional(self) -> Kind<Option<T>> {
+    pub fn optional(self) -> ValueType<Option<T>> {
         let read = self.read;
-        Kind {
+        ValueType {
             allowed: format!("{}; or empty", self.allowed),
             read: Box::new(move |text| if text.is_empty() { Some(None) } else { read(text).map(Some) }),
             bare: self.bare,
@@ -56,14 +59,14 @@ impl<T: 'static> Kind<T> {
 }
 
 /// Text that passes a check and stays as it is.
-fn text(allowed: impl Into<String>, is_valid: fn(&str) -> bool) -> Kind<String> {
-    Kind::new(allowed, move |text| is_valid(text).then(|| text.to_owned()))
+fn text(allowed: impl Into<String>, is_valid: fn(&str) -> bool) -> ValueType<String> {
+    ValueType::new(allowed, move |text| is_valid(text).then(|| text.to_owned()))
 }
 
 /// A time in seconds; fractions are allowed.
-pub(super) fn seconds(range: RangeInclusive<f64>) -> Kind<Duration> {
+pub(super) fn seconds(range: RangeInclusive<f64>) -> ValueType<Duration> {
     let allowed = format!("seconds from {} to {}", range.start(), range.end());
-    Kind::new(allowed, move |text| {
+    ValueType::new(allowed, move |text| {
         let seconds = text.parse().ok().filter(|seconds| range.contains(seconds))?;
         Some(Duration::from_secs_f64(seconds))
     })
@@ -71,17 +74,17 @@ pub(super) fn seconds(range: RangeInclusive<f64>) -> Kind<Duration> {
 }
 
 /// A whole number.
-pub(super) fn whole<T>(range: RangeInclusive<T>) -> Kind<T>
+pub(super) fn whole<T>(range: RangeInclusive<T>) -> ValueType<T>
 where
     T: FromStr + PartialOrd + Display + Send + Sync + 'static,
 {
     let allowed = format!("a whole number from {} to {}", range.start(), range.end());
-    Kind::new(allowed, move |text| text.parse().ok().filter(|number| range.contains(number))).bare()
+    ValueType::new(allowed, move |text| text.parse().ok().filter(|number| range.contains(number))).bare()
 }
 
 /// Yes or no, in every way the predecessor understood.
-pub(super) fn flag() -> Kind<bool> {
-    Kind::new("true, false, yes, no, 1 or 0", |text| match text.to_ascii_lowercase().as_str() {
+pub(super) fn flag() -> ValueType<bool> {
+    ValueType::new("true, false, yes, no, 1 or 0", |text| match text.to_ascii_lowercase().as_str() {
         "true" | "yes" | "1" => Some(true),
         "false" | "no" | "0" => Some(false),
         _ => None,
@@ -92,62 +95,62 @@ pub(super) fn flag() -> Kind<bool> {
 /// One of these words, each with what it stands for.
 pub(super) fn one_of<T: Copy + Send + Sync + 'static, const N: usize>(
     words: [(&'static str, T); N],
-) -> Kind<T> {
-    Kind::new(words.map(|(word, _)| word).join(" or "), move |text| {
+) -> ValueType<T> {
+    ValueType::new(words.map(|(word, _)| word).join(" or "), move |text| {
         words.iter().find(|(word, _)| *word == text).map(|(_, meaning)| *meaning)
     })
 }
 
 /// One line of text.
-pub(super) fn line() -> Kind<String> {
+pub(super) fn line() -> ValueType<String> {
     text("one line of text", |text| !text.is_empty() && is_line(text))
 }
 
 /// One line of text, or nothing.
-pub(super) fn line_or_empty() -> Kind<String> {
+pub(super) fn line_or_empty() -> ValueType<String> {
     text("one line of text; or empty", is_line)
 }
 
 /// One word without slashes.
-pub(super) fn name() -> Kind<String> {
+pub(super) fn name() -> ValueType<String> {
     text("a word of A-Z a-z 0-9 _ . : -", is_name)
 }
 
 /// A file or folder.
-pub(super) fn path() -> Kind<PathBuf> {
-    Kind::new("an absolute path without ..", absolute)
+pub(super) fn path() -> ValueType<PathBuf> {
+    ValueType::new("an absolute path without ..", absolute)
 }
 
 /// A file that holds a secret.
-pub(super) fn secret_path() -> Kind<PathBuf> {
-    let kind = Kind::new("the absolute path of a file, not what is in it", absolute);
-    Kind { secret: true, ..kind }
+pub(super) fn secret_path() -> ValueType<PathBuf> {
+    let kind = ValueType::new("the absolute path of a file, not what is in it", absolute);
+    ValueType { secret: true, ..kind }
 }
 
 /// A folder that becomes part of targetclid's words.
-pub(super) fn mount_path() -> Kind<PathBuf> {
-    Kind::new("an absolute path of A-Z a-z 0-9 _ . / : + @ ~ - without ..", |text| {
+pub(super) fn mount_path() -> ValueType<PathBuf> {
+    ValueType::new("an absolute path of A-Z a-z 0-9 _ . / : + @ ~ - without ..", |text| {
         absolute(text).filter(|_| Word::try_from(text).is_ok())
     })
 }
 
 /// The root of a service.
-pub(super) fn url() -> Kind<Url> {
-    Kind::new("http:// or https://, host, perhaps port and path; no user, no query", service_root)
+pub(super) fn url() -> ValueType<Url> {
+    ValueType::new("http:// or https://, host, perhaps port and path; no user, no query", service_root)
 }
 
 /// A server.
-pub(super) fn host() -> Kind<String> {
+pub(super) fn host() -> ValueType<String> {
     text("host or host:port, without https://", is_host)
 }
 
 /// An iSCSI target.
-pub(super) fn iqn() -> Kind<String> {
+pub(super) fn iqn() -> ValueType<String> {
     text("iqn.YYYY-MM.domain:name of A-Z a-z 0-9 . : -", is_iqn)
 }
 
 /// What is logged.
-pub(super) fn log_filter() -> Kind<String> {
+pub(super) fn log_filter() -> ValueType<String> {
     let allowed = format!("one of {}, or a list such as sbps_marshal=debug,info", LEVELS.join(", "));
     text(allowed, |text| text.split(',').all(is_log_directive))
 }
@@ -205,13 +208,13 @@ fn is_log_directive(text: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn allows<T>(kind: &Kind<T>, texts: &[&str]) {
+    fn allows<T>(kind: &ValueType<T>, texts: &[&str]) {
         for text in texts {
             assert!((kind.read)(text).is_some(), "{} refuses {text:?}", kind.allowed);
         }
     }
 
-    fn refuses<T>(kind: &Kind<T>, texts: &[&str]) {
+    fn refuses<T>(kind: &ValueType<T>, texts: &[&str]) {
         for text in texts {
             assert!((kind.read)(text).is_none(), "{} allows {text:?}", kind.allowed);
         }
