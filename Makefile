@@ -13,7 +13,9 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 # The one binary of all lio_* tests, as cargo has just named it.
 LIO_TEST = $$(cargo test --no-run --test lio --message-format=json 2>/dev/null | sed -n 's|.*"executable":"\([^"]*/lio-[^"]*\)".*|\1|p' | tail -n 1)
 VM = tests/vm/run
-VM_FILES = --bin $(TARGET)/debug/sbps-marshal --file systemd/sbps-marshal.service
+SPIRE = $$(tests/spire/build)
+VM_FILES = --bin $(TARGET)/debug/sbps-marshal --file systemd/sbps-marshal.service \
+	--bin "$(SPIRE)/spire-server" --bin "$(SPIRE)/spire-agent" --env SPIRE_BIN=/run/vm/bin
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -27,7 +29,7 @@ test-host: setup ## the tests that need no VM
 	cargo test --workspace
 
 test-spire: setup ## our identity from a real SPIRE server and agent on this host; builds both once, in five minutes
-	bin=$$(tests/spire/build); SPIRE_BIN=$$bin cargo test --test spire
+	bin=$(SPIRE); SPIRE_BIN=$$bin cargo test --test spire
 
 test-lio: setup build image ## the tests on a real kernel, in the VM; LIO_FILTER=name runs some of them
 	tests/vm/matches "$(LIO_TEST)" "$(LIO_FILTER)"

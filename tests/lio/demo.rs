@@ -1,7 +1,11 @@
 //! The main job, told as it happens: `make demo` shows this test's output.
 
+use std::path::Path;
 use std::time::Instant;
 use support::node::{Agent, Image, Initiator, Node, luns, sha256_of_tree, source_of, squashfs};
+use support::spire::Spire;
+
+const SPIFFE_ID: &str = "spiffe://shasta/ncn/workload/sbps-marshal";
 
 struct Story(Instant);
 
@@ -37,8 +41,12 @@ fn projected(image: &Image) -> bool {
 #[test]
 fn lio_tagged_images_become_read_only_luns_that_an_initiator_mounts() {
     let story = Story(Instant::now());
-    story.tell("a fresh node: real LIO, targetclid, s3fs, S3 server and open-iscsi");
+    story.tell("a fresh node: real LIO, targetclid, s3fs, S3 server, SPIRE and open-iscsi");
     let node = Node::fresh();
+    let spire = Spire::start_in(Path::new("/run/vm"));
+    spire.add_entry(SPIFFE_ID, "/usr/bin/sbps-marshal");
+    node.ims.requires(spire.bundle());
+    story.tell("real SPIRE: the agent's program has an entry; IMS answers only whom SPIRE's keys vouch for");
 
     let rootfs: Vec<Image> = (0..12)
         .map(|n| {
@@ -55,10 +63,13 @@ fn lio_tagged_images_become_read_only_luns_that_an_initiator_mounts() {
         PE.iter().zip(100..).map(|(key, seed)| node.add_pe(key, &squashfs(seed, 128))).collect();
     story.tell("seeded: 9 tagged and 3 untagged root file systems, plain and multipart; 4 PE images");
 
-    let agent = Agent::start(&node, "");
+    let agent = Agent::start(&node, &format!("spire.agent_sock_path = {:?}", spire.socket()));
     story.tell("the agent runs under systemd");
     agent.wait_until_converged(13, 240);
     story.tell("converged: 13 LUNs");
+    let (callers, _) = node.ims.take_callers();
+    assert!(!callers.is_empty() && callers.iter().all(|caller| caller == SPIFFE_ID), "{callers:?}");
+    story.tell(&format!("IMS verified {} tokens: each is of {SPIFFE_ID}", callers.len()));
     story.table();
     for image in rootfs[..9].iter().chain(&pe) {
         assert!(projected(image), "{image:?} is not projected");

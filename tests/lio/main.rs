@@ -13,5 +13,6 @@ mod mount;
 mod removals;
 mod saved;
 mod session;
+mod spire;
 mod takeover;
 mod unit;

@@ -1,15 +1,13 @@
 //! Our identity from a real SPIRE server and agent, on this host. `make test-spire` builds both and names their folder.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod spire;
-
 use actors::ports::{PortError, TokenPort};
 use sbps_marshal::config::{Sources, load};
 use sbps_marshal::identity::{Cached, Ways};
-use spire::{AUDIENCE, HELPER, Spire};
 use std::process::Command;
 use std::time::{Duration, Instant};
 use support::configfs::Tree;
+use support::spire::{self, AUDIENCE, HELPER, Spire};
 use wiremock::{Mock, MockServer, ResponseTemplate, matchers::any};
 
 const PLAIN: &str = "spiffe://shasta/ncn/workload/sbps-marshal";

@@ -5,6 +5,7 @@ pub mod configfs;
 pub mod log;
 pub mod node;
 pub mod s3;
+pub mod spire;
 pub mod targetclid;
 pub mod targetclid_tree;
 pub mod tls;

@@ -1,7 +1,9 @@
 //! An HTTP server with IMS' list of images: the records have the form of those recorded from IMS 3.33.
 
 use super::BUCKET;
+use crate::spire::verified;
 use serde_json::{Value, json};
+use spiffe::JwtBundleSet;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use wiremock::matchers::{method, path};
@@ -16,10 +18,33 @@ pub struct Ims {
 }
 
 #[derive(Clone, Default)]
-struct Images(Arc<Mutex<Vec<Value>>>);
+struct Images(Arc<Mutex<Vec<Value>>>, Arc<Mutex<Door>>);
+
+/// Who is let in.
+#[derive(Default)]
+struct Door {
+    /// SPIRE's keys; without them, everybody.
+    keys: Option<JwtBundleSet>,
+    /// Whose requests were answered, in order.
+    callers: Vec<String>,
+    /// Why others were not.
+    refused: Vec<String>,
+}
 
 impl Respond for Images {
-    fn respond(&self, _: &Request) -> ResponseTemplate {
+    fn respond(&self, request: &Request) -> ResponseTemplate {
+        let mut door = self.1.lock().expect("the door");
+        if let Some(keys) = &door.keys {
+            let header = request.headers.get("authorization").and_then(|value| value.to_str().ok());
+            let token = header.and_then(|value| value.strip_prefix("Bearer ")).ok_or("no token".to_owned());
+            match token.and_then(|token| verified(token, keys)) {
+                Ok(caller) => door.callers.push(caller),
+                Err(why) => {
+                    door.refused.push(why);
+                    return ResponseTemplate::new(401);
+                }
+            }
+        }
         ResponseTemplate::new(200).set_body_json(&*self.0.lock().expect("the images"))
     }
 }
@@ -36,6 +61,17 @@ impl Ims {
     /// `http://127.0.0.1:PORT`.
     pub fn gateway(&self) -> String {
         self.server.uri()
+    }
+
+    /// From now on only who has a token that these keys have signed is answered, as behind CSM's gateway; others get 401.
+    pub fn requires(&self, keys: JwtBundleSet) {
+        self.images.1.lock().expect("the door").keys = Some(keys);
+    }
+
+    /// The SPIFFE IDs of the callers that were answered since the last question, in order, and why others were refused.
+    pub fn take_callers(&self) -> (Vec<String>, Vec<String>) {
+        let mut door = self.images.1.lock().expect("the door");
+        (std::mem::take(&mut door.callers), std::mem::take(&mut door.refused))
     }
 
     /// Adds the record of an image whose manifest is where IMS puts it.

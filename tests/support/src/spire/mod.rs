@@ -1,4 +1,5 @@
-//! A SPIRE server and agent of our own: in a folder that goes with them, on loopback and Unix sockets.
+//! A SPIRE server and agent of our own: in a folder that goes with them, on loopback and Unix sockets. The programs are
+//! real; the environment names their folder (SPIRE_BIN).
 
 use spiffe::{JwtBundle, JwtBundleSet, JwtSvid, TrustDomain};
 use std::fs::{self, File};
@@ -39,7 +40,12 @@ impl Drop for Running {
 impl Spire {
     /// With a helper, and without entries.
     pub fn start() -> Self {
-        let dir = tempfile::tempdir().unwrap();
+        Spire::start_in(&std::env::temp_dir())
+    }
+
+    /// In a folder below this one.
+    pub fn start_in(parent: &Path) -> Self {
+        let dir = tempfile::tempdir_in(parent).unwrap();
         let mut spire = Spire { dir, server: None, agent: None };
         // A copy: the one in the cache may be on another file system.
         fs::copy(binaries().join("spire-agent"), spire.path("spire-agent")).unwrap();
@@ -116,11 +122,7 @@ impl Spire {
 
     /// Whose token it is: SPIRE's keys have signed it, for our audience, and it is good for about five minutes.
     pub fn verified(&self, token: &str) -> String {
-        let svid = JwtSvid::parse_and_validate(token, &self.bundle(), &[AUDIENCE]).unwrap();
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
-        let left = u64::try_from(svid.claims().exp()).unwrap().checked_sub(now).unwrap();
-        assert!((1..=300).contains(&left), "{left} s");
-        svid.spiffe_id().to_string()
+        verified(token, &self.bundle()).unwrap()
     }
 
     /// Whether it would not do for this audience.
@@ -128,8 +130,8 @@ impl Spire {
         JwtSvid::parse_and_validate(token, &self.bundle(), &[audience]).is_err()
     }
 
-    /// As the server has it: not by way of the agent, which is what is tested.
-    fn bundle(&self) -> JwtBundleSet {
+    /// What its tokens are verified by, as the server has it: not by way of the agent, which is what is tested.
+    pub fn bundle(&self) -> JwtBundleSet {
         let shown = self.server(&["bundle", "show", "-format", "spiffe"]);
         let shown: serde_json::Value = serde_json::from_str(&shown).unwrap();
         let mut bundle = JwtBundle::new(TrustDomain::new("shasta").unwrap());
@@ -182,6 +184,17 @@ impl Spire {
         let fill = |text: &str| text.replace("@DIR@", &dir).replace("@PORT@", &port.to_string());
         fs::write(self.path("server.conf"), fill(include_str!("server.conf"))).unwrap();
         fs::write(self.path("agent.conf"), fill(include_str!("agent.conf"))).unwrap();
+    }
+}
+
+/// Whose token it is: one of these keys has signed it, for our audience, and it is good for about five minutes.
+pub fn verified(token: &str, bundle: &JwtBundleSet) -> Result<String, String> {
+    let svid = JwtSvid::parse_and_validate(token, bundle, &[AUDIENCE]).map_err(|error| error.to_string())?;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    let left = u64::try_from(svid.claims().exp()).unwrap_or_default().saturating_sub(now);
+    match (1..=300).contains(&left) {
+        true => Ok(svid.spiffe_id().to_string()),
+        false => Err(format!("it is good for {left} s")),
     }
 }
 
