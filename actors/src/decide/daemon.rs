@@ -1,6 +1,6 @@
 //! How far targetclid is trusted: its tree is a cache that others make stale, and it may stop answering (R14). Pure.
 
-use crate::decide::plan::Plan;
+use crate::decide::plan::change::Change;
 use crate::model::{Inventory, Report};
 
 /// After so many failures of the session in a row the daemon is left alone until the next pass (R14).
@@ -11,9 +11,9 @@ const FAILURES_IN_A_ROW: u32 = 3;
 pub struct Agreed(Option<Inventory>);
 
 impl Agreed {
-    /// Whether the daemon has to read its tree anew before this plan: somebody else was there.
-    pub fn needs_refresh(&self, plan: &Plan, live: &Inventory) -> bool {
-        !plan.changes.is_empty() && self.0.as_ref() != Some(live)
+    /// Whether the daemon has to read its tree anew before these changes: somebody else was there.
+    pub fn needs_refresh(&self, changes: &[Change], live: &Inventory) -> bool {
+        !changes.is_empty() && self.0.as_ref() != Some(live)
     }
 
     /// Whether what configfs showed before the plan is not what it shows now, as far as anybody knows.
@@ -47,6 +47,32 @@ impl Patience {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::decide::sample::{actual, addition, backstore, identity, nothing, report};
+    use crate::model::Failure;
+
+    #[test]
+    fn the_daemon_reads_its_tree_anew_before_a_change_if_somebody_else_was_there() {
+        let mut agreed = Agreed::default();
+        let live = actual(vec![backstore()], Vec::new()).inventory();
+        assert!(agreed.needs_refresh(&[addition()], &live), "nothing is known yet");
+        assert!(!agreed.needs_refresh(&[], &live), "there is nothing to be done");
+        agreed.on(live.clone());
+        assert!(!agreed.needs_refresh(&[addition()], &live));
+        assert!(agreed.needs_refresh(&[addition()], &nothing()));
+    }
+
+    #[test]
+    fn configfs_is_read_once_more_before_a_save_if_anything_may_have_changed() {
+        let mut agreed = Agreed::default();
+        assert!(agreed.needs_look(&report()));
+        agreed.on(nothing());
+        assert!(!agreed.needs_look(&report()));
+        assert!(agreed.needs_look(&Report { added: 1, ..report() }));
+        let failed = Failure { identity: identity(), kind: "not_shown", detail: String::new() };
+        assert!(agreed.needs_look(&Report { failed: vec![failed], ..report() }));
+        agreed.lose();
+        assert!(agreed.needs_look(&report()));
+    }
 
     #[test]
     fn r14_three_failures_of_the_session_in_a_row_end_a_pass_and_fewer_do_not() {

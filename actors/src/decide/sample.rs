@@ -3,7 +3,8 @@
 use crate::decide::plan::change::{Action, Change};
 use crate::decide::withdrawal::Withdrawal;
 use crate::model::{
-    Actual, Backstore, Identity, ImageRef, Inventory, LunEntry, ObjectKey, Saved, Site, Step, TpgPath, Word,
+    Actual, Backstore, Identity, ImageRef, Inventory, LunEntry, ObjectKey, Report, SaveOutcome, Saved, Site,
+    Step, TpgPath, Word,
 };
 use std::collections::BTreeSet;
 
@@ -98,4 +99,19 @@ pub fn create_backstore() -> Step {
 
 pub fn delete_backstore() -> Step {
     Step::DeleteBackstore { name: identity().name(), wwn: identity().wwn().clone() }
+}
+
+/// Nothing has come about.
+pub fn report() -> Report {
+    Report {
+        added: 0,
+        remade: 0,
+        removed: BTreeSet::new(),
+        failed: Vec::new(),
+        untried: 0,
+        busy: None,
+        saved: SaveOutcome::Untried,
+        after: None,
+        duration_ms: 0,
+    }
 }

@@ -110,7 +110,7 @@ impl Futile {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::decide::sample::{actual, backstore, lun, nothing, saved, site};
+    use crate::decide::sample::{actual, backstore, lun, nothing, report, saved, site};
     use crate::model::Backstore;
 
     fn ours() -> Actual {
@@ -172,20 +172,6 @@ mod tests {
         assert!(named == 10 && !why.contains("more"), "{why}");
         let (named, why) = lost(13);
         assert!(named == 10 && why.ends_with(" and 3 more"), "{why}");
-    }
-
-    fn report() -> Report {
-        Report {
-            added: 0,
-            remade: 0,
-            removed: std::collections::BTreeSet::new(),
-            failed: Vec::new(),
-            untried: 0,
-            busy: None,
-            saved: SaveOutcome::Untried,
-            after: None,
-            duration_ms: 0,
-        }
     }
 
     #[test]

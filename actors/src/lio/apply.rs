@@ -29,7 +29,7 @@ impl<P: LioPort> Lio<P> {
         };
         let live = before.inventory();
         let vanished = self.witness.arrive(before, &live, &self.site);
-        let answers = !self.agreed.needs_refresh(plan, &live) || self.refresh(&mut report);
+        let answers = !self.agreed.needs_refresh(&plan.changes, &live) || self.refresh(&mut report);
         let answers = answers && self.carry_out_all(plan, before, &mut report, scan_id);
         if is_reached(answers, self.is_given_up(), &report) {
             self.save(plan, before, &vanished, &mut report);
