@@ -65,7 +65,7 @@ impl Trust {
     }
 }
 
-/// The system's roots, in short: hundreds of files, read once for all that trust them.
+/// The system's roots, in short: hundreds of files, read once for the fingerprints of all that trust them.
 pub struct SystemRoots(Sha256);
 
 impl SystemRoots {

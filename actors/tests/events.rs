@@ -5,7 +5,7 @@
 mod common;
 
 use actors::model::{ObjectKey, RootfsLink, Saved};
-use actors::sim::Sim;
+use actors::sim::{BUCKET, Sim};
 use common::{Node, id};
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -116,6 +116,30 @@ fn an_added_and_a_removed_lun_are_told_under_the_same_image_id() {
         assert_eq!((field(held[0], "image_id"), field(held[0], "reason")), (TAGGED, "second_look"));
         let resolved = named(&lines, "resolved");
         assert_eq!(field(resolved[0], "image_id"), TAGGED);
+    });
+}
+
+#[test]
+fn of_two_images_with_one_root_file_system_the_same_one_is_told_of_when_its_lun_comes_and_goes() {
+    run(async {
+        for order in [[1, 2], [2, 1]] {
+            let sim = Sim::default();
+            sim.put_squashfs("shared/rootfs", 4096);
+            let etag = sim.site().objects[&ObjectKey::new("shared/rootfs")].0.clone();
+            let path = format!("s3://{BUCKET}/shared/rootfs");
+            for n in order {
+                sim.add_image(&id(n), true);
+                sim.put_manifest(&id(n), RootfsLink { path: &path, etag: etag.as_str() });
+            }
+            let node = Node::new(sim);
+            node.pass().await;
+            [1, 2].map(|n| node.sim.tag(&id(n), false));
+            node.passes(2).await;
+            let lines = take();
+            let [added, removed] = ["lun_added", "lun_removed"]
+                .map(|event| field(named(&lines, event)[0], "image_id").to_owned());
+            assert_eq!((added, removed), (id(1), id(1)), "{order:?}");
+        }
     });
 }
 
@@ -284,7 +308,8 @@ fn luns_that_were_made_anew_and_a_held_daemon_are_told_with_their_names() {
         node.sim.site().faults.symlinks.insert(ObjectKey::new(PE));
         node.pass().await;
         let lines = take();
-        assert_eq!(named(&lines, "export_escapes")[0].0, Level::ERROR);
+        let escapes = named(&lines, "export_escapes")[0];
+        assert_eq!((escapes.0, field(escapes, "image_id")), (Level::ERROR, PE));
     });
 }
 

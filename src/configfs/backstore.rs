@@ -6,7 +6,6 @@ use actors::model::Backstore;
 use actors::ports::LioError;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -16,55 +15,48 @@ const TIMES: usize = 3;
 /// `None` if it is gone. What was read is of one backstore only if that one was there to the end.
 pub(super) fn backstore(
     plugin: &str,
-    hba: &Path,
+    core: &Folder,
+    hba: &str,
     name: &str,
-    known: &Opened,
+    known: &EnabledBackstores,
 ) -> Result<Option<Backstore>, LioError> {
+    let path = format!("{hba}/{name}");
     for _ in 0..TIMES {
-        let Some(folder) = Folder::open(hba.join(name))? else { return Ok(None) };
+        let Some(folder) = core.below(&path)? else { return Ok(None) };
         let found = read(plugin, &folder, name, known)?;
         if folder.is_there()? {
             return Ok(Some(found));
         }
     }
     let source = io::Error::other("it is made anew again and again while it is read");
-    Err(LioError::Configfs { path: hba.join(name).display().to_string(), source })
+    Err(LioError::Configfs { path, source })
 }
 
-/// What of a backstore does not change any more once its file is open.
-#[derive(Clone, Debug)]
-struct Fixed {
-    /// By its `info`.
-    path: String,
-    /// Bytes.
-    size: u64,
-    /// Since the boot, if the kernel says it.
-    opened: Option<Duration>,
-    enabled: bool,
-}
-
-/// The enabled backstores, by the inodes of their folders: of each the kernel is asked once what does not change.
+/// The enabled backstores, by the inodes of their folders, and when the files of them were opened: neither changes any
+/// more, so of each the kernel is asked once. Path and size may be written to later.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Opened(Arc<Mutex<BTreeMap<u64, Fixed>>>);
+pub(super) struct EnabledBackstores(Arc<Mutex<BTreeMap<u64, Option<Duration>>>>);
 
-impl Opened {
-    fn of(&self, plugin: &str, folder: &Folder) -> Result<Fixed, LioError> {
+/// Whether a backstore is enabled, and since when its file is open, counted from the boot, if the kernel says it.
+enum State {
+    Enabled(Option<Duration>),
+    Disabled,
+}
+
+impl EnabledBackstores {
+    fn state(&self, folder: &Folder) -> Result<State, LioError> {
         // Whoever panicked has not left half an entry.
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(fixed) = known.get(&folder.inode) {
-            return Ok(fixed.clone());
+        if let Some(opened) = known.get(&folder.inode) {
+            return Ok(State::Enabled(*opened));
         }
-        // Like rtslib: without the attribute it always is. It is read first: what is shown after it is final.
-        let enabled = folder.flag("enable")?.unwrap_or(true);
-        let info = folder.text("info")?.unwrap_or_default();
-        // Before that it shows a time at which nothing was opened.
-        let opened = if enabled { opened::read(folder, Clock::now().as_ref())? } else { None };
-        let fixed =
-            Fixed { path: path_of(plugin, &info), size: size(&info).unwrap_or_default(), opened, enabled };
-        if enabled {
-            known.insert(folder.inode, fixed.clone());
+        // Like rtslib: without the attribute it always is. Before that a time is shown at which nothing was opened.
+        if !folder.flag("enable")?.unwrap_or(true) {
+            return Ok(State::Disabled);
         }
-        Ok(fixed)
+        let opened = opened::read(folder, Clock::now().as_ref())?;
+        known.insert(folder.inode, opened);
+        Ok(State::Enabled(opened))
     }
 
     /// Forgets all others.
@@ -74,7 +66,7 @@ impl Opened {
 }
 
 /// Not every plugin has every file.
-fn read(plugin: &str, folder: &Folder, name: &str, known: &Opened) -> Result<Backstore, LioError> {
+fn read(plugin: &str, folder: &Folder, name: &str, known: &EnabledBackstores) -> Result<Backstore, LioError> {
     let serial = folder.text("wwn/vpd_unit_serial")?.unwrap_or_default();
     let serial = match plugin {
         // That of the device behind it, which is not LIO's to save: saveconfig.json has none.
@@ -82,14 +74,19 @@ fn read(plugin: &str, folder: &Folder, name: &str, known: &Opened) -> Result<Bac
         // `T10 VPD Unit Serial Number: 8b04c5169aa0b0b31adaa346eae9c98`
         _ => serial.split_once(':').map(|(_, serial)| serial.trim().to_owned()).unwrap_or_default(),
     };
-    let Fixed { path, size, opened, enabled } = known.of(plugin, folder)?;
+    // First: what is shown of an enabled one after this is of the file that is open.
+    let (enabled, opened) = match known.state(folder)? {
+        State::Enabled(opened) => (true, opened),
+        State::Disabled => (false, None),
+    };
+    let info = folder.text("info")?.unwrap_or_default();
     let file = folder.text("udev_path")?.filter(|path| !path.is_empty());
     Ok(Backstore {
         plugin: plugin.to_owned(),
         name: name.to_owned(),
-        file: file.unwrap_or(path),
+        file: file.unwrap_or_else(|| path_of(plugin, &info)),
         serial,
-        size,
+        size: size(&info).unwrap_or_default(),
         model_alias: folder.flag("attrib/emulate_model_alias")?.unwrap_or_default(),
         enabled,
         inode: folder.inode,

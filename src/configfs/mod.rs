@@ -8,12 +8,13 @@ mod opened;
 mod read;
 
 use actors::decide::acl_number::acl_number;
-use actors::model::{AclMapping, Backstore, BareLun, LunEntry, Tpg, TpgPath};
+use actors::model::{AclMapping, Backstore, BareLun, FILEIO, LunEntry, Tpg, TpgPath};
 use actors::ports::LioError;
-use backstore::{Opened, backstore};
-use read::{at, flag, list, present, text};
+use backstore::{EnabledBackstores, backstore};
+use read::{Folder, flag, text};
+use rustix::fs::FileType;
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, FileType};
+use std::io;
 use std::path::{Path, PathBuf};
 
 /// Folder of the backstores; its neighbours are the fabrics.
@@ -23,7 +24,7 @@ const CORE: &str = "core";
 #[derive(Clone, Debug)]
 pub struct Configfs {
     root: PathBuf,
-    opened: Opened,
+    opened: EnabledBackstores,
 }
 
 /// What all fabrics have, by their folders below the root.
@@ -64,7 +65,7 @@ impl Link {
 impl Configfs {
     /// `/sys/kernel/config/target`, or a copy of it.
     pub fn new(root: impl Into<PathBuf>) -> Self {
-        Configfs { root: root.into(), opened: Opened::default() }
+        Configfs { root: root.into(), opened: EnabledBackstores::default() }
     }
 
     /// The folder of saveconfig.json: the distribution's choice, which rtslib tells the kernel (facts 1.4).
@@ -80,9 +81,10 @@ impl Configfs {
     /// Every backstore, sorted.
     pub fn backstores(&self) -> Result<Vec<Backstore>, LioError> {
         let mut found = Vec::new();
-        for (plugin, hba) in self.hbas()? {
-            for name in present(list(&hba, FileType::is_dir))?.unwrap_or_default() {
-                found.extend(backstore(&plugin, &hba, &name, &self.opened)?);
+        let core = self.core()?;
+        for (plugin, hba) in hbas(&core)? {
+            for name in core.list(&hba, FileType::Directory)?.unwrap_or_default() {
+                found.extend(backstore(&plugin, &core, &hba, &name, &self.opened)?);
             }
         }
         self.opened.keep(&found.iter().map(|b: &Backstore| b.inode).collect());
@@ -92,12 +94,9 @@ impl Configfs {
 
     /// One fileio backstore; `None` if there is none of this name.
     pub fn fileio(&self, name: &str) -> Result<Option<Backstore>, LioError> {
-        for (plugin, hba) in self.hbas()? {
-            // Each of the others would answer every one of its files with "not found": it is asked once.
-            if plugin == "fileio"
-                && present(at(&hba.join(name), |folder| fs::metadata(folder)))?.is_some()
-                && let Some(found) = backstore(&plugin, &hba, name, &self.opened)?
-            {
+        let core = self.core()?;
+        for (_, hba) in hbas(&core)?.into_iter().filter(|(plugin, _)| plugin == FILEIO) {
+            if let Some(found) = backstore(FILEIO, &core, &hba, name, &self.opened)? {
                 return Ok(Some(found));
             }
         }
@@ -107,10 +106,12 @@ impl Configfs {
     /// LUNs, portals and node ACLs of every fabric. What a fabric has beside targets and TPGs has no such folders.
     pub fn fabrics(&self) -> Result<Fabrics, LioError> {
         let mut found = Fabrics::default();
-        for fabric in list(&self.root, FileType::is_dir)?.into_iter().filter(|name| name != CORE) {
-            for wwn in self.folders(&fabric)? {
+        let fabrics = self.folders("")?.ok_or_else(|| gone(&self.root))?;
+        for fabric in fabrics.into_iter().filter(|name| name != CORE) {
+            for wwn in self.folders(&fabric)?.unwrap_or_default() {
                 let target = format!("{fabric}/{wwn}");
-                for tpg in self.folders(&target)?.into_iter().filter(|name| name.starts_with("tpgt_")) {
+                let tpgs = self.folders(&target)?.unwrap_or_default();
+                for tpg in tpgs.into_iter().filter(|name| name.starts_with("tpgt_")) {
                     self.look_into(&TpgPath::new(format!("{target}/{tpg}")), &mut found)?;
                 }
             }
@@ -121,7 +122,8 @@ impl Configfs {
 
     /// One LUN of the TPG whose folder this is; `None` if there is none of this number, or it leads nowhere yet.
     pub fn lun(&self, tpg: &TpgPath, lun: u16) -> Result<Option<LunEntry>, LioError> {
-        Ok(match self.link(&format!("{tpg}/lun/lun_{lun}"))? {
+        let Some(luns) = Folder::open(self.root.join(format!("{tpg}/lun")))? else { return Ok(None) };
+        Ok(match link(&luns, &format!("lun_{lun}"))? {
             Some(Link::To(target)) => entry(tpg, lun, &target),
             Some(Link::Bare) | None => None,
         })
@@ -180,11 +182,9 @@ impl Configfs {
         Ok(Some(Tpg { enabled, write_protected, acls, writable: self.writable(path)? }))
     }
 
-    /// Each backstore has a folder of its own, `fileio_3`, which says of which plugin it is.
-    fn hbas(&self) -> Result<Vec<(String, PathBuf)>, LioError> {
+    fn core(&self) -> Result<Folder, LioError> {
         let core = self.root.join(CORE);
-        let hbas = list(&core, FileType::is_dir)?;
-        Ok(hbas.iter().filter_map(|hba| Some((plugin(hba)?, core.join(hba)))).collect())
+        Folder::open(core.clone())?.ok_or_else(|| gone(&core))
     }
 
     fn look_into(&self, tpg: &TpgPath, found: &mut Fabrics) -> Result<(), LioError> {
@@ -194,7 +194,7 @@ impl Configfs {
                 Link::Bare => found.bare_luns.extend([BareLun { folder: tpg.to_string(), lun }]),
             }
         }
-        let portals = self.folders(&format!("{tpg}/np"))?;
+        let portals = self.folders(&format!("{tpg}/np"))?.unwrap_or_default();
         found.others.extend(portals.into_iter().map(|portal| format!("{tpg}/np/{portal}")));
         for (initiator, mapped) in self.acls(tpg)? {
             let acl = format!("{tpg}/acls/{initiator}");
@@ -212,32 +212,45 @@ impl Configfs {
         let mapped = |initiator: String| {
             self.links(&format!("{folder}/{initiator}")).map(|mapped| (initiator, mapped))
         };
-        self.folders(&folder)?.into_iter().map(mapped).collect()
+        self.folders(&folder)?.unwrap_or_default().into_iter().map(mapped).collect()
     }
 
     /// The folders `lun_<n>` in this one. Nobody's tool makes a number above 65535.
     fn links(&self, folder: &str) -> Result<Links, LioError> {
+        let Some(folder) = Folder::open(self.root.join(folder))? else { return Ok(Vec::new()) };
         let mut found = Vec::new();
-        for name in self.folders(folder)? {
+        for name in folder.list(".", FileType::Directory)?.unwrap_or_default() {
             if let Some(number) = number(&name) {
-                found.extend(self.link(&format!("{folder}/{name}"))?.map(|link| (number, link)));
+                found.extend(link(&folder, &name)?.map(|link| (number, link)));
             }
         }
         Ok(found)
     }
 
-    /// Where the one link of a LUN folder leads; its attributes and groups are no links. `None` if it is gone.
-    fn link(&self, folder: &str) -> Result<Option<Link>, LioError> {
-        let folder = self.root.join(folder);
-        let Some(links) = present(list(&folder, FileType::is_symlink))? else { return Ok(None) };
-        let Some(link) = links.first() else { return Ok(Some(Link::Bare)) };
-        Ok(present(at(&folder.join(link), |link| fs::read_link(link)))?.map(Link::To))
+    /// The folders in this one; `None` if it is not there.
+    fn folders(&self, folder: &str) -> Result<Option<Vec<String>>, LioError> {
+        match Folder::open(self.root.join(folder))? {
+            Some(folder) => folder.list(".", FileType::Directory),
+            None => Ok(None),
+        }
     }
+}
 
-    /// The folders in this one, which may vanish.
-    fn folders(&self, folder: &str) -> Result<Vec<String>, LioError> {
-        present(list(&self.root.join(folder), FileType::is_dir)).map(Option::unwrap_or_default)
-    }
+fn gone(folder: &Path) -> LioError {
+    LioError::Configfs { path: folder.display().to_string(), source: io::ErrorKind::NotFound.into() }
+}
+
+/// Each backstore has a folder of its own, `fileio_3`, which says of which plugin it is.
+fn hbas(core: &Folder) -> Result<Vec<(String, String)>, LioError> {
+    let hbas = core.list(".", FileType::Directory)?.unwrap_or_default();
+    Ok(hbas.into_iter().filter_map(|hba| Some((plugin(&hba)?, hba))).collect())
+}
+
+/// Where the one link of a LUN folder leads; its attributes and groups are no links. `None` if it is gone.
+fn link(folder: &Folder, lun: &str) -> Result<Option<Link>, LioError> {
+    let Some(links) = folder.list(lun, FileType::Symlink)? else { return Ok(None) };
+    let Some(name) = links.first() else { return Ok(Some(Link::Bare)) };
+    Ok(folder.link(&format!("{lun}/{name}"))?.map(Link::To))
 }
 
 /// `fileio_3` -> `fileio`, by the name that targetcli and saveconfig.json use. `None` for what is no HBA (`alua`).

@@ -1,10 +1,12 @@
 //! Reading a tree that other tools change meanwhile: what has vanished is gone, any other failure is an error (R2).
 
 use actors::ports::LioError;
-use rustix::fs::{Mode, OFlags, fstat, openat};
-use std::fs::{self, FileType};
+use rustix::fs::{Dir, FileType, Mode, OFlags, fstat, openat, readlinkat};
+use std::ffi::OsString;
+use std::fs;
 use std::io;
 use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
 /// A folder of configfs, opened once: its attributes are read without walking the whole path for each, which is most of
@@ -26,6 +28,47 @@ impl Folder {
             Ok((fd, inode))
         });
         Ok(present(opened)?.map(|(fd, inode)| Folder { fd, path, inode }))
+    }
+
+    /// A folder below it; `None` if there is none.
+    pub(super) fn below(&self, name: &str) -> Result<Option<Self>, LioError> {
+        let path = self.path.join(name);
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let opened = at(&path, |_| {
+            let fd = openat(&self.fd, name, flags, Mode::empty())?;
+            let inode = fstat(&fd)?.st_ino;
+            Ok((fd, inode))
+        });
+        Ok(present(opened)?.map(|(fd, inode)| Folder { fd, path, inode }))
+    }
+
+    /// The names of the entries of this type in a folder below it; `None` if there is no such folder.
+    pub(super) fn list(&self, below: &str, wanted: FileType) -> Result<Option<Vec<String>>, LioError> {
+        let path = self.path.join(below);
+        present(at(&path, |_| {
+            let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+            let mut names = Vec::new();
+            for entry in Dir::new(openat(&self.fd, below, flags, Mode::empty())?)? {
+                let entry = entry?;
+                let name = entry.file_name().to_string_lossy();
+                if entry.file_type() == FileType::Unknown {
+                    // configfs always says it: a shorter list is what must not be (R2).
+                    return Err(io::Error::other(format!("it does not say what {name} is")));
+                }
+                if entry.file_type() == wanted && name != "." && name != ".." {
+                    names.push(name.into_owned());
+                }
+            }
+            Ok(names)
+        }))
+    }
+
+    /// Where a link below it leads; `None` if there is none.
+    pub(super) fn link(&self, below: &str) -> Result<Option<PathBuf>, LioError> {
+        present(at(&self.path.join(below), |_| {
+            let target = readlinkat(&self.fd, below, Vec::new())?;
+            Ok(PathBuf::from(OsString::from_vec(target.into_bytes())))
+        }))
     }
 
     /// The text of an attribute, without the blanks around it; `None` if there is none.
@@ -72,18 +115,6 @@ pub(super) fn flag(path: &Path) -> Result<Option<bool>, LioError> {
 /// The text of a file, without the blanks around it.
 pub(super) fn text(path: &Path) -> Result<String, LioError> {
     at(path, |path| fs::read(path)).map(|bytes| trimmed(&bytes))
-}
-
-/// The names of the entries of this type.
-pub(super) fn list(folder: &Path, wanted: fn(&FileType) -> bool) -> Result<Vec<String>, LioError> {
-    let mut names = Vec::new();
-    for entry in at(folder, |folder| fs::read_dir(folder))? {
-        let entry = at(folder, |_| entry)?;
-        if present(at(&entry.path(), |_| entry.file_type()))?.is_some_and(|kind| wanted(&kind)) {
-            names.push(entry.file_name().to_string_lossy().into_owned());
-        }
-    }
-    Ok(names)
 }
 
 /// Gone is `None`; any other error stays one.

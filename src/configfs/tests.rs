@@ -176,6 +176,28 @@ fn m10_a_backstore_that_was_not_enabled_has_no_time_at_which_its_file_was_opened
 }
 
 #[test]
+fn a_backstore_that_is_enabled_later_resized_or_made_anew_is_shown_as_it_is_now() {
+    let backstore = "core/fileio_9/foreign";
+    let tree = Tree::with_acls().with(&format!("{backstore}/enable"), "0\n");
+    let (folder, configfs) = grown(&tree);
+    let now = || configfs.fileio("foreign").unwrap().unwrap();
+    let write = |attribute: &str, text: &str| {
+        std::fs::write(folder.path().join(backstore).join(attribute), text).unwrap();
+    };
+    assert!(!now().enabled);
+    write("enable", "1\n");
+    let before = now();
+    assert!(before.enabled);
+    write("info", "TCM FILEIO ID: 0        File: /a  Size: 512  Mode: O_DSYNC Async: 0\n");
+    assert_eq!((now().size, now().opened), (512, before.opened));
+    // Another one of its name, which is half made: another folder, so nothing is remembered of it.
+    std::fs::rename(folder.path().join(backstore), folder.path().join("core/fileio_9/other")).unwrap();
+    Tree::default().with(&format!("{backstore}/enable"), "0\n").grow(folder.path());
+    let after = now();
+    assert!(!after.enabled && after.opened.is_none() && after.inode != before.inode);
+}
+
+#[test]
 fn l3_a_backstore_says_when_its_file_was_opened_if_the_kernel_tells_its_jiffies() {
     let (folder, _) = grown(&Tree::with_acls());
     let read = |clock: Option<&opened::Clock>| {

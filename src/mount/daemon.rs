@@ -35,8 +35,9 @@ impl Daemons {
         Daemons { proc: proc.into(), known: Mutex::default() }
     }
 
-    /// When the daemon of the mount was started; see [`since_of`]. Hundreds of processes are asked for their names only if another mount is there than before, or its
-    /// daemon is gone: as long as one lives, no other mount has its `device`.
+    /// When the daemon of the mount was started. All processes are asked for their names unless the one that served this
+    /// `device` before is still there: then the mount is the same, for a device is not given away while its daemon lives and
+    /// LIO has files of it open. Where LIO has none, nothing hangs on the answer.
     pub fn since(&self, device: u64, name: &str, paths: &[&Path]) -> Option<Duration> {
         // Whoever panicked has not left half an entry.
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);

@@ -58,7 +58,7 @@ enum Outside {
     Simulated(Sim),
 }
 
-/// By what a agent lives: what a reload is compared with, and what it goes on using.
+/// By what an agent lives: what a reload is compared with, and what it goes on using.
 #[derive(Clone)]
 pub(super) struct InForce {
     pub settings: Settings,
@@ -69,7 +69,7 @@ pub(super) struct InForce {
 }
 
 impl InForce {
-    /// Whether a agent made from these would be the same.
+    /// Whether an agent made from these would be the same.
     pub fn is_equal(&self, settings: &Settings, trusted: &Option<[Fingerprint; 2]>) -> bool {
         self.settings == *settings && self.trusted == *trusted
     }
@@ -91,7 +91,7 @@ pub(super) fn trusted(settings: &Settings, backend: Backend) -> Result<Option<[F
     Ok(Some([ims, s3]))
 }
 
-/// A agent that only has to be started.
+/// An agent that only has to be started.
 pub(super) struct Prepared {
     pub in_force: InForce,
     outside: Outside,

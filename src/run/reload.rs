@@ -1,4 +1,4 @@
-//! What a SIGHUP comes to: nothing new, a agent ready to be started, or a refusal that changes nothing.
+//! What a SIGHUP comes to: nothing new, an agent ready to be started, or a refusal that changes nothing.
 
 use super::Backend;
 use super::prepared::{InForce, PortsError, Prepared, trusted};

@@ -14,13 +14,15 @@ const STOP_MARGIN: Duration = Duration::from_secs(5);
 /// Added to that for the end of the process.
 const END_MARGIN: Duration = Duration::from_secs(10);
 
-/// So long a stop waits for the step under way and for the end of the session.
+/// So long a stop waits for the step under way, the save that follows it, and the end of the session: for as long as the
+/// longest of them may take. What it does not wait for goes on in targetclid; what is not saved then, the next start
+/// saves (R11).
 pub(super) fn stop_limit(settings: &Settings) -> Duration {
     longest_command(settings) + STOP_MARGIN
 }
 
-/// The longest that a stop takes. systemd is told it at each stop, and the unit's TimeoutStopSec= is not shorter for the
-/// defaults: killed in a save, saveconfig.json may be torn.
+/// The longest that a stop takes: after that the process ends by itself. systemd is told it at each stop, and the unit's
+/// TimeoutStopSec= is not shorter for the defaults.
 pub(super) fn longest_stop(settings: &Settings) -> Duration {
     stop_limit(settings) + END_MARGIN
 }

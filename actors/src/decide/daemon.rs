@@ -4,7 +4,7 @@ use crate::decide::plan::change::Change;
 use crate::model::{Inventory, Report};
 
 /// After so many failures of the session in a row the daemon is left alone until the next pass (R14).
-const FAILURES_IN_A_ROW: u32 = 3;
+const MOST_IN_A_ROW: u32 = 3;
 
 /// What was live when the daemon's tree was last sure to show the same.
 #[derive(Debug, Default)]
@@ -32,15 +32,15 @@ impl Agreed {
     }
 }
 
-/// How often the session may fail.
+/// How often the session has failed without a success in between.
 #[derive(Debug, Default)]
-pub struct Patience(u32);
+pub struct FailuresInARow(u32);
 
-impl Patience {
+impl FailuresInARow {
     /// A change has ended; whether it was the session that failed. Gives whether the daemon is left alone now.
     pub fn ends(&mut self, session_failed: bool) -> bool {
         self.0 = if session_failed { self.0 + 1 } else { 0 };
-        self.0 == FAILURES_IN_A_ROW
+        self.0 == MOST_IN_A_ROW
     }
 }
 
@@ -76,11 +76,11 @@ mod tests {
 
     #[test]
     fn r14_three_failures_of_the_session_in_a_row_end_a_pass_and_fewer_do_not() {
-        let mut patience = Patience::default();
-        let ends = |patience: &mut Patience, failures: &[bool]| {
-            failures.iter().map(|failed| patience.ends(*failed)).collect::<Vec<_>>()
+        let mut row = FailuresInARow::default();
+        let ends = |row: &mut FailuresInARow, failures: &[bool]| {
+            failures.iter().map(|failed| row.ends(*failed)).collect::<Vec<_>>()
         };
-        assert_eq!(ends(&mut patience, &[true, true, false, true, true]), [false; 5]);
-        assert!(patience.ends(true));
+        assert_eq!(ends(&mut row, &[true, true, false, true, true]), [false; 5]);
+        assert!(row.ends(true));
     }
 }

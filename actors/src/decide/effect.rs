@@ -84,11 +84,21 @@ fn is_cut_short(live: &Backstore, file: &Word) -> bool {
     !live.enabled && live.serial.is_empty() && (live.file == file.as_str() || live.file.is_empty())
 }
 
-/// R1: before a backstore goes, the TPG that has a LUN on it, of whichever target; targetcli would remove that as well.
-pub fn still_used(step: &Step, actual: &Actual) -> Option<TpgPath> {
-    let (Step::DeleteBackstore { name, .. } | Step::DiscardBackstore { name, .. }) = step else {
-        return None;
-    };
+/// The backstore that a step takes away: no LUN may lead to it, of whichever target, for targetcli would remove that as
+/// well (R1).
+pub fn takes_away(step: &Step) -> Option<&Word> {
+    match step {
+        Step::DeleteBackstore { name, .. } | Step::DiscardBackstore { name, .. } => Some(name),
+        Step::DeleteLun { .. }
+        | Step::CreateBackstore { .. }
+        | Step::EnableModelAlias { .. }
+        | Step::CreateLun { .. }
+        | Step::DiscardLun { .. } => None,
+    }
+}
+
+/// The TPG that has a LUN on this backstore (R1).
+pub fn still_used(name: &Word, actual: &Actual) -> Option<TpgPath> {
     actual.luns_of_fileio(name.as_str()).next().map(|lun| lun.tpg.clone())
 }
 
@@ -194,9 +204,10 @@ mod tests {
     #[test]
     fn r1_a_backstore_with_a_lun_of_any_target_does_not_go() {
         let used = actual(vec![backstore()], vec![lun(7)]);
-        assert_eq!(still_used(&delete_backstore(), &used), Some(tpg()));
-        assert_eq!(still_used(&delete_backstore(), &actual(vec![backstore()], Vec::new())), None);
-        assert_eq!(still_used(&create_backstore(), &used), None);
+        let name = identity().name();
+        assert_eq!(still_used(&name, &used), Some(tpg()));
+        assert_eq!(still_used(&name, &actual(vec![backstore()], Vec::new())), None);
+        assert_eq!((takes_away(&delete_backstore()), takes_away(&create_backstore())), (Some(&name), None));
     }
 
     #[test]

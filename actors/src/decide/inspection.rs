@@ -15,13 +15,13 @@ const MOST_REFUSED: usize = 32;
 pub struct KnownFiles {
     /// Objects that are no images, whatever happens: until they have another ETag.
     never: BTreeMap<ObjectKey, (Etag, Reason)>,
-    /// Objects that the mount refused when it was last asked.
+    /// Objects that the mount has refused since they are asked for.
     refused: BTreeSet<ObjectKey>,
 }
 
 /// Why a file could not be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Failure {
+pub enum ReadFailure {
     /// It concerns this file alone for sure.
     OfFile(Reason),
     /// The mount refuses it, or has failed itself.
@@ -100,14 +100,14 @@ impl Inspection {
     }
 
     /// A file could not be read.
-    pub fn failed(&mut self, key: &ObjectKey, failure: Failure) -> Meaning {
+    pub fn failed(&mut self, key: &ObjectKey, failure: ReadFailure) -> Meaning {
         match failure {
-            Failure::OfFile(reason) => Meaning::ThisFile(FileVerdict::Incomplete(reason)),
-            Failure::Refused(cause) => {
+            ReadFailure::OfFile(reason) => Meaning::ThisFile(FileVerdict::Incomplete(reason)),
+            ReadFailure::Refused(cause) => {
                 self.refused.insert(key.clone());
                 Meaning::ThisFileIfMounted(FileVerdict::Unknown(cause))
             }
-            Failure::Hung(cause) => {
+            ReadFailure::Hung(cause) => {
                 self.refused.insert(key.clone());
                 Meaning::WholeMount(cause)
             }
@@ -141,7 +141,7 @@ mod tests {
         let mut pass = known.begin(&mut files);
         for n in 0..=MOST_REFUSED {
             assert_eq!(kind(pass.without_reading(&known, &file(n), false)), None);
-            let meaning = pass.failed(&file(n).key, Failure::Refused(cause()));
+            let meaning = pass.failed(&file(n).key, ReadFailure::Refused(cause()));
             assert_eq!(meaning, Meaning::ThisFileIfMounted(FileVerdict::Unknown(cause())));
         }
         assert_eq!(kind(pass.without_reading(&known, &file(39), false)), Some("refused"));
@@ -155,10 +155,10 @@ mod tests {
     #[test]
     fn r14_a_mount_that_hangs_is_not_asked_again_and_a_file_that_is_wrong_is_nobody_elses_matter() {
         let mut pass = KnownFiles::default().begin(&mut []);
-        assert_eq!(pass.failed(&file(1).key, Failure::Hung(cause())), Meaning::WholeMount(cause()));
+        assert_eq!(pass.failed(&file(1).key, ReadFailure::Hung(cause())), Meaning::WholeMount(cause()));
         let escapes = Reason::File { kind: "file_escapes", detail: String::new() };
         let verdict = FileVerdict::Incomplete(escapes.clone());
-        assert_eq!(pass.failed(&file(1).key, Failure::OfFile(escapes)), Meaning::ThisFile(verdict));
+        assert_eq!(pass.failed(&file(1).key, ReadFailure::OfFile(escapes)), Meaning::ThisFile(verdict));
     }
 
     #[test]

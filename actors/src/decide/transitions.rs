@@ -144,6 +144,32 @@ mod tests {
     }
 
     #[test]
+    fn what_starts_and_what_clears_is_told_once_each() {
+        let mut open = OpenConditions::default();
+        let started = open.update(vec![rootfs(), rootfs()], seen);
+        assert_eq!(started, Transitions { started: vec![rootfs()], ..Transitions::default() });
+        assert_eq!(open.update(vec![rootfs()], seen), Transitions::default());
+        assert_eq!(open.update(vec![], |_| true), Transitions::default(), "nobody has seen it");
+        let cleared = vec![rootfs().condition];
+        assert_eq!(open.update(vec![], seen), Transitions { cleared, ..Transitions::default() });
+        assert_eq!(open.update(vec![], seen), Transitions::default());
+    }
+
+    #[test]
+    fn of_more_than_twenty_of_a_type_twenty_are_told_and_all_are_counted() {
+        let mut open = OpenConditions::default();
+        let images = |count: usize| -> Vec<Holding> {
+            (0..count).map(|n| pending(ImageRef::Rootfs(ImageId::new(format!("{n:03}"))))).collect()
+        };
+        assert_eq!(open.update(images(20), seen).many_started, []);
+        assert_eq!(open.update(vec![], seen).many_cleared, []);
+        let started = open.update(images(21), seen);
+        assert_eq!((started.started.len(), started.many_started), (20, vec![("image_pending", 21)]));
+        let cleared = open.update(vec![], seen);
+        assert_eq!((cleared.cleared.len(), cleared.many_cleared), (20, vec![("image_pending", 21)]));
+    }
+
+    #[test]
     fn a_condition_holds_until_it_is_seen_no_more() {
         let mut open = OpenConditions::default();
         open.update(vec![rootfs(), rootfs()], seen);

@@ -137,10 +137,10 @@ const INTRODUCTION: &str = "# Events
 
 <!-- Rendered from `actors/src/events/`; `UPDATE=1 cargo test --test house` writes it anew. -->
 
-Every line of the log from `info` upwards is one of these events: a flat JSON object with `time`, `epoch`, `level`,
-`event`, `message`, and the fields below. A field without a value is left out. `image_id` is the id of an IMS image or the
-key of a PE image, and nothing else; what is no image has `subject`. `reason` is short and from a bounded set; `detail` is
-for a person. `scan_id` is the number of the pass.
+Every line that the agent itself logs from `info` upwards is one of these events (libraries may warn without one): a flat
+JSON object with `time`, `epoch`, `level`, `event`, `message`, and the fields below. A field without a value is left out.
+`image_id` is the id of an IMS image or the key of a PE image, and nothing else; what is no image has `subject`. `reason` is
+short and from a bounded set; `detail` is for a person. `scan_id` is the number of the pass.
 ";
 
 const ON_CONDITIONS: &str = "

@@ -2,7 +2,7 @@
 
 use super::step::{StepError, perform};
 use super::{Lio, log};
-use crate::decide::daemon::Patience;
+use crate::decide::daemon::FailuresInARow;
 use crate::decide::plan::Plan;
 use crate::decide::plan::change::{Action, Change, SoFar};
 use crate::decide::save::is_reached;
@@ -50,7 +50,7 @@ impl<P: LioPort> Lio<P> {
 
     /// Whether the daemon still answers at the end.
     fn carry_out_all(&mut self, plan: &Plan, before: &Actual, report: &mut Report, scan_id: u64) -> bool {
-        let (mut patience, mut so_far) = (Patience::default(), SoFar::default());
+        let (mut failures, mut so_far) = (FailuresInARow::default(), SoFar::default());
         for change in &plan.changes {
             let begun = Instant::now();
             if so_far.leaves(change, || self.are_live(&change.after)) {
@@ -59,7 +59,7 @@ impl<P: LioPort> Lio<P> {
             }
             match self.carry_out(change) {
                 Ok(()) => {
-                    patience.ends(false);
+                    failures.ends(false);
                     match change.action {
                         Action::Project(..) => report.added += 1,
                         Action::Remake(..) => report.remade += 1,
@@ -82,7 +82,7 @@ impl<P: LioPort> Lio<P> {
                     report.failed.push(Failure { identity, kind, detail });
                     so_far.note_failure(change);
                     report.untried -= 1;
-                    if patience.ends(matches!(error, StepError::Lio(_))) {
+                    if failures.ends(matches!(error, StepError::Lio(_))) {
                         // Perhaps it was these three alone. What has been changed is to be saved all the same.
                         return self.refresh(report);
                     }

@@ -39,7 +39,9 @@ impl<P: LioPort> Lio<P> {
 
     fn look_again(&mut self, change: &Change, how: How) -> Result<(), NotTheSame> {
         let Some(size) = last_look::size(change) else { return Ok(()) };
-        let Some(key) = self.site.key_of(&change.file) else { return Ok(()) };
+        let Some(key) = self.site.key_of(&change.file) else {
+            return Err(NotTheSame::Changed(format!("{} is not under the mount", change.file)));
+        };
         let (answer, answered) = mpsc::channel();
         self.files.do_send(LookAgain { key, size, how, answer });
         let silent = |_| Err(NotTheSame::Unknown("it did not answer".into()));

@@ -1,6 +1,6 @@
 //! One step, judged by configfs: what targetclid answers proves nothing.
 
-use crate::decide::effect::{Effect, Shown, discards, effect, still_used};
+use crate::decide::effect::{Effect, Shown, discards, effect, still_used, takes_away};
 use crate::decide::last_look::NotTheSame;
 use crate::decide::plan::change::Change;
 use crate::model::{Step, TpgPath};
@@ -94,10 +94,8 @@ fn look(port: &mut impl LioPort, step: &Step) -> Result<Shown, LioError> {
 
 /// R1: no LUN leads to the backstore that this step would take away.
 fn unused(port: &mut impl LioPort, step: &Step) -> Result<(), StepError> {
-    if !matches!(step, Step::DeleteBackstore { .. } | Step::DiscardBackstore { .. }) {
-        return Ok(());
-    }
-    match still_used(step, &port.observe()?) {
+    let Some(name) = takes_away(step) else { return Ok(()) };
+    match still_used(name, &port.observe()?) {
         None => Ok(()),
         Some(tpg) => Err(StepError::StillUsed { step: step.to_string(), tpg }),
     }

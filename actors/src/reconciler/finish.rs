@@ -7,7 +7,7 @@ use super::pass::Outcome;
 use crate::decide::aftermath::{after_pass, count_unreported};
 use crate::decide::cadence::next_delay;
 use crate::decide::history::History;
-use crate::decide::plan::Plan;
+use crate::decide::plan::{Confirmation, Plan};
 use crate::decide::status::{Status, Summary};
 use crate::events::emit;
 use crate::model::{Cause, with_causes};
@@ -103,15 +103,15 @@ impl Reconciler {
     /// An operator who gave a code learns what became of it. Without evidence it waits for the next pass.
     fn judge_confirmation(&mut self, plan: &Plan, confirmed: Option<String>, scan_id: u64) {
         match (plan.confirmation, confirmed) {
-            (Some(true), Some(code)) => {
+            (Confirmation::Matched, Some(code)) => {
                 emit!(CONFIRMED, scan_id, code);
             }
-            (Some(false), Some(code)) => {
+            (Confirmation::Unmatched, Some(code)) => {
                 let held_code = plan.history.breaker.code.as_deref().unwrap_or("none");
                 emit!(CONFIRMATION_UNMATCHED, scan_id, code, held_code);
             }
-            (None, code) => self.confirmed = code,
-            (Some(_), None) => {}
+            (Confirmation::NotJudged, code) => self.confirmed = code,
+            (Confirmation::Matched | Confirmation::Unmatched, None) => {}
         }
     }
 

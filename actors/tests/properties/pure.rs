@@ -3,6 +3,7 @@
 use crate::config;
 use crate::world::{LOOK, SIZE, World, world};
 use actors::decide::desired::{FileVerdict, Verdict};
+use actors::decide::plan::Confirmation;
 use actors::decide::plan::Plan;
 use actors::decide::plan::change::{Action, Change};
 use actors::decide::plan::numbers::allocate;
@@ -123,13 +124,13 @@ proptest! {
         // A code is good for its set, and for no other.
         if let Some(tripped) = world.plan(None).tripped {
             let confirmed = world.plan(Some(&tripped.code));
-            prop_assert_eq!((confirmed.confirmation, confirmed.tripped), (Some(true), None));
+            prop_assert_eq!((confirmed.confirmation, confirmed.tripped), (Confirmation::Matched, None));
             prop_assert_eq!(confirmed.history.breaker.confirmed.len(), tripped.held);
             let mut other = world.clone();
             other.actual.backstores.pop();
             let plan = other.plan(Some(&tripped.code));
             let same = other.plan(None).tripped.is_some_and(|now| now.code == tripped.code);
-            prop_assert_eq!(plan.confirmation == Some(true), same);
+            prop_assert_eq!(plan.confirmation == Confirmation::Matched, same);
         }
     }
 

@@ -2,6 +2,7 @@
 
 use crate::common::{Node, id, untag};
 use crate::{OTHER, PE, TAGGED, rootfs};
+use actors::decide::plan::Confirmation;
 use actors::model::{LunEntry, ObjectKey, TpgPath};
 use actors::sim::Sim;
 
@@ -23,7 +24,7 @@ async fn r3_three_removals_may_go_and_four_wait_for_an_operator() {
     let status = node.passes(4).await;
     assert_eq!((node.deletions(), status.summary.held, status.converged), (0, 4, false));
     assert_eq!(node.pass_confirmed(Some("00000000".into())).await.summary.removed, 0);
-    assert_eq!(node.plan().await.confirmation, None);
+    assert_eq!(node.plan().await.confirmation, Confirmation::NotJudged);
     let code = node.code().await;
     assert_eq!(node.pass_confirmed(code).await.summary.removed, 4);
     assert!(node.pass().await.converged);

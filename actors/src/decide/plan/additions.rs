@@ -73,7 +73,11 @@ pub fn additions(
             }
             Verdict::Project(projection) => match presence(projection, actual, &live, dead, &mut files) {
                 Ok(Presence::Missing(steps)) => {
-                    new.insert(projection.identity.clone(), (projection, steps));
+                    let of_another = new.get(&projection.identity);
+                    // Of several images with this very file one gives its name, the same one when it is removed.
+                    if of_another.is_none_or(|(other, _)| names_it_before(projection, other)) {
+                        new.insert(projection.identity.clone(), (projection, steps));
+                    }
                 }
                 Ok(Presence::Live) => {
                     additions.drifted.extend(drift(projection, actual, &live, history));
@@ -119,6 +123,16 @@ pub fn additions(
 fn create_lun(lun: u16, identity: &Identity, actual: &Actual) -> Step {
     let map_to_acls = actual.tpg.as_ref().is_some_and(|tpg| !tpg.acls.is_empty());
     Step::CreateLun { lun, name: identity.name(), map_to_acls }
+}
+
+/// As [`image_of`](crate::decide::evidence::image_of) has it: the image whose folder holds the file, or the first.
+fn names_it_before(one: &Projection, other: &Projection) -> bool {
+    let is_of_the_folder = |p: &Projection| p.image.id().is_some_and(|id| id.as_str() == p.key.folder());
+    match (is_of_the_folder(one), is_of_the_folder(other)) {
+        (true, false) => true,
+        (false, true) => false,
+        _ => one.image < other.image,
+    }
 }
 
 /// What has to be done before the LUN can be created.

@@ -2,6 +2,8 @@
 //! being converged. Pure.
 
 use crate::decide::desired::Verdict;
+use crate::decide::evidence::image_of;
+use crate::decide::history::History;
 use crate::decide::live::LiveFile;
 use crate::decide::plan::change::{Action, Change, Seen};
 use crate::decide::policy::Policy;
@@ -29,11 +31,17 @@ pub struct Finding {
 const MOST_SHOWN: usize = 5;
 
 /// All that is wrong.
-pub fn all(seen: Seen<'_>, ours: &[(&Backstore, Ours)], changes: &[Change], policy: &Policy) -> Vec<Finding> {
+pub fn all(
+    seen: Seen<'_>,
+    ours: &[(&Backstore, Ours)],
+    changes: &[Change],
+    history: &History,
+    policy: &Policy,
+) -> Vec<Finding> {
     let mut findings = of_target(seen.actual, ours);
     findings.extend(of_half_made(seen.actual, changes));
     findings.extend(of_mount(seen, policy));
-    findings.extend(of_live_files(seen, ours, changes));
+    findings.extend(of_live_files(seen, ours, changes, history));
     findings.extend(of_dead(ours, &seen.mounts.dead, changes, policy));
     findings
 }
@@ -136,7 +144,12 @@ fn of_mount(seen: Seen<'_>, policy: &Policy) -> Option<Finding> {
 
 /// R8 for what is live, and the files that are gone: targetcli stats every backstore's file before it creates another
 /// one, and gives up at the first that is missing (facts 2.10).
-fn of_live_files(seen: Seen<'_>, ours: &[(&Backstore, Ours)], changes: &[Change]) -> Vec<Finding> {
+fn of_live_files(
+    seen: Seen<'_>,
+    ours: &[(&Backstore, Ours)],
+    changes: &[Change],
+    history: &History,
+) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut missing: Vec<&str> = Vec::new();
     let leaves = |ours: &Ours| {
@@ -146,7 +159,7 @@ fn of_live_files(seen: Seen<'_>, ours: &[(&Backstore, Ours)], changes: &[Change]
         match seen.live.files.get(&ours.key) {
             Some(LiveFile::Escapes(what)) => findings.push(Finding {
                 condition: ConditionType::ExportEscapes,
-                subject: Subject::Other(ours.key.to_string()),
+                subject: Subject::Image(image_of(ours, history)),
                 kind: "escapes",
                 detail: format!(
                     "{what}: what is exported may be another file; confirm its removal, or restore it"

@@ -23,6 +23,17 @@ mod succession;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+/// What became of the code that an operator gave (R3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Confirmation {
+    /// There was none, or a source did not answer: then it waits for the next pass.
+    NotJudged,
+    /// It is that of what is held.
+    Matched,
+    /// It is not.
+    Unmatched,
+}
+
 /// What a pass is going to do.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
@@ -34,7 +45,7 @@ pub struct Plan {
     pub tripped: Option<Tripped>,
     /// Whether the code that an operator has just given is that of the removals that waited; `None` if there was no
     /// code, or no evidence to compare it with.
-    pub confirmation: Option<bool>,
+    pub confirmation: Confirmation,
     /// Images that wait.
     pub pending: Vec<Pending>,
     /// Live projections of ours that look wrong but must not be touched.
@@ -76,10 +87,14 @@ pub fn plan(seen: Seen<'_>, before: &History, policy: &Policy, confirmed: Option
         RemovalContext { ours: all.len(), history: before, limits: &policy.limits, time, confirmed };
     let judgement = removals::removals(due, context);
     let mut tripped = None;
-    let mut confirmation = None;
+    let mut confirmation = Confirmation::NotJudged;
     let mut removals = Vec::new();
     if desired.unknown.is_empty() {
-        confirmation = confirmed.map(|_| judgement.confirmed);
+        confirmation = match (confirmed, judgement.confirmed) {
+            (None, _) => Confirmation::NotJudged,
+            (Some(_), true) => Confirmation::Matched,
+            (Some(_), false) => Confirmation::Unmatched,
+        };
         (history.looks, history.breaker) = (judgement.looks, judgement.breaker);
         (removals, tripped) = (judgement.removals, judgement.tripped);
     } else {
@@ -123,7 +138,7 @@ pub fn plan(seen: Seen<'_>, before: &History, policy: &Policy, confirmed: Option
         (rank(change, &swapped), before.failed.contains(&change.identity), swap_order(change, &swapped))
     });
     let projected = actual.projected_names();
-    let findings = findings::all(seen, &ours, &changes, policy);
+    let findings = findings::all(seen, &ours, &changes, &history, policy);
     Plan {
         may_drop: may_drop(desired, actual, policy, &gone),
         live: ours.iter().filter(|(_, o)| projected.contains(o.identity.name_str())).count(),

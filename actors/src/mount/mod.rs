@@ -1,7 +1,7 @@
 //! The Mount actor: owns the mount, for all images, and tells which files may be projected.
 
 use crate::decide::desired::{Candidate, FileChecks, FileVerdict};
-use crate::decide::inspection::{Failure, Inspection, KnownFiles, Meaning};
+use crate::decide::inspection::{Inspection, KnownFiles, Meaning, ReadFailure};
 use crate::decide::live::{FileQuery, LiveFile, LiveFiles};
 use crate::decide::pe_rules::discover;
 use crate::decide::policy::PeRules;
@@ -131,11 +131,11 @@ async fn read(
     }
 }
 
-fn failure(error: &MountError) -> Failure {
+fn failure(error: &MountError) -> ReadFailure {
     match (of_file(error), error) {
-        (Some(reason), _) => Failure::OfFile(reason),
-        (None, MountError::Hung { .. }) => Failure::Hung(error.into()),
-        (None, _) => Failure::Refused(error.into()),
+        (Some(reason), _) => ReadFailure::OfFile(reason),
+        (None, MountError::Hung { .. }) => ReadFailure::Hung(error.into()),
+        (None, _) => ReadFailure::Refused(error.into()),
     }
 }
 
