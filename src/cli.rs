@@ -1,6 +1,7 @@
 //! The command line: what there is to say, and which part of the program does it.
 
 use crate::causes;
+use crate::check;
 use crate::config::{self, Flag, Loaded, Settings, Sources};
 use crate::confirm;
 use crate::files::Folders;
@@ -56,6 +57,13 @@ enum Subcommand {
         #[arg(long)]
         sim: bool,
     },
+    /// Looks at everything that the agent needs on this node, and says what to do about what is wrong; changes nothing:
+    /// exit code 0 if all is well, 1 with warnings, 2 if something is not met
+    Check {
+        /// As a JSON array
+        #[arg(long)]
+        json: bool,
+    },
     /// Checks the configuration and what a start makes of it, CA bundles too; connects nothing: exit code 0, or 1 and
     /// one line for each error
     CheckConfig {
@@ -101,6 +109,11 @@ impl Cli {
                     Err(error) => fail(&error),
                 }
             }),
+            Subcommand::Check { json } => {
+                let checks = check::node(config::load(&sources));
+                let _ = if json { print_json(&checks) } else { print(&check::text(&checks)) };
+                ExitCode::from(check::exit_code(&checks))
+            }
             Subcommand::ConfirmRemoval { code } => {
                 with_settings(&sources, |Loaded { settings, .. }| confirm_removal(&settings, &code))
             }

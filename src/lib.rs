@@ -3,6 +3,7 @@
 pub mod aside;
 pub mod boot;
 pub mod causes;
+mod check;
 pub mod cli;
 pub mod config;
 pub mod configfs;

@@ -6,7 +6,7 @@ mod common;
 
 use actors::model::{ObjectKey, RootfsLink, Saved};
 use actors::sim::{BUCKET, Sim};
-use common::{Node, id};
+use common::{Node, id, untag};
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use tracing::field::{Field, Visit};
@@ -133,7 +133,7 @@ fn of_two_images_with_one_root_file_system_the_same_one_is_told_of_when_its_lun_
             }
             let node = Node::new(sim);
             node.pass().await;
-            [1, 2].map(|n| node.sim.tag(&id(n), false));
+            untag(&node, 1..3);
             node.passes(2).await;
             let lines = take();
             let [added, removed] = ["lun_added", "lun_removed"]

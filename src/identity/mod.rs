@@ -59,6 +59,38 @@ impl TokenPort for Tokens {
     }
 }
 
+/// Who we are to IMS, for a person.
+pub struct Identity {
+    /// By which way it came, and what is known of it.
+    pub shown: String,
+    /// What is sent, if anything.
+    pub token: Option<Token>,
+}
+
+/// Asks for a token, as the agent would.
+pub async fn identify(settings: &Settings) -> Result<Identity, TokenError> {
+    if let Tokens::File(file) = Tokens::new(settings) {
+        let token = file.token(false).await?;
+        let shown = match settings.ims.token_file.as_deref().filter(|_| token.is_some()) {
+            Some(path) => format!("the token of {}", path.display()),
+            None => "no token is sent to IMS".to_owned(),
+        };
+        return Ok(Identity { shown, token });
+    }
+    let ways = Ways::new(settings.spire.clone(), LIMIT);
+    let svid = tokio::time::timeout(LIMIT, ways.fetch()).await.map_err(|_| IdentityError::Timeout {
+        socket: ways.socket().display().to_string(),
+        seconds: LIMIT.as_secs_f32(),
+    })??;
+    Ok(match svid {
+        Some(Svid { token, spiffe_id, life }) => Identity {
+            shown: format!("{spiffe_id} by {}, good for {} s", ways.way_name(), life.as_secs()),
+            token: Some(token),
+        },
+        None => Identity { shown: "there is no SPIRE here: no token is sent to IMS".to_owned(), token: None },
+    })
+}
+
 /// A site that has a token file had it before there were other ways.
 fn way(settings: &Settings) -> SpireMode {
     match settings.spire.mode {

@@ -139,6 +139,11 @@ impl Ways {
         self.last().told.as_ref().map(|(way, _)| *way)
     }
 
+    /// The way that worked last.
+    pub fn way_name(&self) -> &'static str {
+        self.way().unwrap_or(Way::None).name()
+    }
+
     /// Says it the first time, and when it changes.
     fn tell(&self, way: Way, spiffe_id: &str) {
         let mut last = self.last();

@@ -51,7 +51,7 @@ pub enum RunError {
     #[error("signals cannot be caught")]
     Signals(#[source] io::Error),
     /// Nothing could be seen.
-    #[error("nothing can be planned: {0}")]
+    #[error("nothing can be planned: {0}; `sbps-marshal check` says what is missing")]
     Blind(Cause),
     /// An actor has died.
     #[error("the agent is broken: {0}")]
@@ -144,7 +144,7 @@ pub fn check(settings: Settings) -> Result<Vec<String>, PortsError> {
 
 /// Never dropped: that would wait for every thread that still resolves a name or reads a file, and one may hang. The
 /// end of the process follows.
-fn runtime() -> ManuallyDrop<SystemRunner> {
+pub(crate) fn runtime() -> ManuallyDrop<SystemRunner> {
     ManuallyDrop::new(System::new())
 }
 

@@ -6,6 +6,7 @@ mod acls;
 mod adapter;
 mod bad_input;
 mod busy;
+mod check;
 mod demo;
 mod foreign;
 mod half_made;

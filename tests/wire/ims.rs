@@ -64,7 +64,7 @@ async fn a_refused_token_is_told_from_every_other_refusal() {
             "{error:?}"
         );
     }
-    for status in [204, 404, 500, 503] {
+    for status in [204, 404, 429, 500, 503] {
         let error = answered(ResponseTemplate::new(status)).await.unwrap_err();
         assert!(matches!(error, ImsError::Status { status: found, .. } if found == status), "{error:?}");
     }
@@ -85,6 +85,29 @@ async fn r2_what_is_no_json_array_is_no_list() {
         let error = answered(json(body)).await.unwrap_err();
         assert!(matches!(error, ImsError::Body { .. }), "{body:?}: {error:?}");
     }
+}
+
+#[tokio::test]
+async fn r2_a_body_that_nobody_asked_to_be_packed_is_no_list() {
+    // gzip of "[]": we do not say that we take it.
+    let packed = [31, 139, 8, 0, 0, 0, 0, 0, 0, 3, 139, 142, 5, 0, 41, 187, 76, 13, 2, 0, 0, 0];
+    let answer = ResponseTemplate::new(200).insert_header("content-encoding", "gzip");
+    let error = answered(answer.set_body_bytes(packed)).await.unwrap_err();
+    assert!(matches!(error, ImsError::Body { .. }), "{error:?}");
+}
+
+#[tokio::test]
+async fn r14_a_body_beyond_the_bound_is_not_read_to_its_end() {
+    let error =
+        answered(ResponseTemplate::new(200).set_body_bytes(vec![b' '; (64 << 20) + 1])).await.unwrap_err();
+    assert!(told(&error).contains("more than 67108864 bytes"), "{}", told(&error));
+}
+
+#[tokio::test]
+async fn r14_headers_that_trickle_are_given_up_within_the_deadline() {
+    let address = canned::serve("HTTP/1.1 200 OK\r\ncontent-type: appl", Then::Hang).await;
+    let error = ask(format!("http://{address}/")).await.unwrap_err();
+    assert!(matches!(error, ImsError::Timeout { .. }), "{error:?}");
 }
 
 #[tokio::test]

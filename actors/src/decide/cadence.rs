@@ -24,9 +24,19 @@ pub struct Deadlines {
 /// First retry after a pass in which something did not answer or did not come about; doubled up to the scan frequency.
 const FIRST_RETRY: Duration = Duration::from_secs(5);
 
-/// The one place that decides when the next pass comes.
-pub fn next_delay(summary: &Summary, failures: u32, cadence: &Cadence, confirm_after: Duration) -> Duration {
-    let retry = (failures > 0).then(|| FIRST_RETRY.saturating_mul(1 << (failures - 1).min(16)));
+/// The one place that decides when the next pass comes. A retry is cut by `lot`, any number, to between half of its time and
+/// all of it: agents that failed together, because one service did, do not come back together.
+pub fn next_delay(
+    summary: &Summary,
+    failures: u32,
+    cadence: &Cadence,
+    confirm_after: Duration,
+    lot: u32,
+) -> Duration {
+    let retry = (failures > 0).then(|| {
+        let whole = FIRST_RETRY.saturating_mul(1 << (failures - 1).min(16)).min(cadence.scan);
+        whole - whole.mul_f64(f64::from(lot) / f64::from(u32::MAX) / 2.0)
+    });
     let second_look = (summary.waiting_for_second_look > 0).then_some(confirm_after);
     [retry, second_look].into_iter().flatten().fold(cadence.scan, Duration::min)
 }
@@ -39,7 +49,20 @@ mod tests {
 
     fn seconds(waiting_for_second_look: usize, failures: u32) -> u64 {
         let summary = Summary { waiting_for_second_look, ..Summary::default() };
-        next_delay(&summary, failures, &CADENCE, Duration::from_secs(20)).as_secs()
+        next_delay(&summary, failures, &CADENCE, Duration::from_secs(20), 0).as_secs()
+    }
+
+    #[test]
+    fn agents_that_failed_together_come_back_one_after_the_other() {
+        let after = |failures, lot| {
+            next_delay(&Summary::default(), failures, &CADENCE, Duration::MAX, lot).as_secs_f64()
+        };
+        assert_eq!((after(3, 0), after(3, u32::MAX)), (20.0, 10.0));
+        assert_eq!((after(30, 0), after(30, u32::MAX)), (180.0, 90.0), "a long outage too");
+        assert_eq!((after(0, 0), after(0, u32::MAX)), (180.0, 180.0), "what is well is not hurried");
+        let fleet: std::collections::BTreeSet<u64> =
+            (0..50).map(|n| (after(30, u32::MAX / 50 * n) * 10.0) as u64).collect();
+        assert_eq!(fleet.len(), 50, "spread over a minute and a half");
     }
 
     #[test]

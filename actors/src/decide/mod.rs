@@ -17,6 +17,7 @@
 pub mod acl_number;
 pub(crate) mod aftermath;
 pub mod cadence;
+pub mod check;
 pub(crate) mod conditions;
 pub(crate) mod daemon;
 pub mod desired;

@@ -79,9 +79,10 @@ const fn texts(condition_type: ConditionType) -> (&'static str, &'static str) {
         ConditionType::SaveProblem => {
             ("saveconfig.json could not be, or must not be, written", "see `detail` before the next reboot")
         }
-        ConditionType::SourceUnknown => {
-            ("a source did not answer; nothing is removed meanwhile", "mend the source")
-        }
+        ConditionType::SourceUnknown => (
+            "a source did not answer; nothing is removed meanwhile",
+            "see what `sbps-marshal check` says of it",
+        ),
         ConditionType::SourceDegraded => ("a source answers, but not about many images", "mend the source"),
     }
 }

@@ -13,6 +13,7 @@ use crate::events::emit;
 use crate::model::{Cause, with_causes};
 use crate::ports::HistoryError;
 use actix::prelude::*;
+use std::hash::{BuildHasher, Hasher, RandomState};
 
 impl Reconciler {
     /// What was stored, unless a reload has brought it along.
@@ -91,7 +92,7 @@ impl Reconciler {
         self.remembered.scan_id.set(scan_id);
         if let Some(cadence) = self.cadence.clone() {
             let confirm_after = self.context.policy.limits.confirm_after;
-            let delay = next_delay(&status.summary, self.failures, &cadence, confirm_after);
+            let delay = next_delay(&status.summary, self.failures, &cadence, confirm_after, lot());
             self.timer = Some(ctx.run_later(delay, |act, ctx| act.queue(ctx)));
             if busy && !self.trying {
                 self.try_daemon_later(ctx);
@@ -138,4 +139,9 @@ impl Reconciler {
             }
         }
     }
+}
+
+/// Another number each time: the seeds of the standard library's hash maps are.
+fn lot() -> u32 {
+    (RandomState::new().build_hasher().finish() >> 32) as u32
 }

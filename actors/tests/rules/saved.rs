@@ -2,7 +2,7 @@
 
 use crate::common::{Node, foreign};
 use crate::{PE, TAGGED, UNTAGGED, rootfs};
-use actors::model::{Backstore, Inventory, LunEntry, ObjectKey, Request, Saved};
+use actors::model::{Backstore, Inventory, LunEntry, ObjectKey, Request, Saved, TpgPath};
 use actors::sim::Sim;
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -128,6 +128,37 @@ async fn r2_r11_a_lun_of_ours_that_another_hand_deleted_stays_saved_until_its_re
     let Saved::Readable(saved) = node.sim.site().actual.saved.clone() else { panic!("it was saved") };
     assert!(saved.luns.iter().any(|lun| lun.name == *name), "it waits for its second look: {status}");
     assert_eq!(status.summary.save.kind(), "refused");
+}
+
+#[actix::test]
+async fn r11_a_lun_of_another_target_on_what_goes_stays_saved() {
+    for other in [
+        LunEntry {
+            tpg: TpgPath::new("iscsi/iqn.of.others/tpgt_1"),
+            lun: 5,
+            plugin: "fileio".into(),
+            name: String::new(),
+        },
+        LunEntry { tpg: TpgPath::new(""), lun: 5, plugin: "block".into(), name: String::new() },
+    ] {
+        let node = Node::new(Sim::small_site());
+        node.pass().await;
+        let name = {
+            let mut site = node.sim.site();
+            let file = rootfs(TAGGED);
+            let ours = site.actual.backstores.iter().find(|b| b.file.ends_with(&file)).unwrap().name.clone();
+            let tpg = if other.tpg.as_str().is_empty() { site.actual.tpg_path.clone() } else { other.tpg };
+            if let Saved::Readable(saved) = &mut site.actual.saved {
+                saved.luns.insert(LunEntry { tpg, name: ours.clone(), ..other });
+            }
+            ours
+        };
+        node.sim.tag(TAGGED, false);
+        let status = node.passes(2).await;
+        assert_eq!((status.summary.removed, status.summary.save.kind()), (1, "refused"), "{status}");
+        let Saved::Readable(saved) = node.sim.site().actual.saved.clone() else { panic!("it was saved") };
+        assert!(saved.luns.iter().any(|lun| lun.lun == 5 && lun.name == name));
+    }
 }
 
 #[actix::test]

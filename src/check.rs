@@ -1,0 +1,269 @@
+//! `sbps-marshal check`: looks at everything that the agent needs on this node. Nothing is changed.
+
+use crate::aside::Aside;
+use crate::causes::{SHOWN, one_line, with_causes};
+use crate::config::{ConfigErrors, Loaded, Settings};
+use crate::exposure;
+use crate::identity;
+use crate::ims::ImsClient;
+use crate::lio::LioAdapter;
+use crate::mount::S3fsMount;
+use crate::run::runtime;
+use crate::s3::S3Client;
+use actors::decide::check::{self, Check, Portal, Verdict};
+use actors::model::{Actual, Cause, Relevant, Request, Site};
+use actors::ports::{ImsPort, LioPort, MountPort, S3Port, Token};
+use std::fmt::Write;
+use std::io;
+use std::net::{SocketAddr, TcpStream, UdpSocket};
+use std::path::Path;
+use std::time::Duration;
+
+/// For LIO, whose daemon may be waited for, and for each portal.
+const LIO_LIMIT: Duration = Duration::from_secs(60);
+const PORTAL_LIMIT: Duration = Duration::from_secs(2);
+
+/// Everything, in the order in which a person puts it right. Without a configuration there is nothing else to look at.
+pub fn node(loaded: Result<Loaded, ConfigErrors>) -> Vec<Check> {
+    const NAME: &str = "configuration";
+    let Loaded { settings, notes, .. } = match loaded {
+        Ok(loaded) => loaded,
+        Err(errors) => {
+            let remedy = "correct it; docs/configuration.md lists every key";
+            return errors.0.iter().map(|error| Check::failed(NAME, error.to_string(), remedy)).collect();
+        }
+    };
+    let configuration = match notes.is_empty() {
+        true => Check::ok(NAME, "every key is known, and every value is allowed"),
+        false => Check::warning(NAME, notes.join("; "), "as the line says"),
+    };
+    let mut checks = vec![configuration, credentials(&settings)];
+    checks.extend(runtime().block_on(services(&settings)));
+    checks
+}
+
+/// 0: all is well; 1: there are warnings; 2: something is not met.
+pub fn exit_code(checks: &[Check]) -> u8 {
+    match check::worst(checks) {
+        Verdict::Ok => 0,
+        Verdict::Warning => 1,
+        Verdict::Failed => 2,
+    }
+}
+
+async fn services(settings: &Settings) -> Vec<Check> {
+    let (identity, token) = identity(settings).await;
+    let mut checks = vec![identity];
+    let (ims, bucket, mount, lio) =
+        tokio::join!(ims(settings, token), bucket(settings), mount(settings), lio(settings));
+    checks.extend([ims, bucket, mount]);
+    checks.extend(lio);
+    checks
+}
+
+fn credentials(settings: &Settings) -> Check {
+    const NAME: &str = "credentials";
+    let notes = exposure::of_secrets(settings);
+    if notes.is_empty() {
+        return Check::ok(NAME, "nobody else can read or replace the secrets");
+    }
+    Check::warning(NAME, notes.join("; "), "chmod, chown or move them as the line says")
+}
+
+async fn identity(settings: &Settings) -> (Check, Option<Token>) {
+    const NAME: &str = "identity";
+    match identity::identify(settings).await {
+        Ok(identity) => (Check::ok(NAME, identity.shown), identity.token),
+        // The error ends with its own remedy; the page says the rest.
+        Err(error) => {
+            let remedy = "as said; see also the section Identity of the README";
+            (Check::failed(NAME, with_causes(&error), remedy), None)
+        }
+    }
+}
+
+async fn ims(settings: &Settings, token: Option<Token>) -> Check {
+    const NAME: &str = "ims";
+    let client = match ImsClient::new(&settings.ims) {
+        Ok(client) => client,
+        Err(error) => return Check::failed(NAME, with_causes(&error), "correct ims.ca_bundle"),
+    };
+    match client.list_images(token.as_ref()).await {
+        Ok(images) => Check::ok(NAME, format!("{} lists {} images", settings.ims.url, images.len())),
+        Err(error) => check::unanswered(NAME, &Cause::from(&error)),
+    }
+}
+
+async fn bucket(settings: &Settings) -> Check {
+    const NAME: &str = "bucket";
+    let client = match S3Client::new(&settings.s3) {
+        Ok(client) => client,
+        Err(error) => return Check::failed(NAME, with_causes(&error), "correct s3.ca_bundle"),
+    };
+    let relevant = Relevant { prefix: settings.pe.prefix.clone(), ..Relevant::default() };
+    match client.list(&relevant).await {
+        Ok(index) => {
+            let (bucket, prefix) = (&settings.s3.bucket, &relevant.prefix);
+            Check::ok(NAME, format!("{bucket} can be listed; {} objects below {prefix}", index.len()))
+        }
+        Err(error) => check::unanswered(NAME, &Cause::from(&error)),
+    }
+}
+
+async fn mount(settings: &Settings) -> Check {
+    const NAME: &str = "mount";
+    let path = settings.mount.path.display();
+    match S3fsMount::new(&settings.mount) {
+        Ok(mount) => match mount.check().await {
+            Ok(_) => Check::ok(NAME, format!("{path} is a {} mount, and answers", settings.mount.fstype)),
+            Err(error) => check::unanswered(NAME, &Cause::from(&error)),
+        },
+        Err(error) => Check::failed(NAME, format!("{path} cannot be watched: {error}"), "free some memory"),
+    }
+}
+
+/// The kernel, targetclid, the target, its portals and what is saved: as far as there is something to look at.
+async fn lio(settings: &Settings) -> Vec<Check> {
+    let (looked, site) = (settings.clone(), site(settings));
+    let checks = Aside::default().ask(LIO_LIMIT, move || lio_now(&looked, &site)).await;
+    checks.unwrap_or_else(|error| {
+        let remedy = "the kernel or targetclid hangs: see `dmesg` and `systemctl status targetclid`";
+        vec![Check::failed("kernel", error.to_string(), remedy)]
+    })
+}
+
+fn lio_now(settings: &Settings, site: &Site) -> Vec<Check> {
+    let kernel = kernel(&settings.lio.configfs);
+    if kernel.remedy.is_some() {
+        return vec![kernel];
+    }
+    let mut lio = match LioAdapter::new(&settings.lio) {
+        Ok(lio) => lio,
+        Err(error) => {
+            let remedy = "correct lio.iqn and lio.save_file";
+            return vec![kernel, Check::failed("target", with_causes(&error), remedy)];
+        }
+    };
+    let daemon = match lio.apply(&Request::Probe) {
+        Ok(_) => Check::ok("targetclid", "it answers, and nobody holds targetcli's lock"),
+        Err(error) => check::unanswered("targetclid", &Cause::from(&error)),
+    };
+    lio.end_session();
+    let mut checks = vec![kernel, daemon];
+    match lio.observe() {
+        Ok(actual) => {
+            checks.extend(check::target(&actual));
+            if actual.tpg.is_some() {
+                checks.push(check::of_portals(&actual, &seen(&actual)));
+            }
+            checks.push(check::saved(&actual, site));
+        }
+        Err(error) => checks.push(check::unanswered("target", &Cause::from(&error))),
+    }
+    checks
+}
+
+fn site(settings: &Settings) -> Site {
+    let mount = settings.mount.path.to_string_lossy().into_owned();
+    Site { bucket: settings.s3.bucket.as_str().into(), mount }
+}
+
+/// What a bare machine lacks.
+fn kernel(configfs: &Path) -> Check {
+    const NAME: &str = "kernel";
+    let shown = configfs.display();
+    let missing = |what: &str, remedy: &str| Check::failed(NAME, format!("{what} is not there"), remedy);
+    if !configfs.exists() {
+        return match configfs.parent().is_some_and(Path::exists) {
+            true => missing(
+                &shown.to_string(),
+                "modprobe target_core_mod iscsi_target_mod; systemctl start target",
+            ),
+            false => missing("configfs", "systemctl start sys-kernel-config.mount; modprobe target_core_mod"),
+        };
+    }
+    match configfs.join("iscsi").exists() {
+        true => Check::ok(NAME, format!("{shown} is there, with iSCSI")),
+        false => missing(&format!("{shown}/iscsi"), "modprobe iscsi_target_mod, and provision the target"),
+    }
+}
+
+fn seen(actual: &Actual) -> Vec<(String, Portal)> {
+    check::portals(actual).into_iter().map(|portal| (portal.to_owned(), state(portal))).collect()
+}
+
+fn state(portal: &str) -> Portal {
+    let Ok(address) = portal.parse::<SocketAddr>() else { return Portal::Elsewhere };
+    // Only an address of this node can be bound; nothing is sent.
+    match UdpSocket::bind((address.ip(), 0)) {
+        Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable => return Portal::Elsewhere,
+        _ => {}
+    }
+    match TcpStream::connect_timeout(&address, PORTAL_LIMIT) {
+        Ok(_) => Portal::Answers,
+        Err(_) => Portal::Silent,
+    }
+}
+
+/// For a person: a line for each, and what to do about it below.
+pub fn text(checks: &[Check]) -> String {
+    let mut out = String::new();
+    for Check { name, verdict, detail, remedy } in checks {
+        let verdict = match verdict {
+            Verdict::Ok => "ok",
+            Verdict::Warning => "warning",
+            Verdict::Failed => "failed",
+        };
+        // Writing to a String cannot fail.
+        let _ = writeln!(out, "{verdict:<8} {name:<13} {}", one_line(detail, LONGEST));
+        if let Some(remedy) = remedy {
+            let _ = writeln!(out, "{:<8} {:<13} -> {}", "", "", one_line(remedy, SHOWN));
+        }
+    }
+    out
+}
+
+/// The most characters of what was seen: an error has a path in it and a remedy at its end.
+const LONGEST: usize = 1000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::TcpListener;
+
+    #[test]
+    fn what_a_bare_machine_lacks_is_named_step_by_step() {
+        let folder = tempfile::tempdir().unwrap();
+        let configfs = folder.path().join("config/target");
+        let remedy = || kernel(&configfs).remedy.unwrap_or_default();
+        assert!(remedy().contains("sys-kernel-config.mount"), "{}", remedy());
+        std::fs::create_dir(folder.path().join("config")).unwrap();
+        assert!(remedy().contains("target_core_mod iscsi_target_mod"), "{}", remedy());
+        std::fs::create_dir(&configfs).unwrap();
+        assert!(remedy().starts_with("modprobe iscsi_target_mod"), "{}", remedy());
+        std::fs::create_dir(configfs.join("iscsi")).unwrap();
+        assert_eq!(kernel(&configfs).verdict, Verdict::Ok);
+    }
+
+    #[test]
+    fn a_portal_answers_is_silent_or_belongs_to_another_machine() {
+        let listener = TcpListener::bind("127.0.0.23:0").unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        assert_eq!(state(&address), Portal::Answers);
+        drop(listener);
+        assert_eq!(state(&address), Portal::Silent);
+        assert_eq!(state("192.0.2.1:3260"), Portal::Elsewhere);
+        assert_eq!(state("no address"), Portal::Elsewhere);
+    }
+
+    #[test]
+    fn a_person_reads_a_line_for_each_and_the_remedy_below_it() {
+        let checks = [Check::ok("mount", "it answers"), Check::failed("ims", "401", "see `identity`")];
+        assert_eq!(
+            text(&checks),
+            "ok       mount         it answers\nfailed   ims           401\n                       -> see `identity`\n"
+        );
+        assert_eq!((exit_code(&checks), exit_code(&checks[..1])), (2, 0));
+        assert_eq!(exit_code(&[Check::warning("ims", "", "")]), 1);
+    }
+}
