@@ -241,6 +241,39 @@ fn a_save_that_goes_from_failed_to_refused_is_told_as_that() {
 }
 
 #[test]
+fn a_save_problem_holds_while_no_save_is_tried_and_clears_with_one_that_helps() {
+    run(async {
+        let node = Node::new(Sim::small_site());
+        node.pass().await;
+        let portal = "iscsi/iqn.2023-06.csm.iscsi:sim/tpgt_1/np/10.0.0.1:3260";
+        let saved_portal = |there: bool| {
+            if let Saved::Readable(saved) = &mut node.sim.site().actual.saved {
+                let _ = if there { saved.others.insert(portal.into()) } else { saved.others.remove(portal) };
+            }
+        };
+        saved_portal(true);
+        node.sim.tag(UNTAGGED, true);
+        node.pass().await;
+        assert_eq!(named(&take(), "save_problem").len(), 1);
+        // Another client holds the daemon before the next change: no save is tried.
+        node.sim.site().faults.busy = true;
+        node.sim.another_hand(|actual| drop(actual.luns.pop()));
+        node.pass().await;
+        let lines = take();
+        assert!(
+            named(&lines, "resolved").is_empty() && named(&lines, "save_problem").is_empty(),
+            "{lines:?}"
+        );
+        node.sim.site().faults.busy = false;
+        saved_portal(false);
+        node.pass().await;
+        let lines = take();
+        let cleared: Vec<&str> = named(&lines, "resolved").iter().map(|line| field(line, "was")).collect();
+        assert!(cleared.contains(&"save_problem"), "{lines:?}");
+    });
+}
+
+#[test]
 fn what_looks_wrong_and_is_not_touched_is_told_once_and_when_it_is_right_again() {
     run(async {
         let node = Node::new(Sim::small_site());
