@@ -1,4 +1,5 @@
-//! The storeys of the inside: an arrow only goes down, and no file imports in a circle. `make lint` runs this.
+//! The storeys of the inside: an arrow only goes down, and no file imports in a circle. `make lint` runs this. A `mod.rs`
+//! and the private files of its folder are one module: what it names of them by their bare names is not looked at.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

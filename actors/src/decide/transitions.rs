@@ -189,6 +189,15 @@ mod tests {
     }
 
     #[test]
+    fn of_two_reasons_why_configfs_cannot_be_read_the_last_one_holds() {
+        let mut open = OpenConditions::default();
+        let cause = |kind| Cause { source_name: Source::Lio, kind, detail: String::new() };
+        open.unknown(&cause("hung"));
+        let told = open.unknown(&cause("configfs"));
+        assert_eq!((told.started.len(), told.cleared.len(), holding(&open).len()), (1, 1, 1));
+    }
+
+    #[test]
     fn what_can_be_seen_clears_although_another_source_stays_unknown() {
         let mut open = OpenConditions::default();
         let pe = pending(ImageRef::Pe(ObjectKey::new("PE/a")));
