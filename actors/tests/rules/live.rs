@@ -1,6 +1,6 @@
 //! R8 and "live means readable": what is live is looked at in every pass.
 
-use crate::common::{AT_ONCE, Node, Scripted};
+use crate::common::{AT_ONCE, Node, Scripted, deletes};
 use crate::{OTHER, PE, TAGGED, UNTAGGED, rootfs};
 use actors::model::{Identity, ObjectKey, Request, Step};
 use actors::sim::{BUCKET, Sim};
@@ -24,6 +24,20 @@ async fn r8_a_live_lun_whose_file_has_become_a_symlink_is_an_error_and_goes_only
     assert_eq!(agent.pass_confirmed(code).await.summary.removed, 1);
     assert!(!agent.is_live(PE));
     assert_eq!(Node::reasons(&agent.plan().await), [(PE.to_owned(), "file_escapes")]);
+}
+
+#[actix::test]
+async fn r10_a_dead_lun_is_not_taken_down_while_it_could_not_come_back() {
+    let node = node().await;
+    node.sim.remount();
+    let told = node.sim.site().told.len();
+    node.sim.site().actual.tpg.as_mut().unwrap().write_protected = false;
+    let status = node.passes(2).await;
+    assert_eq!((status.summary.remade, status.summary.live), (0, 6), "{status}");
+    let deleted = node.sim.site().told[told..].iter().filter(deletes).count();
+    assert_eq!(deleted, 0);
+    node.sim.site().actual.tpg.as_mut().unwrap().write_protected = true;
+    assert_eq!(node.pass().await.summary.remade, 6);
 }
 
 #[actix::test]

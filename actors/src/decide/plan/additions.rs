@@ -263,3 +263,31 @@ fn may_add(actual: &Actual) -> Result<(), Reason> {
         Some(_) => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decide::sample::{SIZE, file, identity};
+    use crate::model::{Etag, ImageId, ObjectKey};
+
+    /// What this image means, whose file lies in the folder of image `a`.
+    fn named_by(image: &str) -> Projection {
+        Projection {
+            image: ImageRef::Rootfs(ImageId::new(image)),
+            identity: identity(),
+            key: ObjectKey::new("a/rootfs"),
+            file: file(),
+            size: SIZE,
+            etag: Etag::new("1"),
+            modified: std::time::Duration::ZERO,
+        }
+    }
+
+    #[test]
+    fn of_several_images_with_one_file_that_of_the_folder_names_it_or_else_the_first() {
+        let before = |one, other| names_it_before(&named_by(one), &named_by(other));
+        assert!(before("a", "b") && !before("b", "a"));
+        assert!(before("a", "A") && !before("A", "a"), "although A comes first");
+        assert!(before("b", "c") && !before("c", "b"));
+    }
+}
