@@ -267,8 +267,11 @@ fn may_add(actual: &Actual) -> Result<(), Reason> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::decide::sample::{SIZE, file, identity};
-    use crate::model::{Etag, ImageId, ObjectKey};
+    use crate::decide::sample::{
+        SIZE, actual, backstore, create_backstore as create_backstore_step, delete_backstore, file, identity,
+        lun,
+    };
+    use crate::model::{Etag, ImageId, LunEntry, ObjectKey, TpgPath};
 
     /// What this image means, whose file lies in the folder of image `a`.
     fn named_by(image: &str) -> Projection {
@@ -280,6 +283,44 @@ mod tests {
             size: SIZE,
             etag: Etag::new("1"),
             modified: std::time::Duration::ZERO,
+        }
+    }
+
+    /// Where the projection stands beside this backstore and these LUNs; `dead`: its file is of a mount that is gone.
+    fn stands(backstore: Backstore, luns: Vec<LunEntry>, dead: bool) -> Result<Vec<Step>, &'static str> {
+        let (projection, actual) = (named_by("a"), actual(vec![backstore], luns));
+        let dead = dead.then(identity).into_iter().collect();
+        let mut files = BTreeMap::new();
+        let presence = presence(&projection, &actual, &Live::of(&actual), &dead, &mut files);
+        match presence.map_err(|reason| reason.kind())? {
+            Presence::Live => Ok(Vec::new()),
+            Presence::Missing(steps) => Ok(steps),
+        }
+    }
+
+    #[test]
+    fn a_dead_backstore_without_a_lun_is_made_anew_and_one_that_another_target_uses_is_not() {
+        let anew = stands(backstore(), Vec::new(), true).unwrap();
+        assert_eq!(anew[..2], [delete_backstore(), create_backstore_step()]);
+        let other = LunEntry { tpg: TpgPath::new("iscsi/iqn.of.others/tpgt_1"), ..lun(7) };
+        assert_eq!(stands(backstore(), vec![other], true).unwrap_err(), "dead_in_use");
+    }
+
+    #[test]
+    fn m10_only_what_was_cut_short_and_is_nobodys_is_discarded() {
+        let cut_short = || Backstore { enabled: false, serial: String::new(), ..backstore() };
+        let discard = Step::DiscardBackstore { name: identity().name(), file: file() };
+        assert_eq!(stands(cut_short(), Vec::new(), false).unwrap()[0], discard);
+        let unnamed = Backstore { file: String::new(), ..cut_short() };
+        assert_eq!(stands(unnamed, Vec::new(), false).unwrap()[0], discard);
+        let other = LunEntry { tpg: TpgPath::new("iscsi/iqn.of.others/tpgt_1"), ..lun(7) };
+        for (taken, luns) in [
+            (Backstore { enabled: true, ..cut_short() }, vec![]),
+            (Backstore { serial: "0".into(), ..cut_short() }, vec![]),
+            (Backstore { file: "/srv/a".into(), ..cut_short() }, vec![]),
+            (cut_short(), vec![other]),
+        ] {
+            assert_eq!(stands(taken.clone(), luns, false).unwrap_err(), "name_taken", "{taken:?}");
         }
     }
 
