@@ -5,27 +5,39 @@ use support::node::{Agent, MOUNT, Node, luns, mount, run, squashfs, wait_for};
 
 const IDS: [&str; 2] = ["0000000a-5392-41cf-b915-94f03a372d00", "0000000b-5392-41cf-b915-94f03a372d00"];
 
-/// How it fails, how that is told, and how it is mended.
-const FAILURES: [(&str, fn(), fn()); 4] = [
-    ("hung", || drop(run("killall", &["-STOP", "s3fs"])), || drop(run("killall", &["-CONT", "s3fs"]))),
-    ("dead", mount::kill, mount_anew),
-    ("not_mounted", mount::stop, mount::start),
-    // What somebody has left in the folder below is no image.
-    ("not_mounted", plain_folder, || {
-        std::fs::remove_dir_all(format!("{MOUNT}/PE")).expect("what was left behind");
-        mount::start();
-    }),
+struct Failure {
+    /// How it is told.
+    reason: &'static str,
+    fail: fn(),
+    mend: fn(),
+}
+
+const FAILURES: [Failure; 4] = [
+    Failure { reason: "hung", fail: || signal("-STOP"), mend: || signal("-CONT") },
+    Failure { reason: "dead", fail: mount::kill, mend: mount_anew },
+    Failure { reason: "not_mounted", fail: mount::stop, mend: mount::start },
+    Failure { reason: "not_mounted", fail: leave_a_plain_folder, mend: clear_the_folder },
 ];
+
+fn signal(signal: &str) {
+    run("killall", &[signal, "s3fs"]);
+}
 
 fn mount_anew() {
     run("umount", &["-l", MOUNT]);
     mount::start();
 }
 
-fn plain_folder() {
+/// What somebody has left in the folder below is no image.
+fn leave_a_plain_folder() {
     mount::stop();
     std::fs::create_dir_all(format!("{MOUNT}/PE")).expect("a folder");
     std::fs::write(format!("{MOUNT}/PE/left-behind.squashfs"), squashfs(7, 64)).expect("a file");
+}
+
+fn clear_the_folder() {
+    std::fs::remove_dir_all(format!("{MOUNT}/PE")).expect("what was left behind");
+    mount::start();
 }
 
 #[test]
@@ -37,7 +49,7 @@ fn lio_r2_r14_each_way_in_which_s3fs_fails_freezes_removals_and_clears_by_itself
     agent.wait_until_converged(2, 120);
     let names = || luns().into_values().map(|lun| lun.name).collect::<Vec<_>>();
     let before = names();
-    for (reason, fail, mend) in FAILURES {
+    for Failure { reason, fail, mend } in FAILURES {
         fail();
         let seen = agent.passes();
         let unknown = format!("mount:{reason}");
