@@ -96,14 +96,14 @@ fn read(plugin: &str, folder: &Folder, name: &str, known: &EnabledBackstores) ->
 
 /// The file of a fileio backstore that was made without `udev_path`, letter by letter as rtslib saves it: it stops at
 /// a blank or a colon. A backstore that has no file yet would show it the next word, `Size`: that is none.
-fn path_of(plugin: &str, info: &str) -> String {
+pub(super) fn path_of(plugin: &str, info: &str) -> String {
     let path = info.rsplit_once("File: ").map(|(_, path)| path).filter(|_| plugin == "fileio");
     let path = path.and_then(|path| path.split([' ', ':']).next());
     path.unwrap_or_default().to_owned()
 }
 
 /// `... File: /some/path  Size: 8192  Mode: O_DSYNC ...`: the last one, as the path may say anything.
-fn size(info: &str) -> Option<u64> {
+pub(super) fn size(info: &str) -> Option<u64> {
     let (_, after) = info.rsplit_once(" Size: ")?;
     after.split_whitespace().next()?.parse().ok()
 }

@@ -49,17 +49,18 @@ pub async fn fetch(helper: &Path, socket: &Path, audience: &str) -> Result<Vec<J
         return Err(failed(helper, socket, &output));
     }
     let answer = |problem| IdentityError::Answer { program: helper.display().to_string(), problem };
-    // The error of the JSON would quote what it found, which may be a token.
-    let printed: Vec<Printed> = serde_json::from_slice(&output.stdout).map_err(|error| {
-        answer(format!("its output is not the JSON of `api fetch jwt` (line {})", error.line()))
-    })?;
-    let tokens = printed.iter().flat_map(|printed| &printed.svids);
-    let svids: Vec<JwtSvid> =
-        tokens.map(|token| svid::read(&token.svid)).collect::<Result<_, _>>().map_err(answer)?;
+    let svids = svids_in(&output.stdout).map_err(answer)?;
     if svids.is_empty() {
         return Err(denied(helper, "an empty list".to_owned()));
     }
     Ok(svids)
+}
+
+/// What `api fetch jwt` has printed. An error never quotes what it found, which may be a token.
+fn svids_in(printed: &[u8]) -> Result<Vec<JwtSvid>, String> {
+    let printed: Vec<Printed> = serde_json::from_slice(printed)
+        .map_err(|error| format!("its output is not the JSON of `api fetch jwt` (line {})", error.line()))?;
+    printed.iter().flat_map(|printed| &printed.svids).map(|token| svid::read(&token.svid)).collect()
 }
 
 async fn run(helper: &Path, socket: &Path, audience: &str) -> io::Result<Output> {
@@ -129,4 +130,19 @@ fn denied(helper: &Path, problem: String) -> IdentityError {
 
 fn how_to_link(helper: &Path) -> String {
     format!("link spire-agent to it anew (ln -f <path of spire-agent> {})", helper.display())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fuzz_what_the_helper_prints_is_tokens_or_an_error_that_shows_none() {
+        let printed = br#"[{"svids":[{"hint":"","spiffe_id":"spiffe://shasta/x","svid":"eyJhbGciOiJFUzI1NiJ9.geheim.x"}]},{"bundles":{}}]"#;
+        support::fuzz::fuzz(&[printed], |bytes| {
+            if let Err(problem) = svids_in(bytes) {
+                assert!(!problem.contains("geheim"), "{problem}");
+            }
+        });
+    }
 }

@@ -91,6 +91,18 @@ mod tests {
         Ok((keys.access_key_id().to_owned(), keys.secret_access_key().to_owned()))
     }
 
+    #[test]
+    fn fuzz_keys_are_read_or_refused_whatever_is_in_the_file() {
+        support::fuzz::fuzz(
+            &[b"KEY:SECRET\n", b"# rotated\nOLD:a\nNEW:b+/=\n", b"bucket:KEY:SECRET"],
+            |bytes| {
+                if let Ok(keys) = last_keys(&String::from_utf8_lossy(bytes)) {
+                    assert!(!keys.access_key_id().is_empty() && !keys.secret_access_key().is_empty());
+                }
+            },
+        );
+    }
+
     #[tokio::test]
     async fn the_last_line_with_content_counts() {
         let newest = Ok(("NEW".to_owned(), "b+/=".to_owned()));

@@ -181,3 +181,13 @@ fn m14_what_was_set_aside_before_is_not_written_over() {
     assert_eq!(fs::read(&path).unwrap(), b"torn");
     assert_eq!(fs::read(folder.path().join(format!("{FILE_NAME}.torn-{now}"))).unwrap(), b"earlier");
 }
+
+#[test]
+fn fuzz_a_file_is_understood_or_unreadable_whatever_is_in_it() {
+    let acls = include_bytes!("../../fixtures/saveconfig-acls.json");
+    support::fuzz::fuzz(&[PREDECESSOR.as_bytes(), acls], |bytes| {
+        if let Ok(file) = parse(bytes) {
+            drop(file.inventory());
+        }
+    });
+}

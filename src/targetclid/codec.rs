@@ -80,6 +80,16 @@ mod tests {
         assert_eq!(decode(&frame(i32::MAX, b"")), Err(FrameError::Length(i32::MAX)));
     }
 
+    #[test]
+    fn fuzz_any_change_of_an_answer_is_an_answer_or_the_start_of_one_or_an_error() {
+        let answer = frame(9, b"Created x");
+        support::fuzz::fuzz(&[&answer, &frame(0, b"")], |bytes| {
+            if let Ok(Some(text)) = decode(bytes) {
+                assert_eq!(text.len() + HEAD, bytes.len());
+            }
+        });
+    }
+
     proptest! {
         #[test]
         fn an_answer_is_the_same_however_it_is_cut(text in "[ -~\n]{0,300}", cut in 1usize..40) {

@@ -2,6 +2,7 @@
 
 pub mod canned;
 pub mod configfs;
+pub mod fuzz;
 pub mod log;
 pub mod node;
 pub mod s3;
