@@ -129,3 +129,33 @@ pub struct Unclear {
     /// Who did not answer.
     pub cause: Cause,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decide::sample::{SIZE, addition, change, identity, removal};
+
+    #[test]
+    fn r2_what_is_superseded_goes_when_its_successors_are_live_and_without_any_unless_something_has_failed() {
+        let superseded = change(Action::Withdraw(Withdrawal::Superseded));
+        let with_successor = Change { after: vec![identity()], ..superseded.clone() };
+        let mut so_far = SoFar::default();
+        assert!(!so_far.leaves(&superseded, || false));
+        assert!(so_far.leaves(&with_successor, || false) && !so_far.leaves(&with_successor, || true));
+        so_far.note_failure(&addition());
+        assert!(so_far.leaves(&superseded, || true));
+        assert!(!so_far.leaves(&with_successor, || true), "its successor is there");
+    }
+
+    #[test]
+    fn no_lun_is_taken_down_to_be_remade_once_that_has_failed_and_what_was_left_holds_its_file() {
+        let (remake, mut so_far) = (change(Action::Remake(SIZE)), SoFar::default());
+        so_far.note_failure(&addition());
+        assert!(!so_far.leaves(&remake, || true));
+        so_far.note_failure(&remake);
+        assert!(so_far.leaves(&remake, || true));
+        assert!(!so_far.leaves(&addition(), || true) && !so_far.leaves(&removal(), || true));
+        so_far.left.insert(addition().file);
+        assert!(so_far.leaves(&addition(), || true));
+    }
+}
