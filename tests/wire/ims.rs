@@ -2,6 +2,7 @@
 
 use crate::site::{self, FOR_EVER, told};
 use actors::ports::{ImsError, ImsPort, Token};
+use sbps_marshal::config;
 use sbps_marshal::ims::ImsClient;
 use serde_json::Value;
 use support::canned::{self, Then};
@@ -98,8 +99,12 @@ async fn r2_a_body_that_nobody_asked_to_be_packed_is_no_list() {
 
 #[tokio::test]
 async fn r14_a_body_beyond_the_bound_is_not_read_to_its_end() {
-    let error =
-        answered(ResponseTemplate::new(200).set_body_bytes(vec![b' '; (64 << 20) + 1])).await.unwrap_err();
+    let server = MockServer::start().await;
+    let endless = ResponseTemplate::new(200).set_body_bytes(vec![b' '; (64 << 20) + 1]);
+    Mock::given(method("GET")).respond_with(endless).expect(1).mount(&server).await;
+    // Time enough for all of it, on any machine.
+    let config = config::Ims { timeout: FOR_EVER, ..site::ims(server.uri()) };
+    let error = ImsClient::new(&config).unwrap().list_images(None).await.unwrap_err();
     assert!(told(&error).contains("more than 67108864 bytes"), "{}", told(&error));
 }
 
