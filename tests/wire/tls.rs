@@ -103,3 +103,11 @@ async fn an_expired_certificate_is_refused() {
     let expired = site.authority.certificate_until("127.0.0.1", 2010);
     site.refused(expired, Some(&bundle), "expired").await;
 }
+
+#[tokio::test]
+async fn a_server_certificate_in_the_place_of_a_ca_is_refused() {
+    let site = Site::asked(0).await;
+    let (server, pem) = site.authority.certificate_and_pem("127.0.0.1");
+    let bundle = site.bundle(&pem);
+    site.refused(server, Some(&bundle), "invalid peer certificate").await;
+}

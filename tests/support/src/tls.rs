@@ -43,18 +43,28 @@ impl Authority {
 
     /// One that is good up to the first day of that year.
     pub fn certificate_until(&self, host: &str, year: i32) -> ServerConfig {
+        self.issued(host, year).0
+    }
+
+    /// A server certificate, and the same as PEM.
+    pub fn certificate_and_pem(&self, host: &str) -> (ServerConfig, String) {
+        self.issued(host, 2099)
+    }
+
+    fn issued(&self, host: &str, year: i32) -> (ServerConfig, String) {
         let mut params = CertificateParams::new([host.to_owned()]).expect("a host name or an address");
         params.not_before = date_time_ymd(2000, 1, 1);
         params.not_after = date_time_ymd(year, 1, 1);
         let key = KeyPair::generate().expect("a key");
         let certificate = params.signed_by(&key, &self.issuer).expect("signed by the CA");
         let key = PrivateKeyDer::try_from(key.serialize_der()).expect("a PKCS#8 key");
-        ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        let server = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
             .with_safe_default_protocol_versions()
             .expect("TLS 1.2 and 1.3")
             .with_no_client_auth()
             .with_single_cert(vec![certificate.der().clone()], key)
-            .expect("a certificate and its key")
+            .expect("a certificate and its key");
+        (server, certificate.pem())
     }
 }
 
