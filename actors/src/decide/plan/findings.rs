@@ -9,7 +9,7 @@ use crate::decide::plan::change::{Action, Change, Seen};
 use crate::decide::policy::Policy;
 use crate::decide::reason::{ABSENT, Reason};
 use crate::model::{
-    Actual, Backstore, BareLun, ConditionType, FILEIO, Identity, LunEntry, Ours, Step, Subject,
+    Actual, Backstore, BareLun, ConditionType, FILEIO, Identity, LunEntry, Ours, Site, Step, Subject,
 };
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -40,7 +40,7 @@ pub fn all(
 ) -> Vec<Finding> {
     let mut findings = of_target(seen.actual, ours);
     findings.extend(of_half_made(seen.actual, changes));
-    findings.extend(of_mount(seen, policy));
+    findings.extend(of_mount(seen, &policy.site));
     findings.extend(of_live_files(seen, ours, changes, history));
     findings.extend(of_dead(ours, &seen.mounts.dead, changes, policy));
     findings
@@ -122,7 +122,7 @@ fn of_half_made(actual: &Actual, changes: &[Change]) -> Vec<Finding> {
 }
 
 /// A mount that answers, and shows nothing of what S3 lists: it is another bucket, or another folder of it.
-fn of_mount(seen: Seen<'_>, policy: &Policy) -> Option<Finding> {
+fn of_mount(seen: Seen<'_>, site: &Site) -> Option<Finding> {
     let shows_any = seen.live.files.values().any(|file| matches!(file, LiveFile::Regular(_)))
         || seen.desired.candidates.iter().any(|c| matches!(c.verdict, Verdict::Project(_)));
     let is_absent = |verdict: &Verdict| {
@@ -131,9 +131,9 @@ fn of_mount(seen: Seen<'_>, policy: &Policy) -> Option<Finding> {
     let absent = seen.desired.candidates.iter().filter(|c| is_absent(&c.verdict)).count();
     let detail = format!(
         "it shows none of {absent} images that S3 lists in {}: is it a mount of this bucket?",
-        policy.site.bucket
+        site.bucket
     );
-    let subject = Subject::Other(policy.site.mount.clone());
+    let subject = Subject::Other(site.mount.clone());
     (absent > 1 && !shows_any).then_some(Finding {
         condition: ConditionType::MountEmpty,
         subject,
@@ -217,4 +217,118 @@ fn of_dead(
         kind: "mount_gone",
         detail,
     }]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decide::desired::{Candidate, Desired};
+    use crate::decide::live::{LiveFiles, Mounts};
+    use crate::decide::removals::LookTime;
+    use crate::decide::sample::{actual, addition, backstore, key, lun, removal, site};
+    use crate::model::{AclMapping, Cause, ImageRef, ObjectKey, Snapshot, Source, Tpg};
+    use std::collections::BTreeMap;
+    use std::time::Duration;
+
+    /// What is said of these candidates and live files, beside one backstore.
+    fn said(
+        verdicts: Vec<Verdict>,
+        files: &[(ObjectKey, LiveFile)],
+        changes: &[Change],
+    ) -> Vec<&'static str> {
+        let found = findings(vec![backstore()], verdicts, files, changes);
+        found.iter().map(|finding| finding.condition.event()).collect()
+    }
+
+    fn findings(
+        backstores: Vec<Backstore>,
+        verdicts: Vec<Verdict>,
+        files: &[(ObjectKey, LiveFile)],
+        changes: &[Change],
+    ) -> Vec<Finding> {
+        let candidate =
+            |(n, verdict)| Candidate { image: ImageRef::Pe(ObjectKey::new(format!("PE/{n}"))), verdict };
+        let candidates = verdicts.into_iter().enumerate().map(candidate).collect();
+        let cause = Cause { source_name: Source::Ims, kind: "timeout", detail: String::new() };
+        let unknown = || Snapshot::Unknown(cause.clone());
+        let desired = Desired {
+            candidates,
+            ..Desired::new(
+                &Snapshot::Unknown(cause.clone()),
+                unknown(),
+                Snapshot::Unknown(cause.clone()),
+                Vec::new(),
+                None,
+            )
+        };
+        let (actual, mounts) = (actual(backstores, Vec::new()), Mounts::default());
+        let live = LiveFiles { mount: None, files: files.iter().cloned().collect::<BTreeMap<_, _>>() };
+        let time = LookTime { began: Duration::ZERO, ended: Duration::ZERO };
+        let seen = Seen { desired: &desired, actual: &actual, live: &live, mounts: &mounts, time };
+        let ours = site().ours_live(&actual);
+        let mut found = of_live_files(seen, &ours, changes, &History::default());
+        found.extend(of_mount(seen, &site()));
+        found
+    }
+
+    fn absent() -> Verdict {
+        Verdict::Pending { claims: None, reason: Reason::File { kind: ABSENT, detail: String::new() } }
+    }
+
+    #[test]
+    fn a_mount_that_shows_none_of_several_images_is_another_one_and_one_that_shows_any_is_not() {
+        let other = (ObjectKey::new("PE/other"), LiveFile::Regular(512));
+        assert_eq!(said(vec![absent(), absent()], &[], &[]), ["mount_empty"]);
+        assert_eq!(said(vec![absent()], &[], &[]), [""; 0], "one may be on its way");
+        assert_eq!(said(vec![absent(), absent()], &[other], &[]), [""; 0]);
+        let shown = Verdict::Unknown {
+            claims: None,
+            cause: Cause { source_name: Source::Mount, kind: "x", detail: String::new() },
+        };
+        assert_eq!(said(vec![absent(), shown.clone()], &[], &[]), [""; 0]);
+        assert_eq!(said(vec![absent(), absent(), shown], &[], &[]), ["mount_empty"]);
+    }
+
+    #[test]
+    fn a_missing_file_blocks_creates_unless_its_backstore_leaves_or_nothing_is_created() {
+        let missing = [(key(), LiveFile::Absent)];
+        let other = Change { identity: Identity::of_pe("boot-images", &ObjectKey::new("PE/b")), ..removal() };
+        assert_eq!(said(vec![], &missing, &[addition()]), ["creates_blocked"]);
+        assert_eq!(said(vec![], &missing, &[addition(), other]), ["creates_blocked"], "another one leaves");
+        let added =
+            Change { identity: Identity::of_pe("boot-images", &ObjectKey::new("PE/b")), ..addition() };
+        assert_eq!(said(vec![], &missing, &[removal(), added]), [""; 0], "it leaves first");
+        assert_eq!(said(vec![], &missing, &[]), [""; 0]);
+        assert_eq!(said(vec![], &[(key(), LiveFile::Escapes(String::new()))], &[]), ["export_escapes"]);
+    }
+
+    #[test]
+    fn of_many_missing_files_five_are_named_and_the_rest_is_a_number() {
+        let image = |n: usize| {
+            let key = ObjectKey::new(format!("PE/{n}"));
+            let identity = Identity::of_pe("boot-images", &key);
+            let (name, serial) = (identity.name().to_string(), identity.wwn().to_string());
+            (key, Backstore { name, serial, file: format!("/m/PE/{n}"), ..backstore() })
+        };
+        let detail = |count: usize| {
+            let (keys, backstores): (Vec<_>, Vec<_>) = (0..count).map(image).unzip();
+            let files: Vec<_> = keys.into_iter().map(|key| (key, LiveFile::Absent)).collect();
+            findings(backstores, vec![], &files, &[addition()])[0].detail.clone()
+        };
+        assert!(detail(5).matches("/m/PE/").count() == 5 && !detail(5).contains("more"), "{}", detail(5));
+        assert!(
+            detail(7).matches("/m/PE/").count() == 5 && detail(7).ends_with(" and 2 more"),
+            "{}",
+            detail(7)
+        );
+    }
+
+    #[test]
+    fn r10_an_acl_that_can_write_is_told_with_its_initiator() {
+        let writable = BTreeSet::from([AclMapping { initiator: "iqn.x:b".into(), lun: 7 }]);
+        let tpg = Tpg { enabled: true, write_protected: true, acls: BTreeMap::new(), writable };
+        let actual = Actual { tpg: Some(tpg), ..actual(vec![backstore()], vec![lun(7)]) };
+        let found = of_target(&actual, &site().ours_live(&actual));
+        assert!(found.len() == 1 && found[0].detail.contains("first iqn.x:b"), "{found:?}");
+    }
 }
