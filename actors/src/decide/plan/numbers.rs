@@ -142,6 +142,8 @@ mod tests {
         let identity = Identity::of_pe("boot-images", &ObjectKey::new("PE/CPE-base.x86_64-24.11.squashfs"));
         assert_eq!(start(&identity, 16383), (0xde4c_c04e_u32 % 16383) as u16);
         assert!(start(&identity, 7) < 7);
+        let only = allocate([&identity], &BTreeSet::new(), 100..=16383)[&identity];
+        assert_eq!(only, Some(own_lun(&identity, &(100..=16383))), "alone it gets its own");
         assert_eq!(start(&identity, 0), 0);
     }
 }
