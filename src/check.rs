@@ -1,6 +1,6 @@
 //! `sbps-marshal check`: looks at everything that the agent needs on this node. Nothing is changed.
 
-use crate::aside::Aside;
+use crate::aside::{Aside, FILE_LIMIT};
 use crate::causes::{SHOWN, one_line, with_causes};
 use crate::config::{ConfigErrors, Loaded, Settings};
 use crate::exposure;
@@ -33,11 +33,12 @@ pub fn node(loaded: Result<Loaded, ConfigErrors>) -> Vec<Check> {
             return errors.0.iter().map(|error| Check::failed(NAME, error.to_string(), remedy)).collect();
         }
     };
+    let notes: Vec<String> = notes.into_iter().chain(identity::note(&settings)).collect();
     let configuration = match notes.is_empty() {
         true => Check::ok(NAME, "every key is known, and every value is allowed"),
         false => Check::warning(NAME, notes.join("; "), "as the line says"),
     };
-    let mut checks = vec![configuration, credentials(&settings)];
+    let mut checks = vec![configuration];
     checks.extend(runtime().block_on(services(&settings)));
     checks
 }
@@ -53,7 +54,7 @@ pub fn exit_code(checks: &[Check]) -> u8 {
 
 async fn services(settings: &Settings) -> Vec<Check> {
     let (identity, token) = identity(settings).await;
-    let mut checks = vec![identity];
+    let mut checks = vec![credentials(settings).await, identity];
     let (ims, bucket, mount, lio) =
         tokio::join!(ims(settings, token), bucket(settings), mount(settings), lio(settings));
     checks.extend([ims, bucket, mount]);
@@ -61,9 +62,24 @@ async fn services(settings: &Settings) -> Vec<Check> {
     checks
 }
 
-fn credentials(settings: &Settings) -> Check {
+/// What reads files of the node may hang with them.
+async fn in_time<T: Send + 'static>(
+    name: &'static str,
+    question: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Check> {
+    let answer = Aside::default().ask(FILE_LIMIT, question).await;
+    answer.map_err(|error| {
+        Check::failed(name, format!("a file could not be read: {error}"), "see which mount its files are on")
+    })
+}
+
+async fn credentials(settings: &Settings) -> Check {
     const NAME: &str = "credentials";
-    let notes = exposure::of_secrets(settings);
+    let looked = settings.clone();
+    let notes = match in_time(NAME, move || exposure::of_secrets(&looked)).await {
+        Ok(notes) => notes,
+        Err(failed) => return failed,
+    };
     if notes.is_empty() {
         return Check::ok(NAME, "nobody else can read or replace the secrets");
     }
@@ -84,9 +100,11 @@ async fn identity(settings: &Settings) -> (Check, Option<Token>) {
 
 async fn ims(settings: &Settings, token: Option<Token>) -> Check {
     const NAME: &str = "ims";
-    let client = match ImsClient::new(&settings.ims) {
-        Ok(client) => client,
-        Err(error) => return Check::failed(NAME, with_causes(&error), "correct ims.ca_bundle"),
+    let config = settings.ims.clone();
+    let client = match in_time(NAME, move || ImsClient::new(&config)).await {
+        Ok(Ok(client)) => client,
+        Err(failed) => return failed,
+        Ok(Err(error)) => return Check::failed(NAME, with_causes(&error), "correct ims.ca_bundle"),
     };
     match client.list_images(token.as_ref()).await {
         Ok(images) => Check::ok(NAME, format!("{} lists {} images", settings.ims.url, images.len())),
@@ -96,9 +114,11 @@ async fn ims(settings: &Settings, token: Option<Token>) -> Check {
 
 async fn bucket(settings: &Settings) -> Check {
     const NAME: &str = "bucket";
-    let client = match S3Client::new(&settings.s3) {
-        Ok(client) => client,
-        Err(error) => return Check::failed(NAME, with_causes(&error), "correct s3.ca_bundle"),
+    let config = settings.s3.clone();
+    let client = match in_time(NAME, move || S3Client::new(&config)).await {
+        Ok(Ok(client)) => client,
+        Err(failed) => return failed,
+        Ok(Err(error)) => return Check::failed(NAME, with_causes(&error), "correct s3.ca_bundle"),
     };
     let relevant = Relevant { prefix: settings.pe.prefix.clone(), ..Relevant::default() };
     match client.list(&relevant).await {
@@ -128,7 +148,7 @@ async fn lio(settings: &Settings) -> Vec<Check> {
     let checks = Aside::default().ask(LIO_LIMIT, move || lio_now(&looked, &site)).await;
     checks.unwrap_or_else(|error| {
         let remedy = "the kernel or targetclid hangs: see `dmesg` and `systemctl status targetclid`";
-        vec![Check::failed("kernel", error.to_string(), remedy)]
+        vec![Check::failed("lio", error.to_string(), remedy)]
     })
 }
 
@@ -152,7 +172,7 @@ fn lio_now(settings: &Settings, site: &Site) -> Vec<Check> {
     let mut checks = vec![kernel, daemon];
     match lio.observe() {
         Ok(actual) => {
-            checks.extend(check::target(&actual));
+            checks.extend(check::target(&actual, site));
             if actual.tpg.is_some() {
                 checks.push(check::of_portals(&actual, &seen(&actual)));
             }
@@ -168,6 +188,10 @@ fn site(settings: &Settings) -> Site {
     Site { bucket: settings.s3.bucket.as_str().into(), mount }
 }
 
+/// It loads the module and sets dbroot, which has to be set before any fabric is loaded (facts 1.6).
+const LIO_SERVICE: &str =
+    "systemctl start rtslib-fb-targetctl (Debian, Ubuntu) or target (others): it loads LIO";
+
 /// What a bare machine lacks.
 fn kernel(configfs: &Path) -> Check {
     const NAME: &str = "kernel";
@@ -175,21 +199,29 @@ fn kernel(configfs: &Path) -> Check {
     let missing = |what: &str, remedy: &str| Check::failed(NAME, format!("{what} is not there"), remedy);
     if !configfs.exists() {
         return match configfs.parent().is_some_and(Path::exists) {
-            true => missing(
-                &shown.to_string(),
-                "modprobe target_core_mod iscsi_target_mod; systemctl start target",
-            ),
-            false => missing("configfs", "systemctl start sys-kernel-config.mount; modprobe target_core_mod"),
+            true => missing(&shown.to_string(), LIO_SERVICE),
+            false => missing("configfs", "systemctl start sys-kernel-config.mount"),
         };
     }
     match configfs.join("iscsi").exists() {
         true => Check::ok(NAME, format!("{shown} is there, with iSCSI")),
-        false => missing(&format!("{shown}/iscsi"), "modprobe iscsi_target_mod, and provision the target"),
+        false => missing(
+            &format!("{shown}/iscsi"),
+            "provision the target: whoever makes it loads iscsi_target_mod, after dbroot is set (facts 1.6)",
+        ),
     }
 }
 
+/// Side by side: a silent one takes its time.
 fn seen(actual: &Actual) -> Vec<(String, Portal)> {
-    check::portals(actual).into_iter().map(|portal| (portal.to_owned(), state(portal))).collect()
+    std::thread::scope(|scope| {
+        let portals = check::portals(actual).into_iter();
+        let asked: Vec<_> = portals.map(|portal| (portal, scope.spawn(|| state(portal)))).collect();
+        let state = |(portal, asked): (&str, std::thread::ScopedJoinHandle<'_, Portal>)| {
+            (portal.to_owned(), asked.join().unwrap_or(Portal::Silent))
+        };
+        asked.into_iter().map(state).collect()
+    })
 }
 
 fn state(portal: &str) -> Portal {
@@ -238,9 +270,9 @@ mod tests {
         let remedy = || kernel(&configfs).remedy.unwrap_or_default();
         assert!(remedy().contains("sys-kernel-config.mount"), "{}", remedy());
         std::fs::create_dir(folder.path().join("config")).unwrap();
-        assert!(remedy().contains("target_core_mod iscsi_target_mod"), "{}", remedy());
+        assert!(remedy().contains("rtslib-fb-targetctl"), "{}", remedy());
         std::fs::create_dir(&configfs).unwrap();
-        assert!(remedy().starts_with("modprobe iscsi_target_mod"), "{}", remedy());
+        assert!(remedy().starts_with("provision the target"), "{}", remedy());
         std::fs::create_dir(configfs.join("iscsi")).unwrap();
         assert_eq!(kernel(&configfs).verdict, Verdict::Ok);
     }

@@ -40,7 +40,7 @@ fn on_a_bare_machine_each_line_that_fails_says_what_to_do_and_the_exit_code_is_2
         ("ims", "check ims.gateway"),
         ("bucket", "ACCESS_KEY:SECRET_KEY"),
         ("mount", "mount the boot bucket"),
-        ("kernel", "modprobe target_core_mod"),
+        ("kernel", "rtslib-fb-targetctl"),
     ] {
         let (.., told) = lines.iter().find(|(found, ..)| found == name).unwrap();
         assert!(told.contains(remedy), "{name}: {told}");

@@ -64,6 +64,7 @@ fn lio_r2_r14_each_way_in_which_s3fs_fails_freezes_removals_and_clears_by_itself
         node.ims.tag(IDS[0], true);
         let told =
             agent.events_of("source_unknown").into_iter().filter(|event| event["reason"] == reason).count();
+        assert!(told > 0, "{reason}");
         let cleared = || {
             let resolved = agent.events_of("resolved").into_iter();
             resolved.filter(|event| event["was"] == "source_unknown" && event["reason"] == reason).count()

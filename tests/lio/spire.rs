@@ -73,7 +73,7 @@ fn lio_spire_the_unit_gets_its_tokens_from_the_workload_api_through_all_that_hap
     std::fs::remove_file(spire.socket()).expect("the socket");
     wait_for_caller(&node, PLAIN);
     assert_eq!(luns().len(), 1);
-    // It comes back, and the keys are rotated: what the old one signed is refused, and a new token is fetched at once.
+    // It comes back, and the keys are rotated: IMS takes nothing any more that the old one has signed.
     spire.start_agent();
     spire.rotate_jwt_key();
     node.ims.requires(spire.bundle());

@@ -68,7 +68,7 @@ async fn spire_an_entry_for_our_path_that_is_added_while_we_run_gives_a_token_th
 
 #[tokio::test]
 async fn spire_a_token_of_a_key_that_was_rotated_in_is_what_a_renewal_gives() {
-    let spire = Spire::start();
+    let mut spire = Spire::start();
     let tokens = tokens(&spire);
     spire.add_entry(PLAIN, &our_path());
     let old = first_token(&tokens, false, &["spire_denied"]).await;

@@ -1,7 +1,7 @@
 //! What `sbps-marshal check` says of a node: for each prerequisite whether it is met, and what to do if not. Pure.
 
 use crate::decide::save::{Save, save};
-use crate::model::{Actual, Cause, Inventory, Site, Source};
+use crate::model::{Actual, Cause, Inventory, Site, Source, Tpg};
 use serde::Serialize;
 
 /// How a prerequisite is met; the worst last.
@@ -55,12 +55,13 @@ pub fn worst(checks: &[Check]) -> Verdict {
 pub fn unanswered(name: &'static str, cause: &Cause) -> Check {
     let remedy = match (cause.source_name, cause.kind) {
         (Source::Ims, "unauthorized") => {
-            "see the line `identity`; if that is ok, the gateway's policy does not let this SPIFFE ID read images"
+            "see the line `identity`: where no token is sent, IMS wants one; a token file may be out of date; of a SPIFFE ID \
+             the gateway's policy decides whether it may read images"
         }
         (Source::Ims, "connect" | "timeout") => {
             "check ims.gateway, the network to it, and ims.ca_bundle if the cause is a certificate"
         }
-        (Source::Ims, _) => "check ims.gateway: something else than IMS may answer there",
+        (Source::Ims, _) => "IMS itself fails, or something else answers at ims.gateway",
         (Source::S3, "credentials") => "put ACCESS_KEY:SECRET_KEY into s3.credential_file, mode 0600",
         (Source::S3, "denied") => {
             "check the keys in s3.credential_file, and that they may list and read s3.bucket"
@@ -76,9 +77,11 @@ pub fn unanswered(name: &'static str, cause: &Cause) -> Check {
         }
         (Source::Mount, _) => "see whether s3fs hangs or has died; `umount -l` the path and mount it again",
         (Source::Lio, "busy") => {
-            "wait until that client has ended, or end it; plain targetcli holds its lock while it runs"
+            "if it is sbps-marshal, a pass is under way; else wait until that client has ended, or end it: plain targetcli \
+             holds its lock while it runs"
         }
-        (Source::Lio, "connect") => "systemctl enable --now targetclid.socket",
+        (Source::Lio, "connect") => "run this as root; systemctl enable --now targetclid.socket",
+        (Source::Lio, "configfs") => "run this as root; see what `dmesg` says",
         (Source::Lio, _) => {
             "see `systemctl status targetclid`, and the last commands it was sent in the agent's log"
         }
@@ -91,7 +94,7 @@ pub fn unanswered(name: &'static str, cause: &Cause) -> Check {
 }
 
 /// The target, its TPG and whether it is read-only (R10).
-pub fn target(actual: &Actual) -> Vec<Check> {
+pub fn target(actual: &Actual, site: &Site) -> Vec<Check> {
     let tpg_path = &actual.tpg_path;
     let Some(tpg) = &actual.tpg else {
         let remedy = "provision the target (CSM: provision_iscsi_server.sh), or correct lio.iqn and lio.tpg";
@@ -100,34 +103,54 @@ pub fn target(actual: &Actual) -> Vec<Check> {
     let enabled = match tpg.enabled {
         true => Check::ok("target", format!("{tpg_path} is enabled")),
         false => {
-            let remedy = format!("targetcli /{} enable", shell_path(actual));
+            let remedy = format!("targetcli /{} enable, then targetcli saveconfig", shell_path(actual));
             Check::failed("target", format!("{tpg_path} is disabled: no initiator can log in"), remedy)
         }
     };
+    let writable = writable(actual, tpg, site);
     let read_only = match tpg.write_protected {
-        true if tpg.writable.is_empty() => Check::ok("read_only", "both write protections are on"),
+        true if writable.is_empty() => Check::ok("read_only", "both write protections are on"),
         true => {
-            let whom: Vec<&str> = tpg.writable.iter().map(|mapping| mapping.initiator.as_str()).collect();
-            let remedy = "delete these mappings and make them again with write_protect=1";
+            let detail = format!("node ACLs map LUNs of ours that can be written to: {}", few(&writable));
             Check::failed(
                 "read_only",
-                format!("node ACLs map LUNs that can be written to: {}", whom.join(", ")),
-                remedy,
+                detail,
+                "delete these mappings and make them again with write_protect=1",
             )
         }
         false => {
             let remedy = format!(
-                "targetcli /{} set attribute demo_mode_write_protect=1 prod_mode_write_protect=1",
+                "targetcli /{} set attribute demo_mode_write_protect=1 prod_mode_write_protect=1, then targetcli saveconfig",
                 shell_path(actual)
             );
-            Check::failed(
-                "read_only",
-                "demo_mode_write_protect and prod_mode_write_protect are not both 1: no LUN is added",
-                remedy,
-            )
+            let detail =
+                "demo_mode_write_protect and prod_mode_write_protect are not both 1: no LUN is added";
+            Check::failed("read_only", detail, remedy)
         }
     };
     vec![enabled, read_only]
+}
+
+/// The mappings through which an initiator can write to a LUN of ours.
+fn writable(actual: &Actual, tpg: &Tpg, site: &Site) -> Vec<String> {
+    let ours = site.ours_live(actual);
+    let is_ours = |number: u16| {
+        let luns = actual.luns.iter().filter(|lun| lun.tpg == actual.tpg_path && lun.lun == number);
+        luns.into_iter().any(|lun| ours.iter().any(|(backstore, _)| lun.leads_to(&backstore.name)))
+    };
+    let mappings = tpg.writable.iter().filter(|mapping| is_ours(mapping.lun));
+    mappings.map(|mapping| format!("{} lun {}", mapping.initiator, mapping.lun)).collect()
+}
+
+/// How many a line names.
+const MOST_SHOWN: usize = 5;
+
+fn few(all: &[String]) -> String {
+    let shown = all.iter().take(MOST_SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
+    match all.len().saturating_sub(MOST_SHOWN) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
 }
 
 /// As targetcli spells it: `iscsi/<iqn>/tpg1`.
@@ -154,29 +177,29 @@ pub enum Portal {
 
 /// All portals of our TPG.
 pub fn of_portals(actual: &Actual, seen: &[(String, Portal)]) -> Check {
-    let with = |state| -> Vec<&str> {
-        seen.iter().filter(|(_, found)| *found == state).map(|(portal, _)| portal.as_str()).collect()
-    };
-    let (answer, silent, elsewhere) = (with(Portal::Answers), with(Portal::Silent), with(Portal::Elsewhere));
+    const NAME: &str = "portals";
     let path = shell_path(actual);
-    match (silent.is_empty(), elsewhere.is_empty()) {
-        _ if seen.is_empty() => Check::failed(
-            "portals",
-            "the TPG has no portal: no initiator can find it",
-            format!("targetcli /{path}/portals create ADDRESS"),
-        ),
-        (_, false) => Check::failed(
-            "portals",
-            format!("this node does not have the address of {}", elsewhere.join(", ")),
-            format!("targetcli /{path}/portals delete that address, and create the one that nodes use"),
-        ),
-        (false, _) => Check::failed(
-            "portals",
-            format!("nobody listens on {}", silent.join(", ")),
-            format!("targetcli /{path} enable; see `dmesg` for what iscsi_target_mod says"),
-        ),
-        _ => Check::ok("portals", format!("{} answers", answer.join(", "))),
+    if seen.is_empty() {
+        let remedy = format!("targetcli /{path}/portals create ADDRESS, then targetcli saveconfig");
+        return Check::failed(NAME, "the TPG has no portal: no initiator can find it", remedy);
     }
+    let wrong: Vec<String> = seen
+        .iter()
+        .filter_map(|(portal, state)| match state {
+            Portal::Answers => None,
+            Portal::Silent => Some(format!("{portal} does not answer")),
+            Portal::Elsewhere => Some(format!("this node does not have the address of {portal}")),
+        })
+        .collect();
+    if wrong.is_empty() {
+        let answer: Vec<&str> = seen.iter().map(|(portal, _)| portal.as_str()).collect();
+        return Check::ok(NAME, format!("{} answers", answer.join(", ")));
+    }
+    let remedy = format!(
+        "bring the address up, or open the firewall; else delete the portal below /{path}/portals and create it again, then \
+         targetcli saveconfig"
+    );
+    Check::failed(NAME, few(&wrong), remedy)
 }
 
 /// saveconfig.json against what is live (R11).
@@ -190,7 +213,7 @@ pub fn saved(actual: &Actual, site: &Site) -> Check {
         Save::Refused(why) => Check::failed(
             NAME,
             why,
-            "see whether the target was stopped or changed by hand; targetcli restoreconfig brings back what was saved",
+            "nothing while a pass is under way; else see `save_problem` in docs/operations.md",
         ),
     }
 }
@@ -199,7 +222,7 @@ pub fn saved(actual: &Actual, site: &Site) -> Check {
 mod tests {
     use super::*;
     use crate::decide::sample::{actual, backstore, lun, saved as is_saved, site};
-    use crate::model::{AclMapping, Saved, Tpg};
+    use crate::model::{AclMapping, Saved};
     use std::collections::{BTreeMap, BTreeSet};
 
     fn tpg() -> Tpg {
@@ -207,7 +230,7 @@ mod tests {
     }
 
     fn with(tpg: Tpg) -> Vec<Check> {
-        target(&Actual { tpg: Some(tpg), ..actual(Vec::new(), Vec::new()) })
+        target(&Actual { tpg: Some(tpg), ..actual(vec![backstore()], vec![lun(7)]) }, &site())
     }
 
     fn verdicts(checks: &[Check]) -> Vec<Verdict> {
@@ -224,11 +247,16 @@ mod tests {
     #[test]
     fn r10_a_target_is_there_enabled_and_read_only_or_the_line_says_how_to_make_it_so() {
         assert_eq!(verdicts(&with(tpg())), [Verdict::Ok; 2]);
-        fails(&target(&actual(Vec::new(), Vec::new()))[0], "is not there", "provision");
+        fails(&target(&actual(Vec::new(), Vec::new()), &site())[0], "is not there", "provision");
         fails(&with(Tpg { enabled: false, ..tpg() })[0], "disabled", "/tpg1 enable");
         fails(&with(Tpg { write_protected: false, ..tpg() })[1], "not both 1", "prod_mode_write_protect=1");
-        let writable = BTreeSet::from([AclMapping { initiator: "iqn.x:b".into(), lun: 7 }]);
-        fails(&with(Tpg { writable, ..tpg() })[1], "iqn.x:b", "write_protect=1");
+        let writable = |lun| BTreeSet::from([AclMapping { initiator: "iqn.x:b".into(), lun }]);
+        fails(&with(Tpg { writable: writable(7), ..tpg() })[1], "iqn.x:b lun 7", "write_protect=1");
+        assert_eq!(
+            verdicts(&with(Tpg { writable: writable(8), ..tpg() })),
+            [Verdict::Ok; 2],
+            "not a LUN of ours"
+        );
     }
 
     #[test]
@@ -241,8 +269,13 @@ mod tests {
         assert_eq!(seen(&[("10.0.0.1:3260", Portal::Answers)]).verdict, Verdict::Ok);
         fails(&seen(&[]), "no portal", "portals create");
         let good = ("10.0.0.1:3260", Portal::Answers);
-        fails(&seen(&[good, ("10.0.0.2:3260", Portal::Silent)]), "nobody listens on 10.0.0.2", "enable");
-        fails(&seen(&[good, ("10.0.0.3:3260", Portal::Elsewhere)]), "address of 10.0.0.3", "delete");
+        fails(&seen(&[good, ("10.0.0.2:3260", Portal::Silent)]), "10.0.0.2:3260 does not answer", "firewall");
+        let both = seen(&[("10.0.0.2:3260", Portal::Silent), ("10.0.0.3:3260", Portal::Elsewhere)]);
+        fails(
+            &both,
+            "10.0.0.2:3260 does not answer, this node does not have the address of 10.0.0.3",
+            "create it again",
+        );
         let mut node = actual(Vec::new(), Vec::new());
         node.others =
             BTreeSet::from([format!("{}/np/10.0.0.1:3260", node.tpg_path), "iscsi/x/tpgt_1/np/y:1".into()]);
@@ -257,7 +290,7 @@ mod tests {
         let torn = Saved::Unreadable { why: String::new(), torn: true, backup: Inventory::default() };
         assert_eq!(saved(&Actual { saved: torn, ..live() }, &site()).verdict, Verdict::Warning);
         let lost = Actual { luns: Vec::new(), ..is_saved(live()) };
-        fails(&saved(&lost, &site()), "would forget", "restoreconfig");
+        fails(&saved(&lost, &site()), "would forget", "save_problem");
     }
 
     #[test]
@@ -277,6 +310,7 @@ mod tests {
             of(Source::Mount, "hung"),
             of(Source::Lio, "busy"),
             of(Source::Lio, "connect"),
+            of(Source::Lio, "configfs"),
             of(Source::Lio, "timeout"),
         ];
         assert_eq!(all.iter().collect::<BTreeSet<_>>().len(), all.len());

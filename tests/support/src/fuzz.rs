@@ -5,7 +5,7 @@ const RUNS: u64 = 20_000;
 
 /// Feeds `parse` what comes of this corpus. The same inputs each time: a panic comes back.
 pub fn fuzz(corpus: &[&[u8]], mut parse: impl FnMut(&[u8])) {
-    let runs = std::env::var("FUZZ_RUNS").ok().and_then(|runs| runs.parse().ok()).unwrap_or(RUNS);
+    let runs = std::env::var("FUZZ_RUNS").map_or(RUNS, |runs| runs.parse().expect("FUZZ_RUNS is a number"));
     let mut dice = Dice(0x9e37_79b9_7f4a_7c15);
     corpus.iter().for_each(|input| parse(input));
     for _ in 0..runs {

@@ -25,6 +25,8 @@ pub struct Spire {
     dir: tempfile::TempDir,
     server: Option<Running>,
     agent: Option<Running>,
+    /// The key that was rotated out.
+    tainted: Option<String>,
 }
 
 /// A program; it is killed when this is dropped.
@@ -46,7 +48,7 @@ impl Spire {
     /// In a folder below this one.
     pub fn start_in(parent: &Path) -> Self {
         let dir = tempfile::tempdir_in(parent).unwrap();
-        let mut spire = Spire { dir, server: None, agent: None };
+        let mut spire = Spire { dir, server: None, agent: None, tainted: None };
         // A copy: the one in the cache may be on another file system.
         fs::copy(binaries().join("spire-agent"), spire.path("spire-agent")).unwrap();
         fs::hard_link(spire.path("spire-agent"), spire.path(HELPER)).unwrap();
@@ -108,8 +110,9 @@ impl Spire {
         self.server(&entry);
     }
 
-    /// Signs with a new key from now on, and takes back what the old one has signed.
-    pub fn rotate_jwt_key(&self) {
+    /// Signs with a new key from now on, and taints the old one: SPIRE's agent gets new tokens for it. Our
+    /// [`bundle`](Spire::bundle) has it no more; SPIRE's own has it until it is revoked.
+    pub fn rotate_jwt_key(&mut self) {
         let shown = self.server(&["localauthority", "jwt", "show", "-output", "json"]);
         let shown: serde_json::Value = serde_json::from_str(&shown).unwrap();
         let old = shown["active"]["authority_id"].as_str().unwrap();
@@ -118,6 +121,7 @@ impl Spire {
         let new = new["prepared_authority"]["authority_id"].as_str().unwrap();
         self.server(&["localauthority", "jwt", "activate", "-authorityID", new]);
         self.server(&["localauthority", "jwt", "taint", "-authorityID", old]);
+        self.tainted = Some(old.to_owned());
     }
 
     /// Whose token it is: SPIRE's keys have signed it, for our audience, and it is good for about five minutes.
@@ -135,7 +139,10 @@ impl Spire {
         let shown = self.server(&["bundle", "show", "-format", "spiffe"]);
         let shown: serde_json::Value = serde_json::from_str(&shown).unwrap();
         let mut bundle = JwtBundle::new(TrustDomain::new("shasta").unwrap());
-        for key in shown["keys"].as_array().unwrap().iter().filter(|key| key["use"] == "jwt-svid") {
+        let is_good = |key: &&serde_json::Value| {
+            key["use"] == "jwt-svid" && key["kid"].as_str() != self.tainted.as_deref()
+        };
+        for key in shown["keys"].as_array().unwrap().iter().filter(is_good) {
             bundle.add_jwk_authority_json(key.to_string().as_bytes()).unwrap();
         }
         let mut set = JwtBundleSet::new();
