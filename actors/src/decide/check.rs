@@ -1,7 +1,7 @@
 //! What `sbps-marshal check` says of a node: for each prerequisite whether it is met, and what to do if not. Pure.
 
 use crate::decide::save::{Save, save};
-use crate::model::{Actual, Cause, Inventory, Site, Source, Tpg};
+use crate::model::{Actual, Cause, Inventory, LunEntry, Site, Source};
 use serde::Serialize;
 
 /// How a prerequisite is met; the worst last.
@@ -107,7 +107,13 @@ pub fn target(actual: &Actual, site: &Site) -> Vec<Check> {
             Check::failed("target", format!("{tpg_path} is disabled: no initiator can log in"), remedy)
         }
     };
-    let writable = writable(actual, tpg, site);
+    let ours = site.ours_live(actual);
+    let is_ours = |lun: &LunEntry| ours.iter().any(|(backstore, _)| lun.leads_to(&backstore.name));
+    let writable: Vec<String> = actual
+        .writable_mappings(is_ours)
+        .into_iter()
+        .map(|mapping| format!("{} lun {}", mapping.initiator, mapping.lun))
+        .collect();
     let read_only = match tpg.write_protected {
         true if writable.is_empty() => Check::ok("read_only", "both write protections are on"),
         true => {
@@ -129,17 +135,6 @@ pub fn target(actual: &Actual, site: &Site) -> Vec<Check> {
         }
     };
     vec![enabled, read_only]
-}
-
-/// The mappings through which an initiator can write to a LUN of ours.
-fn writable(actual: &Actual, tpg: &Tpg, site: &Site) -> Vec<String> {
-    let ours = site.ours_live(actual);
-    let is_ours = |number: u16| {
-        let luns = actual.luns.iter().filter(|lun| lun.tpg == actual.tpg_path && lun.lun == number);
-        luns.into_iter().any(|lun| ours.iter().any(|(backstore, _)| lun.leads_to(&backstore.name)))
-    };
-    let mappings = tpg.writable.iter().filter(|mapping| is_ours(mapping.lun));
-    mappings.map(|mapping| format!("{} lun {}", mapping.initiator, mapping.lun)).collect()
 }
 
 /// How many a line names.
@@ -222,7 +217,7 @@ pub fn saved(actual: &Actual, site: &Site) -> Check {
 mod tests {
     use super::*;
     use crate::decide::sample::{actual, backstore, lun, saved as is_saved, site};
-    use crate::model::{AclMapping, Saved};
+    use crate::model::{AclMapping, Saved, Tpg};
     use std::collections::{BTreeMap, BTreeSet};
 
     fn tpg() -> Tpg {

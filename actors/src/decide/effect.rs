@@ -46,7 +46,7 @@ pub fn effect(step: &Step, change: &Change, shown: &Shown) -> Effect {
             gone(live.as_ref(), |live| live.serial == wwn.as_str() && live.file == change.file)
         }
         (Step::DiscardBackstore { file, .. }, Shown::Backstore(live)) => {
-            gone(live.as_ref(), |live| is_cut_short(live, file))
+            gone(live.as_ref(), |live| live.is_cut_short(file.as_str()))
         }
         // Somebody looked at the wrong place.
         _ => Effect::NotOurs,
@@ -77,11 +77,6 @@ fn gone<T>(live: Option<&T>, is_planned: impl FnOnce(&T) -> bool) -> Effect {
 fn is_whole(live: &Backstore, file: &Word, wwn: &Word, action: &Action) -> bool {
     let whole_size = !matches!(action, Action::Project(size) | Action::Remake(size) if *size != live.size);
     live.file == file.as_str() && live.serial == wwn.as_str() && whole_size
-}
-
-/// Half made: not enabled, no serial, and the file it was to have or none yet.
-fn is_cut_short(live: &Backstore, file: &Word) -> bool {
-    !live.enabled && live.serial.is_empty() && (live.file == file.as_str() || live.file.is_empty())
 }
 
 /// The backstore that a step takes away: no LUN may lead to it, of whichever target, for targetcli would remove that as

@@ -67,6 +67,12 @@ impl Backstore {
         }
     }
 
+    /// Half made: not enabled, no serial, and the file it was to have or none yet. targetclid was killed, or hung, before
+    /// its file was open; perhaps before it was named.
+    pub fn is_cut_short(&self, file: &str) -> bool {
+        !self.enabled && self.serial.is_empty() && (self.file == file || self.file.is_empty())
+    }
+
     /// Whether it is the fileio backstore of this name.
     pub fn is_fileio(&self, name: &str) -> bool {
         self.plugin == FILEIO && self.name == name
@@ -253,6 +259,14 @@ impl Actual {
     pub fn projected_names(&self) -> BTreeSet<&str> {
         let ours = self.luns.iter().filter(|lun| lun.plugin == FILEIO && lun.tpg == self.tpg_path);
         ours.map(|lun| lun.name.as_str()).collect()
+    }
+
+    /// The mappings of our TPG's node ACLs through which an initiator can write to a LUN that is one of these (R10).
+    pub fn writable_mappings(&self, is_one: impl Fn(&LunEntry) -> bool) -> Vec<&AclMapping> {
+        let of_our_tpg =
+            |number: u16| self.luns.iter().filter(move |lun| lun.tpg == self.tpg_path && lun.lun == number);
+        let writable = self.tpg.iter().flat_map(|tpg| &tpg.writable);
+        writable.filter(|mapping| of_our_tpg(mapping.lun).any(&is_one)).collect()
     }
 
     /// The numbers in use in our TPG, whosever they are.

@@ -175,9 +175,7 @@ fn presence<'a>(
                 (false, false) => Err(Reason::AliasLocked(b.name.clone())),
             };
         }
-        // targetclid was killed, or hung, before its file was open; perhaps before it was named.
-        let cut_short = !b.enabled && b.serial.is_empty() && (b.file == file || b.file.is_empty());
-        if !(cut_short && unused()) {
+        if !(b.is_cut_short(file) && unused()) {
             return Err(Reason::NameTaken { backstore: b.name.clone(), file: b.file.clone() });
         }
         steps.push(Step::DiscardBackstore { name: name.clone(), file: projection.file.clone() });

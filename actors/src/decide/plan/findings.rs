@@ -67,17 +67,9 @@ fn of_target(actual: &Actual, ours: &[(&Backstore, Ours)]) -> Vec<Finding> {
             "demo_mode_write_protect or prod_mode_write_protect is not 1: initiators can write to every image",
         ));
     }
-    let of_ours = |number: u16| {
-        let leads_to_ours = |lun: &LunEntry| ours.iter().any(|(backstore, _)| lun.leads_to(&backstore.name));
-        let mut luns = actual.luns.iter().filter(|lun| lun.tpg == actual.tpg_path && lun.lun == number);
-        luns.any(leads_to_ours)
-    };
-    let writers: BTreeSet<&str> = tpg
-        .writable
-        .iter()
-        .filter(|mapping| of_ours(mapping.lun))
-        .map(|mapping| mapping.initiator.as_str())
-        .collect();
+    let is_ours = |lun: &LunEntry| ours.iter().any(|(backstore, _)| lun.leads_to(&backstore.name));
+    let writable = actual.writable_mappings(is_ours);
+    let writers: BTreeSet<&str> = writable.iter().map(|mapping| mapping.initiator.as_str()).collect();
     if let Some(first) = writers.first() {
         findings.push(Finding {
             detail: format!(
