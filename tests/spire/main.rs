@@ -32,16 +32,28 @@ async fn token(tokens: &Cached<Ways>, renew: bool) -> Result<String, &'static st
     Ok(token.expect("there is a SPIRE").reveal().to_owned())
 }
 
-/// As soon as there is one, which may be refused until then only in these ways.
-async fn first_token(tokens: &Cached<Ways>, renew: bool, meanwhile: &[&str]) -> String {
+/// What the condition gives once it does; it is asked ten times a second.
+async fn until<T>(what: &str, mut condition: impl AsyncFnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + LONG;
     loop {
-        match token(tokens, renew).await {
-            Ok(token) => return token,
-            Err(kind) => assert!(meanwhile.contains(&kind) && Instant::now() < deadline, "{kind}"),
+        if let Some(value) = condition().await {
+            return value;
         }
+        assert!(Instant::now() < deadline, "{what}: not in time");
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
+}
+
+/// As soon as there is one, which may be refused until then only in these ways.
+async fn first_token(tokens: &Cached<Ways>, renew: bool, meanwhile: &[&str]) -> String {
+    let next = async || match token(tokens, renew).await {
+        Ok(token) => Some(token),
+        Err(kind) => {
+            assert!(meanwhile.contains(&kind), "{kind}");
+            None
+        }
+    };
+    until("a token", next).await
 }
 
 fn our_path() -> String {
@@ -91,17 +103,13 @@ async fn spire_the_helper_that_csm_registers_gets_the_token_and_of_two_names_tha
 
     std::fs::write(spire.path("xname"), "x3000c0s5b0n0\n").unwrap();
     spire.add_entry(OF_NODE, &helper);
-    let deadline = Instant::now() + LONG;
-    loop {
+    let is_of_the_node = async || {
         // SPIRE may have nothing else yet than the token that we say was refused; then it is as good as before.
         let renewed = token(&tokens, true).await;
         assert!(matches!(renewed, Ok(_) | Err("spire_refused")), "{renewed:?}");
-        if spire.verified(&token(&tokens, false).await.unwrap()) == OF_NODE {
-            break;
-        }
-        assert!(Instant::now() < deadline);
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
+        (spire.verified(&token(&tokens, false).await.unwrap()) == OF_NODE).then_some(())
+    };
+    until("the name of the node", is_of_the_node).await;
 }
 
 #[tokio::test]
@@ -136,20 +144,10 @@ async fn spire_the_program_itself_sends_such_a_token_to_ims() {
     std::fs::write(spire.path("config.toml"), config).unwrap();
     let mut run = Command::new(program);
     let _agent = spire.run(run.args(["run", "--config", &path("config.toml")]), "program");
-    let deadline = Instant::now() + LONG;
-    while !spire.log("program").contains("spire_denied") {
-        assert!(Instant::now() < deadline, "{}", spire.log("program"));
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
+    until("a refusal in the log", async || spire.log("program").contains("spire_denied").then_some(())).await;
     spire.add_entry(PLAIN, program);
-    let request = loop {
-        let requests = ims.received_requests().await.unwrap();
-        if let Some(first) = requests.into_iter().next() {
-            break first;
-        }
-        assert!(Instant::now() < deadline, "{}", spire.log("program"));
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    };
+    let first_request = async || ims.received_requests().await.unwrap().into_iter().next();
+    let request = until("a request to IMS", first_request).await;
     let header = request.headers["authorization"].to_str().unwrap();
     let token = header.strip_prefix("Bearer ").unwrap();
     assert_eq!(spire.verified(token), PLAIN);
