@@ -36,7 +36,17 @@ pub struct ShellLock {
 
 /// The lock, held until this is dropped.
 #[derive(Debug)]
-pub struct Held(#[expect(dead_code, reason = "closing it is what releases the lock")] Option<File>);
+pub struct Held(Option<File>);
+
+impl Drop for Held {
+    /// Closing the file would not do: a program that is being started by another thread has it too, until its exec.
+    fn drop(&mut self) {
+        if let Some(file) = &self.0 {
+            // Closing it is the next best.
+            let _ = file.unlock();
+        }
+    }
+}
 
 impl Default for ShellLock {
     fn default() -> Self {
@@ -70,7 +80,11 @@ impl ShellLock {
     pub fn look(&self, command: &str) -> Result<(), LioError> {
         match self.open() {
             Ok(file) if !lock(&file) => Err(self.busy(&file, command)),
-            _ => Ok(()),
+            Ok(file) => {
+                drop(Held(Some(file)));
+                Ok(())
+            }
+            Err(_) => Ok(()),
         }
     }
 
@@ -85,6 +99,7 @@ impl ShellLock {
             std::thread::sleep(PAUSE.min(self.left));
             self.left = self.left.saturating_sub(begun.elapsed());
             if lock(&file) {
+                drop(Held(Some(file)));
                 return Ok(());
             }
         }
@@ -119,6 +134,20 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let lock = ShellLock::new(folder.path().join("targetcli.lock"), Duration::from_millis(200));
         (folder, lock)
+    }
+
+    #[test]
+    fn a_program_that_is_just_being_started_does_not_hold_the_lock_on() {
+        let (_folder, mut lock) = scene();
+        let held = lock.try_take().unwrap();
+        // What a fork has until its exec.
+        let inherited = held.0.as_ref().unwrap().try_clone().unwrap();
+        drop(held);
+        assert!(lock.try_take().is_some(), "it was given back");
+        lock.look("refresh").unwrap();
+        lock.wait("refresh").unwrap();
+        assert!(lock.try_take().is_some());
+        drop(inherited);
     }
 
     #[test]
