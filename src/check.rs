@@ -8,7 +8,7 @@ use crate::identity;
 use crate::ims::ImsClient;
 use crate::lio::LioAdapter;
 use crate::mount::S3fsMount;
-use crate::run::runtime;
+use crate::run::{runtime, site};
 use crate::s3::S3Client;
 use actors::decide::check::{self, Check, Portal, Verdict};
 use actors::model::{Actual, Cause, Relevant, Request, Site};
@@ -181,11 +181,6 @@ fn lio_now(settings: &Settings, site: &Site) -> Vec<Check> {
         Err(error) => checks.push(check::unanswered("target", &Cause::from(&error))),
     }
     checks
-}
-
-fn site(settings: &Settings) -> Site {
-    let mount = settings.mount.path.to_string_lossy().into_owned();
-    Site { bucket: settings.s3.bucket.as_str().into(), mount }
 }
 
 /// It loads the module and sets dbroot, which has to be set before any fabric is loaded (facts 1.6).

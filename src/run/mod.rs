@@ -21,6 +21,7 @@ use actors::model::{Actual, Cause};
 use actors::reconciler::{Preview, Tick};
 use prepared::Prepared;
 use reload::Reloader;
+pub(crate) use rules::site;
 use rules::stop_limit;
 use signals::Signals;
 use std::io;

@@ -2,7 +2,7 @@
 //! old ones end.
 
 use super::Backend;
-use super::rules::{deadlines, policy};
+use super::rules::{deadlines, policy, site};
 use crate::config::Settings;
 use crate::exposure;
 use crate::files::Folders;
@@ -16,7 +16,6 @@ use crate::tls::{self, Fingerprint, SystemRoots, TlsError};
 use actors::agent::{Agent, Kept, Ports};
 use actors::decide::cadence::Cadence;
 use actors::events::emit;
-use actors::model::Site;
 use actors::sim;
 use actors::sim::Sim;
 use std::io;
@@ -149,14 +148,12 @@ impl Prepared {
         let settings = &self.in_force.settings;
         let agent = match self.outside {
             Outside::Real(ports) => {
-                let mount = settings.mount.path.to_string_lossy().into_owned();
-                let site = Site { bucket: settings.s3.bucket.as_str().into(), mount };
-                Agent::start(*ports, policy(settings, site), deadlines(settings), cadence, kept)
+                Agent::start(*ports, policy(settings, site(settings)), deadlines(settings), cadence, kept)
             }
-            Outside::Simulated(site) => {
-                let (ims, tokens, s3) = (site.clone(), site.clone(), site.clone());
-                let (mount, history) = (site.clone(), site.clone());
-                let ports = Ports { ims, tokens, s3, mount, history, lio: move || site.clone() };
+            Outside::Simulated(sim) => {
+                let (ims, tokens, s3) = (sim.clone(), sim.clone(), sim.clone());
+                let (mount, history) = (sim.clone(), sim.clone());
+                let ports = Ports { ims, tokens, s3, mount, history, lio: move || sim.clone() };
                 let policy = policy(settings, sim::site());
                 Agent::start(ports, policy, deadlines(settings), cadence, kept)
             }

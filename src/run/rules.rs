@@ -35,6 +35,12 @@ pub(super) fn cadence(settings: &Settings) -> Cadence {
     Cadence { scan: settings.scan.frequency, tags: settings.scan.tag_frequency }
 }
 
+/// The boot bucket and where it is mounted.
+pub(crate) fn site(settings: &Settings) -> Site {
+    let mount = settings.mount.path.to_string_lossy().into_owned();
+    Site { bucket: settings.s3.bucket.as_str().into(), mount }
+}
+
 /// What is decided by, for this site.
 pub(super) fn policy(settings: &Settings, site: Site) -> Policy {
     Policy {
