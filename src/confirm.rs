@@ -6,7 +6,7 @@
 use crate::files::Folders;
 use crate::lock::{self, Holder, LockError};
 use crate::{boot, files, history};
-use actors::decide::history::held_code;
+use actors::decide::history::held_codes;
 use actors::ports::HistoryError;
 use rustix::process::Signal;
 use std::fs;
@@ -53,11 +53,11 @@ pub enum ConfirmError {
         code: String,
     },
     /// Other removals wait.
-    #[error("the agent holds removals under code {held}, not {code:?}: look at `sbps-marshal plan` again")]
+    #[error("the agent holds removals under {held}, not {code:?}: look at `sbps-marshal plan` again")]
     OtherCode {
         /// What was said.
         code: String,
-        /// What would be right.
+        /// What would be right: one code or several.
         held: String,
     },
     /// The file cannot be written.
@@ -89,7 +89,7 @@ pub fn write(Folders { runtime_dir, state_dir }: Folders<'_>, code: &str) -> Res
         return Err(ConfirmError::OnePass { pid: holder.name.pid });
     }
     let stored = history::read(&state_dir.join(history::FILE))?;
-    matches(stored.as_deref().and_then(held_code), code)?;
+    matches(&stored.as_deref().map(held_codes).unwrap_or_default(), code)?;
     tell(runtime_dir, &holder, code)
 }
 
@@ -101,12 +101,13 @@ fn tell(runtime_dir: &Path, holder: &Holder, code: &str) -> Result<(), ConfirmEr
 }
 
 /// Only what is held can be confirmed.
-fn matches(held: Option<String>, code: &str) -> Result<(), ConfirmError> {
+fn matches(held: &[String], code: &str) -> Result<(), ConfirmError> {
+    let is_held = held.iter().any(|held| held == code);
     let code = code.to_owned();
     match held {
-        Some(held) if held == code => Ok(()),
-        Some(held) => Err(ConfirmError::OtherCode { code, held }),
-        None => Err(ConfirmError::NothingHeld { code }),
+        _ if is_held => Ok(()),
+        [] => Err(ConfirmError::NothingHeld { code }),
+        held => Err(ConfirmError::OtherCode { code, held: held.join(", ") }),
     }
 }
 

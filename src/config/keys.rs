@@ -7,6 +7,8 @@ use std::time::Duration;
 use super::input::Input;
 use super::settings::{LogFormat, SpireMode};
 use super::value_type::*;
+use actors::decide::in_use::UsedBy;
+use actors::decide::policy::OnChange;
 
 /// Puts the value of a text into its place; false if it is none.
 type ReadInto = Box<dyn Fn(&str, &mut Input) -> bool + Send + Sync>;
@@ -113,6 +115,8 @@ fn keys() -> Vec<Key> {
         key("guard.max_removal_percent", "10", whole(1..=100), "Percentage of our projections that may be removed within guard.window; more wait for confirm-removal", |input| &mut input.guard.max_removal_percent),
         key("guard.max_removals", "3", whole(1..=1_000), "Number of removals within guard.window that are always allowed", |input| &mut input.guard.max_removals),
         key("guard.window", "3600", period(), "Time within which removals are counted together", |input| &mut input.guard.window),
+        key("guard.in_use", "reads", one_of([("reads", UsedBy::Reads), ("attached", UsedBy::Commands), ("off", UsedBy::Nothing)]), "What makes a LUN be in use, so that it is not removed: reads; attached: any command, such as that of a path checker; off: nothing", |input| &mut input.guard.in_use),
+        key("guard.quiet_period", "900", period(), "How long a LUN must not have been used before it may be removed", |input| &mut input.guard.quiet_period),
 
         key("ims.gateway", "https://api-gw-service-nmn.local", url(), "The API gateway in front of IMS", |input| &mut input.ims.gateway).was("API_GATEWAY"),
         key("ims.uri", "apis/ims/v3/images", line(), "Where the gateway has the images", |input| &mut input.ims.uri).was("IMS_URI").beside(Input::uri_is_astray),
@@ -134,6 +138,7 @@ fn keys() -> Vec<Key> {
 
         key("pe.prefix", "PE/", line(), "Key prefix of PE images", |input| &mut input.pe.prefix),
         key("pe.suffix", "", line_or_empty(), "Optional key suffix", |input| &mut input.pe.suffix),
+        key("pe.on_change", "hold", one_of([("hold", OnChange::Hold), ("replace", OnChange::Replace)]), "What happens to the LUN of a PE object that was replaced under its key; hold: it stays until confirm-removal; replace: it is withdrawn and made anew once nobody uses it", |input| &mut input.pe.on_change),
 
         key("mount.path", "/var/lib/cps-local/boot-images", mount_path(), "Where s3fs mounts the bucket", |input| &mut input.mount.path).was("SQUASHFS_S3FS_MOUNT"),
         key("mount.timeout", "10", limit(), "Timeout of one request to the mount", |input| &mut input.mount.timeout),
@@ -148,6 +153,7 @@ fn keys() -> Vec<Key> {
         key("lio.save_file", "", path().optional(), "Path of saveconfig.json; unset: the one in the folder that configfs' dbroot names", |input| &mut input.lio.save_file).was("LIO_SAVE_FILE"),
         key("lio.first_lun", "1", lun(), "Lowest number for a new LUN", |input| &mut input.lio.first_lun),
         key("lio.last_lun", "16383", lun(), "Highest number for a new LUN", |input| &mut input.lio.last_lun).beside(Input::luns_are_reversed),
+        key("lio.quarantine", "86400", seconds(0.0..=2_592_000.0), "How long the number of a removed LUN is given to no other image", |input| &mut input.lio.quarantine),
 
         key("spire.mode", "auto", one_of(SpireMode::NAMES), "Where tokens for IMS come from; auto: ims.token_file if set, else the Workload API, else the helper, else none", |input| &mut input.spire.mode).beside(Input::token_file_is_missing),
         key("spire.agent_path", "/opt/cray/cray-spire/sbps-marshal-spire-agent", path(), "The helper that fetches the JWT-SVID, a hard link to spire-agent", |input| &mut input.spire.agent_path).was("SPIRE_AGENT_PATH"),

@@ -2,6 +2,8 @@
 //! in the table of keys ([`KEYS`](super::KEYS)).
 #![expect(missing_docs, reason = "the table of keys documents each of them")]
 
+use actors::decide::in_use::UsedBy;
+use actors::decide::policy::OnChange;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -55,6 +57,8 @@ section! {
         max_removal_percent: u8,
         max_removals: u16,
         window: Duration,
+        in_use: UsedBy,
+        quiet_period: Duration,
     }
 }
 
@@ -87,6 +91,7 @@ section! {
     Pe, read as PeInput {
         prefix: String,
         suffix: String,
+        on_change: OnChange,
     }
 }
 
@@ -111,6 +116,7 @@ section! {
         save_file: Option<PathBuf>,
         first_lun: u16,
         last_lun: u16,
+        quarantine: Duration,
     }
 }
 

@@ -8,14 +8,17 @@ mod opened;
 mod read;
 
 use actors::decide::acl_number::acl_number;
-use actors::model::{AclMapping, Backstore, BareLun, FILEIO, LunEntry, Tpg, TpgPath};
+use actors::model::{AclMapping, Backstore, BareLun, FILEIO, LunEntry, Tpg, TpgPath, Traffic};
 use actors::ports::LioError;
 use backstore::{EnabledBackstores, backstore};
-use read::{Folder, flag, text};
+use read::{Folder, flag, present, text};
 use rustix::fs::FileType;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
+
+/// How the `info` of a node ACL begins whose initiator is not logged in.
+const NO_SESSION: &str = "No active iSCSI Session";
 
 /// Folder of the backstores; its neighbours are the fabrics.
 const CORE: &str = "core";
@@ -179,7 +182,45 @@ impl Configfs {
         let numbers = |mapped: Links| mapped.iter().filter_map(|(_, to)| to.lun()).collect();
         let acls =
             self.acls(path)?.into_iter().map(|(initiator, mapped)| (initiator, numbers(mapped))).collect();
-        Ok(Some(Tpg { enabled, write_protected, acls, writable: self.writable(path)? }))
+        let (writable, sessions, traffic) = (self.writable(path)?, self.sessions(path)?, self.traffic(path)?);
+        Ok(Some(Tpg { enabled, write_protected, acls, writable, sessions, traffic }))
+    }
+
+    /// The initiators that are logged in to a TPG: those without a node ACL it lists itself, and each ACL knows of its own.
+    fn sessions(&self, tpg: &TpgPath) -> Result<BTreeSet<String>, LioError> {
+        let dynamic = present(text(&self.root.join(format!("{tpg}/dynamic_sessions"))))?.unwrap_or_default();
+        let mut sessions: BTreeSet<String> = dynamic
+            .split(['\n', '\0'])
+            .map(str::trim)
+            .filter(|name| !name.is_empty())
+            .map(str::to_owned)
+            .collect();
+        for initiator in self.folders(&format!("{tpg}/acls"))?.unwrap_or_default() {
+            let info = present(text(&self.root.join(format!("{tpg}/acls/{initiator}/info"))))?;
+            if info.is_some_and(|info| !info.starts_with(NO_SESSION)) {
+                sessions.insert(initiator);
+            }
+        }
+        Ok(sessions)
+    }
+
+    /// What has been asked of each LUN of a TPG (facts 3.2). One whose counts are not there, or are no numbers, is left out.
+    fn traffic(&self, tpg: &TpgPath) -> Result<BTreeMap<u16, Traffic>, LioError> {
+        let Some(luns) = Folder::open(self.root.join(format!("{tpg}/lun")))? else {
+            return Ok(BTreeMap::new());
+        };
+        let mut traffic = BTreeMap::new();
+        for name in luns.list(".", FileType::Directory)?.unwrap_or_default() {
+            let count = |of: &str| -> Result<Option<u64>, LioError> {
+                let text = luns.text(&format!("{name}/statistics/scsi_tgt_port/{of}"))?;
+                Ok(text.and_then(|text| text.parse().ok()))
+            };
+            let seen = (number(&name), count("in_cmds")?, count("read_mbytes")?);
+            if let (Some(lun), Some(commands), Some(read_mib)) = seen {
+                traffic.insert(lun, Traffic { commands, read_mib });
+            }
+        }
+        Ok(traffic)
     }
 
     fn core(&self) -> Result<Folder, LioError> {

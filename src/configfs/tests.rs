@@ -43,9 +43,10 @@ fn a_recorded_tree_shows_its_backstores_its_luns_and_its_tpg() {
     assert_eq!(luns.iter().map(|lun| lun.lun).collect::<Vec<_>>(), [300, 301, 302]);
     assert_eq!(luns[2].tpg, tpg());
     assert_eq!((luns[2].plugin.as_str(), luns[2].name.as_str()), ("fileio", "rootfs000000003"));
+    let traffic = [300, 301, 302].map(|lun| (lun, Traffic::default())).into();
     assert_eq!(
         configfs.tpg(&tpg()).unwrap(),
-        Some(Tpg { enabled: true, write_protected: true, acls: BTreeMap::new(), writable: BTreeSet::new() })
+        Some(Tpg { enabled: true, write_protected: true, traffic, ..Tpg::default() })
     );
     assert_eq!(configfs.dbroot().unwrap(), Path::new("/etc/rtslib-fb-target"));
 }
@@ -64,6 +65,26 @@ fn r10_a_tpg_is_write_protected_only_if_both_attributes_say_so() {
         let (_folder, configfs) = grown(&tree);
         assert!(!configfs.tpg(&tpg()).unwrap().unwrap().write_protected);
     }
+}
+
+#[test]
+fn r4_what_initiators_have_asked_of_each_lun_and_who_is_logged_in_is_read() {
+    let counts = |lun: u16| format!("{TPG}/lun/lun_{lun}/statistics/scsi_tgt_port");
+    let tree = Tree::recorded()
+        .with(&format!("{}/in_cmds", counts(300)), "97\n")
+        .with(&format!("{}/read_mbytes", counts(300)), "5\n")
+        .with(&format!("{}/read_mbytes", counts(301)), "many\n")
+        .with(&format!("{TPG}/dynamic_sessions"), "iqn.x:nid2\niqn.x:nid1\n")
+        .with(
+            &format!("{TPG}/acls/iqn.x:nid3/info"),
+            "No active iSCSI Session for Initiator Endpoint: iqn.x:nid3\n",
+        )
+        .with(&format!("{TPG}/acls/iqn.x:nid4/info"), "InitiatorName: iqn.x:nid4\nInitiatorAlias: nid4\n");
+    let (_folder, configfs) = grown(&tree);
+    let Tpg { sessions, traffic, .. } = configfs.tpg(&tpg()).unwrap().unwrap();
+    assert_eq!(sessions.into_iter().collect::<Vec<_>>(), ["iqn.x:nid1", "iqn.x:nid2", "iqn.x:nid4"]);
+    assert_eq!(traffic[&300], Traffic { commands: 97, read_mib: 5 });
+    assert_eq!(traffic.keys().copied().collect::<Vec<_>>(), [300, 302], "what is no number is not known");
 }
 
 #[test]

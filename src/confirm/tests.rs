@@ -84,10 +84,11 @@ fn r3_what_is_left_can_be_taken_and_the_agent_is_woken() {
 
 #[test]
 fn l10_a_code_that_nothing_has_is_refused_with_what_is_held() {
-    assert!(matches(Some("1a2b3c4d".into()), "1a2b3c4d").is_ok());
-    let error = matches(Some("1a2b3c4d".into()), "00000000").unwrap_err().to_string();
-    assert!(error.contains("under code 1a2b3c4d, not \"00000000\""), "{error}");
-    let error = matches(None, "00000000").unwrap_err().to_string();
+    let held = ["1a2b3c4d".to_owned(), "5e6f7a8b".to_owned()];
+    assert!(held.iter().all(|code| matches(&held, code).is_ok()));
+    let error = matches(&held, "00000000").unwrap_err().to_string();
+    assert!(error.contains("under 1a2b3c4d, 5e6f7a8b, not \"00000000\""), "{error}");
+    let error = matches(&[], "00000000").unwrap_err().to_string();
     assert!(error.contains("holds no removals"), "{error}");
 }
 

@@ -2,8 +2,8 @@
 
 use crate::config::Settings;
 use actors::decide::cadence::{Cadence, Deadlines};
-use actors::decide::policy::PeRules;
-use actors::decide::policy::Policy;
+use actors::decide::in_use::UseRule;
+use actors::decide::policy::{PeRules, Policy};
 use actors::decide::removals::Limits;
 use actors::model::Site;
 use std::time::Duration;
@@ -46,14 +46,20 @@ pub(super) fn policy(settings: &Settings, site: Site) -> Policy {
     Policy {
         site,
         tagging: settings.ims.tagging,
-        pe: PeRules { prefix: settings.pe.prefix.clone(), suffix: settings.pe.suffix.clone() },
+        pe: PeRules {
+            prefix: settings.pe.prefix.clone(),
+            suffix: settings.pe.suffix.clone(),
+            on_change: settings.pe.on_change,
+        },
         limits: Limits {
             confirm_after: settings.guard.confirm_after,
             max_removal_percent: settings.guard.max_removal_percent,
             max_removals: settings.guard.max_removals,
             window: settings.guard.window,
         },
+        in_use: UseRule { by: settings.guard.in_use, quiet_period: settings.guard.quiet_period },
         luns: settings.lio.first_lun..=settings.lio.last_lun,
+        quarantine: settings.lio.quarantine,
         verify_md5: settings.ims.verify_md5,
     }
 }
@@ -66,6 +72,8 @@ pub(super) fn deadlines(settings: &Settings) -> Deadlines {
 mod tests {
     use super::*;
     use crate::config::{Sources, load};
+    use actors::decide::in_use::UsedBy;
+    use actors::decide::policy::OnChange;
 
     #[test]
     fn s3_systemd_waits_at_least_as_long_for_a_stop_as_the_agent_takes() {
@@ -94,12 +102,25 @@ mod tests {
 
     #[test]
     fn what_is_configured_is_what_the_passes_go_by() {
-        let flags =
-            ["guard.max_removals=7", "guard.window=120", "guard.max_removal_percent=20", "ims.verify_md5=no"];
+        let flags = [
+            "guard.max_removals=7",
+            "guard.window=120",
+            "guard.max_removal_percent=20",
+            "ims.verify_md5=no",
+            "guard.in_use=attached",
+            "guard.quiet_period=60",
+            "pe.on_change=replace",
+            "lio.quarantine=0",
+        ];
         let flags = flags.iter().map(|flag| flag.parse().unwrap()).collect();
         let settings = load(&Sources { flags, ..Sources::default() }).unwrap().settings;
         let policy = policy(&settings, Site { bucket: "b".into(), mount: "/m".into() });
         assert_eq!((policy.limits.max_removals, policy.limits.window), (7, Duration::from_secs(120)));
         assert_eq!((policy.limits.max_removal_percent, policy.verify_md5), (20, false));
+        let rule = UseRule { by: UsedBy::Commands, quiet_period: Duration::from_secs(60) };
+        assert_eq!(
+            (policy.in_use, policy.pe.on_change, policy.quarantine),
+            (rule, OnChange::Replace, Duration::ZERO)
+        );
     }
 }

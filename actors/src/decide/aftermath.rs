@@ -4,6 +4,8 @@ use crate::decide::history::{History, Opened};
 use crate::decide::live::LiveFiles;
 use crate::decide::plan::Plan;
 use crate::decide::plan::change::Action;
+use crate::decide::plan::quarantine;
+use crate::decide::policy::Policy;
 use crate::model::{Actual, Identity, ObjectIndex, Report, SaveOutcome, Site};
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -15,13 +17,16 @@ pub fn after_pass(
     report: &Report,
     objects: Option<&ObjectIndex>,
     live: &LiveFiles,
-    site: &Site,
+    policy: &Policy,
     now: Duration,
 ) -> History {
     let mut history = plan.history.clone();
     note_removals(&mut history, plan, report, now);
     history.failed = report.failed.iter().map(|failure| failure.identity.clone()).collect();
-    note_creations(&mut history, plan, report, objects, live, site);
+    note_creations(&mut history, plan, report, objects, live, &policy.site);
+    if let Some(after) = &report.after {
+        quarantine::note_live(&mut history, after, policy, now);
+    }
     history
 }
 

@@ -218,10 +218,10 @@ mod tests {
     use super::*;
     use crate::decide::sample::{actual, backstore, lun, saved as is_saved, site};
     use crate::model::{AclMapping, Saved, Tpg};
-    use std::collections::{BTreeMap, BTreeSet};
+    use std::collections::BTreeSet;
 
     fn tpg() -> Tpg {
-        Tpg { enabled: true, write_protected: true, acls: BTreeMap::new(), writable: BTreeSet::new() }
+        Tpg { enabled: true, write_protected: true, ..Tpg::default() }
     }
 
     fn with(tpg: Tpg) -> Vec<Check> {

@@ -3,6 +3,7 @@
 //! Lost or unreadable, it only delays: looks are taken anew, and after a history that was there and cannot be read no
 //! removal happens until the breaker's window is over. Times are since the node's boot.
 
+use crate::decide::in_use::{self, Usage};
 use crate::decide::withdrawal::Withdrawal;
 use crate::model::{Boot, Etag, Identity, ImageId, Md5Sum, ObjectKey, ObjectVersion};
 use serde::{Deserialize, Serialize};
@@ -23,6 +24,10 @@ pub struct History {
     pub looks: BTreeMap<Identity, FirstLook>,
     /// What the breaker holds, and what has been removed lately (R3).
     pub breaker: Breaker,
+    /// How each live projection has been used (R4).
+    pub usage: BTreeMap<Identity, Usage>,
+    /// Removals of what nodes use (R4).
+    pub in_use: HeldInUse,
     /// Which projections each image may mean: what it names, and what it named before that.
     pub claims: BTreeMap<ImageId, BTreeSet<Identity>>,
     /// Images that were wanted and unreadable when this history began: nobody knows what they named before.
@@ -33,6 +38,10 @@ pub struct History {
     pub contents: BTreeMap<Identity, Etag>,
     /// Numbers of projections that a torn saveconfig.json had, and that are not live again yet (R5).
     pub numbers: BTreeMap<Identity, u16>,
+    /// The numbers of our live LUNs, as the last pass left them (R5).
+    pub live: BTreeMap<u16, Identity>,
+    /// Numbers that were freed and are in quarantine (R5).
+    pub freed: BTreeMap<u16, Freed>,
     /// MD5 of objects that were read to be proven.
     pub proven: BTreeMap<ObjectVersion, Md5Sum>,
     /// Whether any pass has seen the site whole.
@@ -69,6 +78,16 @@ pub struct Breaker {
     pub code: Option<String>,
 }
 
+/// Removals of what nodes use (R4).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct HeldInUse {
+    /// Those that wait.
+    pub held: BTreeSet<Identity>,
+    /// Those that an operator has confirmed, until they are gone or not due any more.
+    pub confirmed: BTreeSet<Identity>,
+}
+
 /// The mount that a backstore's file belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Opened {
@@ -76,6 +95,15 @@ pub struct Opened {
     pub inode: u64,
     /// `st_dev` of the mount.
     pub device: u64,
+}
+
+/// Whose a freed number was, and since when it is free.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Freed {
+    /// Of this projection, which gets it back at once.
+    pub identity: Identity,
+    /// When it was first seen to be free.
+    pub at: Duration,
 }
 
 /// Why what was stored cannot be used.
@@ -114,8 +142,10 @@ impl History {
         if stored.boot != boot.id {
             history.looks.clear();
             history.mounts.clear();
+            history.usage.values_mut().for_each(Usage::reboot);
             // How long ago they were is not known: as if they had been just before the boot.
             history.breaker.removed.values_mut().for_each(|at| *at = Duration::ZERO);
+            history.freed.values_mut().for_each(|freed| freed.at = Duration::ZERO);
             history.breaker.shut_until = history.breaker.shut_until.map(|_| boot.since + window);
         }
         Ok(history)
@@ -125,6 +155,11 @@ impl History {
     pub fn lost(boot: &Boot, window: Duration) -> Self {
         let breaker = Breaker { shut_until: Some(boot.since + window), ..Breaker::default() };
         History { breaker, ..History::default() }
+    }
+
+    /// The codes that an operator can confirm now: of what the breaker holds (R3), and of each LUN in use (R4).
+    pub fn held_codes(&self) -> Vec<String> {
+        self.breaker.code.iter().cloned().chain(self.in_use.held.iter().map(in_use::code)).collect()
     }
 
     /// After a pass that saw nothing: the looks have to be taken anew (R2).
@@ -146,10 +181,11 @@ impl History {
     }
 }
 
-/// The code of the removals that the breaker holds, as the stored history has it.
-pub fn held_code(stored: &[u8]) -> Option<String> {
-    let stored: Stored = serde_json::from_slice(stored).ok()?;
-    serde_json::from_value::<History>(stored.history).ok()?.breaker.code
+/// The codes that an operator can confirm now, as the stored history has them; none, if it cannot be read.
+pub fn held_codes(stored: &[u8]) -> Vec<String> {
+    let history =
+        serde_json::from_slice::<Stored>(stored).and_then(|stored| serde_json::from_value(stored.history));
+    history.map(|history: History| history.held_codes()).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -175,17 +211,19 @@ mod tests {
         history.claims.insert(ImageId::new("id"), BTreeSet::from([identity.clone()]));
         history.mounts.insert(identity.clone(), Opened { inode: 1, device: 2 });
         history.breaker.held.insert(identity.clone());
+        history.in_use.held.insert(identity.clone());
         history.breaker.removed.insert(identity, Duration::from_secs(5));
         history.breaker.code = Some("0badc0de".into());
         history
     }
 
     #[test]
-    fn what_is_stored_is_what_was_remembered_and_its_code_can_be_read_alone() {
+    fn what_is_stored_is_what_was_remembered_and_its_codes_can_be_read_alone() {
         let bytes = history().to_bytes(&boot("a", 9)).unwrap();
         assert_eq!(History::from_bytes(&bytes, &boot("a", 10), WINDOW).unwrap(), history());
-        assert_eq!(held_code(&bytes).as_deref(), Some("0badc0de"));
-        assert_eq!(held_code(b"{"), None);
+        let of_the_lun = in_use::code(&Identity::of_pe("boot-images", &ObjectKey::new("PE/a")));
+        assert_eq!(held_codes(&bytes), ["0badc0de", &of_the_lun]);
+        assert_eq!(held_codes(b"{"), [""; 0]);
     }
 
     #[test]

@@ -25,6 +25,7 @@ pub(crate) mod effect;
 pub(crate) mod evidence;
 pub mod history;
 pub mod images;
+pub mod in_use;
 pub(crate) mod inspection;
 pub(crate) mod last_look;
 pub(crate) mod listing;

@@ -40,7 +40,15 @@ mod tests {
 
     fn found(keys: &[&str], suffix: &str) -> Vec<Candidate> {
         let site = Site { bucket: "boot-images".into(), mount: "/var/lib/cps-local/boot-images".into() };
-        discover(&index(keys), &site, &PeRules { prefix: "PE/".into(), suffix: suffix.into() })
+        discover(
+            &index(keys),
+            &site,
+            &PeRules {
+                prefix: "PE/".into(),
+                suffix: suffix.into(),
+                on_change: crate::decide::policy::OnChange::Hold,
+            },
+        )
     }
 
     fn index(keys: &[&str]) -> ObjectIndex {

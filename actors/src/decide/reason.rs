@@ -102,6 +102,15 @@ pub enum Reason {
         /// The mount's error.
         detail: String,
     },
+    /// It is on its way: its LUN has just been taken away, to be made of what the object is now (R6).
+    #[error("its object was replaced: its LUN is made anew in the next pass")]
+    Replaced,
+    /// It is saved and not live, and nodes may remember what it held (R6).
+    #[error(
+        "its object was replaced while it was not live: set pe.on_change = \"replace\", or confirm the removal of what is \
+         saved (`sbps-marshal plan` shows the code)"
+    )]
+    ReplacedWhileGone,
     /// Another backstore has its name.
     #[error(
         "a backstore {backstore} that is not ours has its name, on {file:?}: remove that one, or set mount.path back if \
@@ -169,6 +178,8 @@ impl Reason {
             Reason::Incomplete(incomplete) => incomplete.kind(),
             Reason::HeldOpen { .. } => "size_differs",
             Reason::File { kind, .. } => kind,
+            Reason::Replaced => "replaced",
+            Reason::ReplacedWhileGone => "replaced_while_gone",
             Reason::NameTaken { .. } => "name_taken",
             Reason::FileTaken(_) => "file_taken",
             Reason::BackstoreStale { .. } => "backstore_stale",
@@ -188,6 +199,7 @@ impl Reason {
             | Reason::EtagDiffers { .. }
             | Reason::Verifying { .. }
             | Reason::FileTaken(_)
+            | Reason::Replaced
             | Reason::TargetMissing(_)
             | Reason::NotWriteProtected(_) => true,
             Reason::Incomplete(incomplete) => {
@@ -204,7 +216,10 @@ impl Reason {
     /// Whether it is the node that cannot project, and not the image that cannot be projected.
     pub fn is_of_the_node(&self) -> bool {
         match self {
-            Reason::TargetMissing(_) | Reason::NotWriteProtected(_) | Reason::NoFreeNumber => true,
+            Reason::TargetMissing(_)
+            | Reason::NotWriteProtected(_)
+            | Reason::NoFreeNumber
+            | Reason::Replaced => true,
             Reason::File { kind, .. } => *kind == DENIED,
             _ => false,
         }

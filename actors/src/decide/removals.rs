@@ -1,6 +1,7 @@
 //! R1, R2 and R3: which removals may happen now.
 
-use crate::decide::history::{Breaker, FirstLook, History};
+use crate::decide::history::{Breaker, FirstLook, HeldInUse, History};
+use crate::decide::in_use::InUse;
 use crate::decide::withdrawal::Withdrawal;
 use crate::model::{Identity, Ours, TpgPath};
 use sha2::{Digest, Sha224};
@@ -55,6 +56,8 @@ pub enum Hold {
     Breaker,
     /// R2: what supersedes it cannot be a LUN now: without it the image would have none at all.
     Successor,
+    /// R4: nodes read from it.
+    InUse(Box<InUse>),
 }
 
 impl Hold {
@@ -65,6 +68,7 @@ impl Hold {
             Hold::SecondLook(_) => "second_look",
             Hold::Breaker => "breaker",
             Hold::Successor => "successor",
+            Hold::InUse(_) => "in_use",
         }
     }
 }
@@ -78,6 +82,7 @@ impl fmt::Display for Hold {
             }
             Hold::Breaker => f.write_str("an operator has to confirm it"),
             Hold::Successor => f.write_str("its replacement cannot be projected yet"),
+            Hold::InUse(in_use) => in_use.fmt(f),
         }
     }
 }
@@ -131,6 +136,8 @@ pub struct RemovalContext<'a> {
     pub limits: &'a Limits,
     /// When this pass looked.
     pub time: LookTime,
+    /// Those of our projections that nodes use (R4).
+    pub in_use: &'a BTreeMap<Identity, InUse>,
     /// The code that an operator has just confirmed.
     pub confirmed: Option<&'a str>,
 }
@@ -146,13 +153,15 @@ pub struct Judgement {
     pub looks: BTreeMap<Identity, FirstLook>,
     /// See [`History::breaker`].
     pub breaker: Breaker,
+    /// See [`History::in_use`].
+    pub in_use: HeldInUse,
     /// The code that was given is that of the removals that waited.
     pub confirmed: bool,
 }
 
 /// R1, R2 and R3: which of the due removals may happen now.
 pub fn removals(due: Vec<Removal>, context: RemovalContext<'_>) -> Judgement {
-    let RemovalContext { ours, history, limits, time, confirmed } = context;
+    let RemovalContext { ours, history, limits, time, confirmed, .. } = context;
     let looks: BTreeMap<Identity, FirstLook> =
         due.iter().map(|removal| first_look(removal, history, time)).collect();
     let mut breaker = history.breaker.clone();
@@ -177,7 +186,7 @@ pub fn removals(due: Vec<Removal>, context: RemovalContext<'_>) -> Judgement {
     breaker.held = if many && !open.is_empty() { open.clone() } else { BTreeSet::new() };
     let mut waiting: BTreeSet<Identity> =
         breaker.held.iter().chain(special.intersection(&open)).cloned().collect();
-    let mut code = (!waiting.is_empty()).then(|| code_of(&waiting));
+    let mut code = (!waiting.is_empty()).then(|| code_of("", &waiting));
     let matched = code.is_some() && code.as_deref() == confirmed;
     if matched {
         breaker.confirmed.append(&mut waiting);
@@ -193,15 +202,35 @@ pub fn removals(due: Vec<Removal>, context: RemovalContext<'_>) -> Judgement {
         code,
     });
 
+    let in_use = held_in_use(&all, context);
+    let matched = matched || in_use.confirmed.len() > history.in_use.confirmed.intersection(&all).count();
     let judged = due.into_iter().map(|removal| {
         let hold = match &removal.foreign_lun {
             Some(tpg) => Some(Hold::ForeignLun(tpg.clone())),
             None if waiting.contains(&removal.ours.identity) => Some(Hold::Breaker),
-            None => second_look(&removal, context),
+            None => second_look(&removal, context).or_else(|| use_of(&removal, &in_use, context)),
         };
         Judged { removal, hold }
     });
-    Judgement { removals: judged.collect(), tripped, looks, breaker, confirmed: matched }
+    Judgement { removals: judged.collect(), tripped, looks, breaker, in_use, confirmed: matched }
+}
+
+/// R4: which of all that is due is in use, and which of it goes all the same, because an operator says so.
+fn held_in_use(due: &BTreeSet<Identity>, context: RemovalContext<'_>) -> HeldInUse {
+    let RemovalContext { history, in_use, confirmed, .. } = context;
+    let named = |identity: &&Identity| {
+        let code = in_use.get(*identity).map(|in_use| in_use.code.as_str());
+        history.in_use.confirmed.contains(*identity) || (code.is_some() && code == confirmed)
+    };
+    let confirmed: BTreeSet<Identity> = due.iter().filter(named).cloned().collect();
+    let is_held = |identity: &&Identity| in_use.contains_key(*identity) && !confirmed.contains(*identity);
+    HeldInUse { held: due.iter().filter(is_held).cloned().collect(), confirmed }
+}
+
+fn use_of(removal: &Removal, in_use: &HeldInUse, context: RemovalContext<'_>) -> Option<Hold> {
+    let used = context.in_use.get(&removal.ours.identity);
+    used.filter(|_| in_use.held.contains(&removal.ours.identity))
+        .map(|used| Hold::InUse(Box::new(used.clone())))
 }
 
 /// R3: how many of so many projections may go within the window.
@@ -228,10 +257,10 @@ fn second_look(removal: &Removal, context: RemovalContext<'_>) -> Option<Hold> {
     }
 }
 
-/// A code that names exactly this set of projections.
-fn code_of(identities: &BTreeSet<Identity>) -> String {
-    let digest =
-        identities.iter().fold(Sha224::new(), |hash, identity| hash.chain_update(identity.wwn().as_str()));
+/// A code that names exactly these projections, and `what` is confirmed of them.
+pub(super) fn code_of<'a>(what: &str, identities: impl IntoIterator<Item = &'a Identity>) -> String {
+    let of = |hash: Sha224, identity: &Identity| hash.chain_update(identity.wwn().as_str());
+    let digest = identities.into_iter().fold(Sha224::new_with_prefix(what), of);
     digest.finalize().iter().take(4).map(|byte| format!("{byte:02x}")).collect()
 }
 
@@ -259,7 +288,17 @@ mod tests {
         let history = History { breaker, ..History::default() };
         let limits = Limits { confirm_after: HOUR, max_removal_percent: 10, max_removals: 3, window: HOUR };
         let time = LookTime { began: HOUR, ended: HOUR };
-        removals(due, RemovalContext { ours, history: &history, limits: &limits, time, confirmed: None })
+        removals(
+            due,
+            RemovalContext {
+                ours,
+                history: &history,
+                limits: &limits,
+                time,
+                in_use: &BTreeMap::new(),
+                confirmed: None,
+            },
+        )
     }
 
     #[test]

@@ -81,6 +81,8 @@ pub fn change(action: Action) -> Change {
         own_lun: Some(7),
         file: FILE.into(),
         after: Vec::new(),
+        unused: None,
+        reused: None,
         steps: Vec::new(),
     }
 }

@@ -19,6 +19,8 @@ pub enum Withdrawal {
     NotSelected,
     /// Its file leads out of the mount: it exports something else. An operator has to confirm it.
     Escaped,
+    /// The object was replaced under its key: it comes back as what it is now (R6).
+    Replaced,
 }
 
 impl fmt::Display for Withdrawal {
@@ -30,6 +32,7 @@ impl fmt::Display for Withdrawal {
             Withdrawal::Superseded => "superseded",
             Withdrawal::NotSelected => "not_selected",
             Withdrawal::Escaped => "escaped",
+            Withdrawal::Replaced => "replaced",
         })
     }
 }

@@ -27,8 +27,8 @@ super::events! {
         "removals were confirmed by an operator"
         => "nothing";
     CONFIRMATION_UNMATCHED "confirmation_unmatched" [Warn]
-        (scan_id code held_code)
-        "no removals of this code wait; `held_code` is the code of those that do"
+        (scan_id code held_codes)
+        "no removal of this code waits; `held_codes` are those of what does"
         => "look at `sbps-marshal plan`, and confirm the code it shows";
     HISTORY_LOST "history_lost" [Warn]
         (detail window_s)

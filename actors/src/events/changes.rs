@@ -17,6 +17,11 @@ super::events! {
         (scan_id image_id lun own_lun wwn iqn)
         "its own number is in use or saved, so it got the next free one; other workers may use a different number"
         => "mind it if nodes address LUNs by number";
+    NUMBER_REUSED "number_reused" [Error]
+        (scan_id image_id lun was wwn iqn)
+        "no number was free, so it got the one that has been in quarantine for the longest; nodes that used the image \
+         whose `was` is may find this one in its place"
+        => "make the range of lio.first_lun to lio.last_lun larger";
     CHANGE_FAILED "change_failed" [Error]
         (action result scan_id image_id lun wwn iqn file reason detail)
         "a change failed; the next pass retries it"

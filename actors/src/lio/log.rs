@@ -11,6 +11,9 @@ pub(super) fn done(change: &Change, iqn: &str, scan_id: u64, duration_ms: u64) {
     if let (Some(own_lun), Some(lun)) = (change.own_lun.filter(|own| Some(*own) != change.lun), change.lun) {
         emit!(NUMBER_DISPLACED, scan_id, image_id, lun, own_lun, wwn, iqn);
     }
+    if let (Some(freed), Some(lun)) = (&change.reused, change.lun) {
+        emit!(NUMBER_REUSED, scan_id, image_id, lun, was = freed.identity.wwn().as_str(), wwn, iqn);
+    }
     let (kind, result) = (display(kind), "ok");
     match &change.action {
         Action::Project(size_bytes) => emit! {

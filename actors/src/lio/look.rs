@@ -1,5 +1,5 @@
-//! R8: targetclid opens by path, up to minutes after the file was looked at. So it is looked at once more before
-//! anybody can read from it.
+//! The last looks, for a pass may take minutes. R8: targetclid opens by path, so a file is looked at once more before
+//! anybody can read from it. R4: a LUN is not taken away from a node that has just begun to use it.
 
 use super::Lio;
 use super::step::{StepError, perform};
@@ -19,6 +19,11 @@ const LOOK_WITHIN: Duration = Duration::from_secs(120);
 impl<P: LioPort> Lio<P> {
     /// Before the first step of a change.
     pub(super) fn look_before(&mut self, change: &Change) -> Result<(), StepError> {
+        if let Some(unused) = change.unused
+            && !unused.holds(&change.identity, &self.port.observe()?)
+        {
+            return Err(StepError::InUse);
+        }
         last_look::before(change).map_or(Ok(()), |how| self.look_again(change, how)).map_err(StepError::File)
     }
 

@@ -37,6 +37,9 @@ pub enum StepError {
     /// The file may not be what it was when it was planned to be projected.
     #[error(transparent)]
     File(#[from] NotTheSame),
+    /// A node has used the LUN (R4).
+    #[error("the LUN has been used since its removal was planned")]
+    InUse,
     /// The agent was told to stop before this step, or the pass was given up.
     #[error("the agent is stopping, or the pass was abandoned")]
     Stopped,
@@ -51,6 +54,7 @@ impl StepError {
             StepError::NotOurs { .. } => "not_ours",
             StepError::StillUsed { .. } => "still_used",
             StepError::File(why) => why.kind(),
+            StepError::InUse => "in_use",
             StepError::Stopped => "stopped",
         }
     }
@@ -114,9 +118,10 @@ mod tests {
             StepError::NotOurs { step: step() },
             StepError::StillUsed { step: step(), tpg: TpgPath::new("iscsi/iqn.x/tpgt_1") },
             StepError::File(file),
+            StepError::InUse,
             StepError::Stopped,
         ]
         .map(|error| error.kind());
-        assert_eq!(kinds, ["not_shown", "not_ours", "still_used", "file_changed", "stopped"]);
+        assert_eq!(kinds, ["not_shown", "not_ours", "still_used", "file_changed", "in_use", "stopped"]);
     }
 }

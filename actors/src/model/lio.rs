@@ -138,8 +138,17 @@ pub struct AclMapping {
     pub lun: u16,
 }
 
+/// What initiators have asked of a LUN since it was created (facts 3.2).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// Commands of any kind: those by which a path checker looks whether it answers are among them.
+    pub commands: u64,
+    /// Whole MiB that were read.
+    pub read_mib: u64,
+}
+
 /// Our TPG, as configfs has it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tpg {
     /// Whether initiators may log in.
     pub enabled: bool,
@@ -149,6 +158,10 @@ pub struct Tpg {
     pub acls: BTreeMap<String, BTreeSet<u16>>,
     /// Of these, what an initiator may write to: plain targetcli maps so, whatever the TPG's attributes say (R10).
     pub writable: BTreeSet<AclMapping>,
+    /// The initiators that are logged in.
+    pub sessions: BTreeSet<String>,
+    /// Per LUN number. One that is missing here could not be found out.
+    pub traffic: BTreeMap<u16, Traffic>,
 }
 
 /// What saveconfig.json holds, of that which we compare.

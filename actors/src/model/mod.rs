@@ -19,6 +19,7 @@ pub use identity::{Identity, NAME_DIGITS, RootfsLink, WWN_DIGITS};
 pub use image::{ImageId, ImageRef, Kind, Projection};
 pub use lio::{
     AclMapping, Actual, Backstore, BackstoreEntry, BareLun, FILEIO, Inventory, LunEntry, Saved, Tpg, TpgPath,
+    Traffic,
 };
 pub use mount::{FileFacts, MountFacts};
 pub use object::{Etag, Md5Sum, ObjectIndex, ObjectKey, ObjectMeta, ObjectVersion, Relevant, S3Path};

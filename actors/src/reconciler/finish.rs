@@ -60,7 +60,7 @@ impl Reconciler {
                 let policy = &self.context.policy;
                 let objects = observation.desired.objects.known().map(|index| &**index);
                 let now = self.clock.now();
-                self.history = after_pass(&plan, &report, objects, &observation.live, &policy.site, now);
+                self.history = after_pass(&plan, &report, objects, &observation.live, policy, now);
                 self.named = observation.named;
                 self.removing.take();
                 self.unreported.clear();
@@ -108,8 +108,8 @@ impl Reconciler {
                 emit!(CONFIRMED, scan_id, code);
             }
             (Confirmation::Unmatched, Some(code)) => {
-                let held_code = plan.history.breaker.code.as_deref().unwrap_or("none");
-                emit!(CONFIRMATION_UNMATCHED, scan_id, code, held_code);
+                let held_codes = plan.history.held_codes().join(",");
+                emit!(CONFIRMATION_UNMATCHED, scan_id, code, held_codes);
             }
             (Confirmation::NotJudged, code) => self.confirmed = code,
             (Confirmation::Matched | Confirmation::Unmatched, None) => {}

@@ -2,11 +2,11 @@
 
 use super::{Sim, SimSite, TPG, site, tpg};
 use crate::model::{
-    Actual, Backstore, BareLun, Etag, FILEIO, LunEntry, ObjectKey, Request, Saved, Step, Word,
+    Actual, Backstore, BareLun, Etag, FILEIO, LunEntry, ObjectKey, Request, Saved, Step, Traffic, Word,
 };
 use crate::ports::{LioError, LioPort};
 use crate::sim::MOUNT;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// What nobody but the daemon and the kernel knows.
@@ -20,6 +20,8 @@ pub(super) struct Kernel {
     late: Vec<Request>,
     /// What saveconfig.json holds of each backstore beside its entry: the size of then, above all.
     saved: Vec<Backstore>,
+    /// What initiators have asked of our TPG's LUNs; of a new one nothing.
+    traffic: BTreeMap<u16, Traffic>,
     /// Files that LIO has made by opening them: until it closes them, nobody but s3fs knows of them.
     pub(super) unborn: BTreeSet<ObjectKey>,
 }
@@ -29,7 +31,7 @@ impl LioPort for Sim {
         let site = self.site();
         match site.faults.configfs {
             true => Err(LioError::Configfs { path: "sim".into(), source: std::io::ErrorKind::Other.into() }),
-            false => Ok(site.actual.clone()),
+            false => Ok(site.shown_by_configfs()),
         }
     }
 
@@ -77,6 +79,19 @@ impl Sim {
         let before = site.actual.backstores.len();
         change(&mut site.actual);
         site.kernel.hba_taken |= site.actual.backstores.len() > before;
+    }
+
+    /// An initiator reads so many MiB from a LUN.
+    pub fn read(&self, lun: u16, mib: u64) {
+        let mut site = self.site();
+        let traffic = site.kernel.traffic.entry(lun).or_default();
+        traffic.read_mib += mib;
+        traffic.commands += mib;
+    }
+
+    /// A path checker looks whether a LUN answers.
+    pub fn check_path(&self, lun: u16) {
+        self.site().kernel.traffic.entry(lun).or_default().commands += 1;
     }
 
     /// s3fs dies and is mounted again: what LIO has open belongs to the mount that is gone.
@@ -140,6 +155,17 @@ fn key_of(file: &str) -> Option<ObjectKey> {
 }
 
 impl SimSite {
+    fn shown_by_configfs(&self) -> Actual {
+        let mut actual = self.actual.clone();
+        let ours = self.actual.luns.iter().filter(|lun| lun.tpg == tpg());
+        let traffic =
+            ours.map(|lun| (lun.lun, self.kernel.traffic.get(&lun.lun).copied().unwrap_or_default()));
+        if let Some(tpg) = actual.tpg.as_mut().filter(|_| !self.faults.uncounted) {
+            tpg.traffic = traffic.collect();
+        }
+        actual
+    }
+
     /// What targetclid and the kernel would do; the answer is as little worth as the real one.
     fn obey(&mut self, request: &Request) -> String {
         let saves = matches!(request, Request::Save { .. });
@@ -212,6 +238,7 @@ impl SimSite {
         }
         let (tpg, plugin, name) = (tpg(), FILEIO.into(), name.to_string());
         self.actual.luns.push(LunEntry { tpg, lun, plugin, name });
+        self.kernel.traffic.remove(&lun);
         for tpg in self.actual.tpg.iter_mut().filter(|_| map_to_acls) {
             tpg.acls.values_mut().for_each(|mapped| mapped.extend([lun]));
         }

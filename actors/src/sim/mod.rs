@@ -79,6 +79,8 @@ pub struct Faults {
     pub busy: bool,
     /// The history cannot be stored.
     pub history: bool,
+    /// configfs has no statistics.
+    pub uncounted: bool,
 }
 
 /// A whole site.
@@ -120,12 +122,7 @@ pub struct Sim(Arc<Mutex<SimSite>>, Instant);
 impl Default for Sim {
     /// A provisioned target and nothing else.
     fn default() -> Self {
-        let tpg = Some(Tpg {
-            enabled: true,
-            write_protected: true,
-            acls: BTreeMap::new(),
-            writable: BTreeSet::new(),
-        });
+        let tpg = Some(Tpg { enabled: true, write_protected: true, ..Tpg::default() });
         let (backstores, luns) = (Vec::new(), Vec::new());
         let actual = Actual {
             tpg_path: TpgPath::new(TPG),

@@ -11,9 +11,9 @@ pub use agent::{Party, Scripted};
 
 use actors::agent::{Agent, Kept, Ports};
 use actors::decide::cadence::Deadlines;
+use actors::decide::in_use::{UseRule, UsedBy};
 use actors::decide::plan::Plan;
-use actors::decide::policy::PeRules;
-use actors::decide::policy::Policy;
+use actors::decide::policy::{OnChange, PeRules, Policy};
 use actors::decide::removals::Limits;
 use actors::decide::status::Status;
 use actors::model::{Backstore, Request, Step};
@@ -32,14 +32,16 @@ pub fn policy(confirm_after: Duration, max_removal_percent: u8) -> Policy {
     Policy {
         site: site(),
         tagging: true,
-        pe: PeRules { prefix: "PE/".into(), suffix: String::new() },
+        pe: PeRules { prefix: "PE/".into(), suffix: String::new(), on_change: OnChange::Hold },
         limits: Limits {
             confirm_after,
             max_removal_percent,
             max_removals: 3,
             window: Duration::from_secs(3600),
         },
+        in_use: UseRule { by: UsedBy::Reads, quiet_period: Duration::from_secs(900) },
         luns: 1..=16383,
+        quarantine: Duration::from_secs(86400),
         verify_md5: true,
     }
 }

@@ -50,6 +50,8 @@ pub enum Event {
     Reboot,
     /// A LUN or a backstore was made half.
     HalfMade(u8),
+    /// An initiator reads from a LUN.
+    Read(u8),
 }
 
 pub fn event() -> impl Strategy<Value = Event> {
@@ -88,6 +90,7 @@ pub fn event() -> impl Strategy<Value = Event> {
         1 => Just(Event::Remount),
         1 => Just(Event::Reboot),
         1 => n().prop_map(Event::HalfMade),
+        2 => n().prop_map(Event::Read),
     ]
 }
 
@@ -109,6 +112,7 @@ pub fn name_rootfs(sim: &Sim, image: &str, key: &str) {
 pub fn happen(sim: &Sim, event: &Event) {
     match event {
         Event::Pass | Event::ConfirmedPass | Event::Restart => {}
+        Event::Read(n) => drop(readable(sim, *n).map(|lun| sim.read(lun.lun, 1))),
         Event::Tag(n, tagged) => sim.tag(&id(*n), *tagged),
         Event::DeleteImage(n) => sim.site().images.retain(|image| image["id"] != id(*n)),
         Event::DeleteObject(n) => {
@@ -210,6 +214,12 @@ pub fn happen(sim: &Sim, event: &Event) {
             site.actual.saved = Saved::Readable(site.actual.inventory());
         }
     }
+}
+
+/// The LUN that this reader reads from.
+pub fn readable(sim: &Sim, n: u8) -> Option<LunEntry> {
+    let luns: Vec<LunEntry> = sim.site().actual.luns.iter().filter(|lun| lun.tpg == tpg()).cloned().collect();
+    some(&luns, n)
 }
 
 fn some_object(sim: &Sim, n: u8) -> Option<ObjectKey> {

@@ -1,9 +1,11 @@
 //! Whatever happens to a site, in whatever order: the rules hold in every pass, and in the end all is as it should be.
 
-use crate::common::{AT_ONCE, Node};
+use crate::common::{AT_ONCE, DEADLINES, Node, policy};
 use crate::config;
-use crate::event::{Event, IMAGES, event, happen, id, mend, name_rootfs};
+use crate::event::{Event, IMAGES, event, happen, id, mend, name_rootfs, readable};
 use crate::oracle::{self, Evidence, Memory};
+use actors::decide::in_use::{UseRule, UsedBy};
+use actors::decide::policy::Policy;
 use actors::decide::status::Status;
 use actors::model::{ObjectKey, Ours, Request, Saved, Step};
 use actors::sim::{MOUNT, Sim, SimSite, tpg};
@@ -27,6 +29,12 @@ struct Witness {
     seen: BTreeSet<String>,
     /// What could be projected in some pass.
     was_valid: BTreeSet<String>,
+    /// Live LUNs that were read from: no quiet period passes here.
+    read: BTreeSet<String>,
+    /// Whose each number was when a pass ended.
+    numbers: BTreeMap<u16, String>,
+    /// Whose each number was that was freed. No quarantine ends here.
+    freed: BTreeMap<u16, String>,
 }
 
 impl Witness {
@@ -41,6 +49,9 @@ impl Witness {
             went: BTreeSet::new(),
             seen: BTreeSet::new(),
             was_valid: BTreeSet::new(),
+            read: BTreeSet::new(),
+            numbers: BTreeMap::new(),
+            freed: BTreeMap::new(),
         }
     }
 
@@ -72,7 +83,8 @@ impl Witness {
             self.confirmed.retain(&going);
             self.waiting.retain(|name| going(name) && !self.confirmed.contains(name));
             let asked = |why: &Evidence| {
-                *why == Evidence::Escaped || (*why == Evidence::NotListed && before.images.is_empty())
+                matches!(why, Evidence::Escaped | Evidence::Replaced)
+                    || (*why == Evidence::NotListed && before.images.is_empty())
             };
             let open: BTreeSet<String> =
                 due.keys().filter(|name| going(name) && !self.confirmed.contains(*name)).cloned().collect();
@@ -98,6 +110,16 @@ impl Witness {
         let may = due.keys().filter(|name| same(name) && !kept.contains(*name)).cloned().collect();
         self.before = due;
         may
+    }
+
+    /// R5: whose LUN is not there any more, whoever has taken it.
+    fn free_numbers(&mut self, site: &SimSite) {
+        let now: BTreeMap<u16, String> =
+            oracle::numbers(&site.actual).into_iter().map(|(name, number)| (number, name)).collect();
+        let gone = self.numbers.iter().filter(|(number, name)| now.get(*number) != Some(*name));
+        self.freed.extend(gone.map(|(number, name)| (*number, name.clone())).collect::<Vec<_>>());
+        self.freed.retain(|number, _| !now.contains_key(number));
+        self.numbers = now;
     }
 
     /// One pass, and whether it kept the rules.
@@ -128,6 +150,12 @@ impl Witness {
         if !(faults.ims || faults.listing || faults.configfs) {
             self.memory.learn(&before, !blind);
         }
+        if !(faults.listing || faults.configfs) {
+            self.memory.learn_contents(&before);
+        }
+        let live_before = oracle::numbers(&before.actual);
+        self.read.retain(|name| live_before.contains_key(name));
+        self.free_numbers(&before);
         let earlier = self.before.clone();
         let may = self.may_go(&before, blind, confirms);
         let (luns, stores) = oracle::forgotten(&before, &after);
@@ -152,6 +180,9 @@ impl Witness {
                 status
             );
         }
+        for name in removed.iter().filter(|name| !dead.contains(name) && !late.contains(*name)) {
+            prop_assert!(!self.read.contains(name), "R4: {} went; {}", name, status);
+        }
         let went = removed.union(&dropped).filter(|name| may.contains(*name) || !dead.contains(name));
         let unasked = went.filter(|name| !self.confirmed.contains(*name)).cloned();
         self.went.extend(unasked);
@@ -160,6 +191,14 @@ impl Witness {
         for (name, number) in &old {
             prop_assert!(new.get(name).is_none_or(|now| now == number), "R5: {} moved", name);
         }
+        for (name, number) in new.iter().filter(|(name, _)| !old.contains_key(*name)) {
+            let saved = oracle::saved_number(&before, name) == Some(*number);
+            let whose = self.freed.get(number);
+            prop_assert!(saved || whose.is_none_or(|whose| whose == name), "R5: {} got {:?}'s", name, whose);
+        }
+        self.numbers = new.iter().map(|(name, number)| (*number, name.clone())).collect();
+        self.memory.learn_contents(&after);
+        self.free_numbers(&after);
         let in_tpg: Vec<u16> = after.actual.luns.iter().filter(|l| l.tpg == tpg()).map(|l| l.lun).collect();
         prop_assert_eq!(in_tpg.iter().collect::<BTreeSet<_>>().len(), in_tpg.len(), "R5: a number twice");
 
@@ -179,12 +218,15 @@ impl Witness {
 
         let valid = oracle::valid(&before);
         self.was_valid.extend(valid.iter().cloned());
-        prop_assert!(!stores.iter().any(|name| valid.contains(name)), "R11: forgot {:?}", stores);
+        // What was replaced goes before it comes back (R6).
+        let is_kept =
+            |name: &String| valid.contains(name) && self.before.get(name) != Some(&Evidence::Replaced);
+        prop_assert!(!stores.iter().any(is_kept), "R11: forgot {:?}", stores);
         for lun in luns {
             let replaced = new.contains_key(&lun.name) || in_tpg.contains(&lun.lun);
             let watched = self.seen.contains(&format!("{lun:?}"));
             prop_assert!(watched || lun.tpg == tpg(), "R11: forgot {:?}", lun);
-            prop_assert!(replaced || watched || !valid.contains(&lun.name), "R11: forgot {:?}", lun);
+            prop_assert!(replaced || watched || !is_kept(&lun.name), "R11: forgot {:?}", lun);
         }
         self.seen.extend(oracle::foreign(&before.actual).1.iter().map(|lun| format!("{lun:?}")));
         if status.converged {
@@ -219,6 +261,7 @@ async fn live(events: &[Event], percent: u8) -> Result<(), TestCaseError> {
                 let code = witness.code().await;
                 drop(witness.pass(code).await?);
             }
+            Event::Read(n) => witness.read.extend(readable(&sim, *n).map(|lun| lun.name)),
             Event::Restart => witness.restart(),
             // Looks are of one boot.
             Event::Reboot => {
@@ -236,6 +279,12 @@ async fn live(events: &[Event], percent: u8) -> Result<(), TestCaseError> {
 async fn settle(witness: &mut Witness) -> Result<(), TestCaseError> {
     let sim = witness.node.sim.clone();
     mend(&sim);
+    // And the nodes have all been quiet for long enough.
+    let in_use = UseRule { by: UsedBy::Nothing, ..policy(AT_ONCE, witness.percent).in_use };
+    let policy = Policy { in_use, ..policy(AT_ONCE, witness.percent) };
+    witness.node = Node::watched(sim.clone(), policy, DEADLINES, |_| {});
+    witness.memory.read.clear();
+    witness.read.clear();
     for n in 0..IMAGES {
         let known = sim.site().images.iter().any(|image| image["id"] == id(n));
         let named = oracle::named(&sim.site()).remove(&id(n));
@@ -285,7 +334,7 @@ async fn settle(witness: &mut Witness) -> Result<(), TestCaseError> {
             site.actual.saved = Saved::Readable(site.actual.inventory());
         }
     }
-    for _ in 0..6 {
+    for _ in 0..8 {
         let code = witness.code().await;
         if witness.pass(code).await?.converged {
             let site = sim.site();

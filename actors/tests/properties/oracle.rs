@@ -20,6 +20,8 @@ pub enum Evidence {
     NotSelected,
     /// What is exported is another file: only with an operator's word.
     Escaped,
+    /// R6: its object is another one than what was projected: only with an operator's word.
+    Replaced,
 }
 
 /// What each tagged image names; `None`: its manifest cannot be understood.
@@ -58,6 +60,8 @@ pub struct Memory {
     pub never_read: BTreeSet<String>,
     /// Whether it has seen the site.
     pub begun: bool,
+    /// The ETags that the object of each live or saved projection has had while it was one.
+    pub held: BTreeMap<String, BTreeSet<Etag>>,
     /// The manifests that this agent has read, by image: it need not read them again.
     pub read: BTreeMap<String, Etag>,
 }
@@ -86,6 +90,27 @@ impl Memory {
         self.never_read.retain(|image| tagged.contains_key(image));
         self.begun |= sees_all;
     }
+
+    /// What each projection holds by now.
+    pub fn learn_contents(&mut self, site: &SimSite) {
+        let all = ours_all(&site.actual);
+        self.held.retain(|name, _| all.contains_key(name));
+        for (name, (ours, _)) in all {
+            let etag = site.objects.get(&ours.key).map(|(etag, _)| etag.clone());
+            self.held.entry(name).or_default().extend(etag);
+        }
+    }
+
+    /// R6: another ETag, or another size than LIO has.
+    fn is_replaced(&self, site: &SimSite, ours: &Ours, is_live: bool) -> bool {
+        let Some((now, bytes)) = site.objects.get(&ours.key) else { return false };
+        let name = ours.identity.name_str();
+        let other = |held: &BTreeSet<Etag>| held.iter().any(|etag| etag != now);
+        let has = |b: &&Backstore| b.plugin == "fileio" && b.name == name;
+        let size = site.actual.backstores.iter().find(has).map(|b| b.size);
+        self.held.get(name).is_some_and(other)
+            || (is_live && size.is_some_and(|size| size != bytes.len() as u64))
+    }
 }
 
 fn manifest_key(image: &str) -> ObjectKey {
@@ -106,7 +131,8 @@ pub fn evidence(site: &SimSite, ours: &Ours, is_live: bool, memory: &Memory) -> 
     }
     if Identity::of_pe(BUCKET, &ours.key) == ours.identity {
         let selected = ours.key.as_str().starts_with("PE/");
-        return if selected { escaped } else { Some(Evidence::NotSelected) };
+        let replaced = memory.is_replaced(site, ours, is_live).then_some(Evidence::Replaced);
+        return if selected { escaped.or(replaced) } else { Some(Evidence::NotSelected) };
     }
     let folder = ours.key.folder();
     let listed = site.images.iter().any(|image| image["id"] == folder);
@@ -200,6 +226,16 @@ pub fn foreign(actual: &Actual) -> (Vec<Backstore>, Vec<LunEntry>) {
 pub fn numbers(actual: &Actual) -> BTreeMap<String, u16> {
     let luns = actual.luns.iter().filter(|lun| is_our_lun(actual, lun));
     luns.map(|lun| (lun.name.clone(), lun.lun)).collect()
+}
+
+/// The number under which a projection of this name is saved.
+pub fn saved_number(site: &SimSite, name: &str) -> Option<u16> {
+    let Saved::Readable(saved) = &site.actual.saved else { return None };
+    saved
+        .luns
+        .iter()
+        .find(|lun| lun.tpg == tpg() && lun.plugin == "fileio" && lun.name == name)
+        .map(|lun| lun.lun)
 }
 
 /// R7: whether the object of a key is a complete image, and the mount shows all of it.

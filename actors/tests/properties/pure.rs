@@ -60,7 +60,10 @@ proptest! {
                         prop_assert!(is_ours(actual, name.as_str()));
                         prop_assert!(actual.luns_of_fileio(name.as_str()).all(|lun| lun.tpg == tpg()));
                     }
-                    Step::CreateBackstore { name, .. } => prop_assert!(!names_of(name.as_str())),
+                    Step::CreateBackstore { name, .. } => {
+                        let deleted = |step: &Step| matches!(step, Step::DeleteBackstore { name: old, .. } if old == name);
+                        prop_assert!(!names_of(name.as_str()) || change.steps.iter().any(deleted));
+                    }
                     Step::EnableModelAlias { name } | Step::CreateLun { name, .. } => {
                         prop_assert!(created || is_ours(actual, name.as_str()));
                     }

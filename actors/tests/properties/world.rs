@@ -197,8 +197,8 @@ fn inventory() -> impl Strategy<Value = (Vec<Backstore>, Vec<LunEntry>)> {
 
 fn actual() -> impl Strategy<Value = Actual> {
     let tpg = prop_oneof![
-        8 => Just(Some(Tpg { enabled: true, write_protected: true, acls: BTreeMap::new(), writable: BTreeSet::new() })),
-        1 => Just(Some(Tpg { enabled: true, write_protected: false, acls: BTreeMap::new(), writable: BTreeSet::new() })),
+        8 => Just(Some(Tpg { enabled: true, write_protected: true, ..Tpg::default() })),
+        1 => Just(Some(Tpg { enabled: true, write_protected: false, ..Tpg::default() })),
         1 => Just(None),
     ];
     (inventory(), inventory(), tpg, 0_u8..4).prop_map(|((backstores, luns), other, tpg, saved)| {

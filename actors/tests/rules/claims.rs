@@ -29,7 +29,11 @@ async fn r2_an_image_that_cannot_be_read_holds_no_pe_image() {
     node.pass().await;
     node.sim.add_image(NEW, true);
     node.sim.put(&format!("{NEW}/manifest.json"), b"{".to_vec());
-    let pe = PeRules { prefix: "PE/CPE-base".into(), suffix: String::new() };
+    let pe = PeRules {
+        prefix: "PE/CPE-base".into(),
+        suffix: String::new(),
+        on_change: actors::decide::policy::OnChange::Hold,
+    };
     let selects_less = Policy { pe, ..policy(AT_ONCE, 10) };
     let restarted = Node::watched(node.sim.clone(), selects_less, DEADLINES, |_| {});
     restarted.passes(2).await;

@@ -2,8 +2,8 @@
 
 use crate::common::Node;
 use crate::removals::with_a_lost_name;
-use crate::{TAGGED, UNTAGGED};
-use actors::model::{LunEntry, ObjectKey, Request, RootfsLink, SaveOutcome, Saved};
+use crate::{PE, TAGGED, UNTAGGED};
+use actors::model::{LunEntry, ObjectKey, Request, RootfsLink, SaveOutcome, Saved, TpgPath};
 use actors::sim::{BUCKET, Sim};
 use std::collections::BTreeSet;
 #[actix::test]
@@ -247,14 +247,26 @@ async fn r5_a_lun_that_was_lost_comes_back_under_its_saved_number_and_no_new_one
 }
 
 #[actix::test]
-async fn r7_a_backstore_without_a_lun_that_was_made_for_another_size_gets_none() {
+async fn r7_a_backstore_without_a_lun_that_was_made_for_another_size_is_made_anew_unless_somebody_uses_it() {
+    const NUMBER: u16 = 7;
     let node = Node::new(Sim::small_site());
     node.pass().await;
-    node.sim.site().actual.luns.clear();
-    node.sim.put_squashfs("PE/CPE-amd.x86_64-26.11.squashfs", 512);
+    let (size, name) = {
+        let mut site = node.sim.site();
+        site.actual.luns.clear();
+        let restored = site.actual.backstores.iter_mut().find(|b| b.file.ends_with(PE)).unwrap();
+        (std::mem::replace(&mut restored.size, 512), restored.name.clone())
+    };
+    let other = TpgPath::new("iscsi/iqn.of.others/tpgt_1");
+    let lun = LunEntry { tpg: other.clone(), lun: NUMBER, plugin: "fileio".into(), name };
+    node.sim.another_hand(|actual| actual.luns.push(lun));
     assert_eq!(node.pass().await.summary.added, 5);
-    let reasons = Node::reasons(&node.plan().await);
-    assert_eq!(reasons, [("PE/CPE-amd.x86_64-26.11.squashfs".to_owned(), "backstore_stale")]);
+    assert_eq!(Node::reasons(&node.plan().await), [(PE.to_owned(), "backstore_stale")]);
+    node.sim.another_hand(|actual| actual.luns.retain(|lun| lun.tpg != other));
+    assert_eq!(node.pass().await.summary.added, 1);
+    let sizes: Vec<u64> =
+        node.sim.site().actual.backstores.iter().filter(|b| b.file.ends_with(PE)).map(|b| b.size).collect();
+    assert_eq!(sizes, [size]);
 }
 
 #[actix::test]

@@ -3,7 +3,8 @@
 use crate::decide::desired::Verdict;
 use crate::decide::history::History;
 use crate::decide::plan::change::{Action, Change, Drifted, Pending, Seen};
-use crate::decide::plan::numbers::{numbers, own_lun};
+use crate::decide::plan::numbers::{Number, numbers, own_lun};
+use crate::decide::plan::replaced;
 use crate::decide::policy::Policy;
 use crate::decide::reason::Reason;
 use crate::model::{Actual, Backstore, FILEIO, Identity, ImageRef, Kind, Projection, Step};
@@ -71,7 +72,12 @@ pub fn additions(
             Verdict::Pending { reason, .. } => {
                 pending.push(wait(&candidate.image, reason.clone()));
             }
+            // It is taken away first, and comes back in the next pass (R6).
+            Verdict::Project(projection) if gone.contains(&projection.identity) => {}
             Verdict::Project(projection) => match presence(projection, actual, &live, dead, &mut files) {
+                Ok(Presence::Missing(_)) if replaced::is_held(projection, history, policy) => {
+                    pending.push(wait(&projection.image, Reason::ReplacedWhileGone));
+                }
                 Ok(Presence::Missing(steps)) => {
                     let of_another = new.get(&projection.identity);
                     // Of several images with this very file one gives its name, the same one when it is removed.
@@ -97,7 +103,7 @@ pub fn additions(
         numbers(new.values().map(|(projection, _)| *projection), actual, history, policy)
     {
         let Some((projection, mut steps)) = new.remove(&identity) else { continue };
-        let Some(lun) = number else {
+        let Some(Number { lun, reused }) = number else {
             pending.push(wait(&projection.image, Reason::NoFreeNumber));
             continue;
         };
@@ -114,6 +120,8 @@ pub fn additions(
             lun: Some(lun),
             file: projection.file.to_string(),
             after: Vec::new(),
+            unused: None,
+            reused,
             steps,
         });
     }
@@ -159,14 +167,14 @@ fn presence<'a>(
                 if !unused() {
                     return Err(Reason::DeadInUse(b.name.clone()));
                 }
-                let wwn = projection.identity.wwn().clone();
-                let anew =
-                    [Step::DeleteBackstore { name, wwn }].into_iter().chain(create_backstore(projection));
-                return Ok(Presence::Missing(anew.collect()));
+                return Ok(Presence::Missing(create_anew(projection)));
             }
             if b.size != projection.size {
-                let (backstore, has) = (b.name.clone(), b.size);
-                return Err(Reason::BackstoreStale { backstore, has, listed: projection.size });
+                if !unused() {
+                    let (backstore, has) = (b.name.clone(), b.size);
+                    return Err(Reason::BackstoreStale { backstore, has, listed: projection.size });
+                }
+                return Ok(Presence::Missing(create_anew(projection)));
             }
             // With its LUN gone, the product name can still be put right (facts 2.4).
             return match (b.model_alias, unused()) {
@@ -188,6 +196,12 @@ fn presence<'a>(
     files.insert(file, user);
     steps.extend(create_backstore(projection));
     Ok(Presence::Missing(steps))
+}
+
+/// Where the old one can serve nobody, and nobody has a LUN on it.
+fn create_anew(projection: &Projection) -> Vec<Step> {
+    let (name, wwn) = (projection.identity.name(), projection.identity.wwn().clone());
+    [Step::DeleteBackstore { name, wwn }].into_iter().chain(create_backstore(projection)).collect()
 }
 
 fn create_backstore(projection: &Projection) -> [Step; 2] {
@@ -226,6 +240,8 @@ fn remake(projection: &Projection, actual: &Actual, history: &History, policy: &
         own_lun: None,
         file: policy.site.path_of(&projection.key),
         after: Vec::new(),
+        unused: None,
+        reused: None,
         identity,
         steps,
     })

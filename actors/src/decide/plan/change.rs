@@ -2,7 +2,8 @@
 
 use crate::decide::desired::Desired;
 use crate::decide::evidence::image_of;
-use crate::decide::history::History;
+use crate::decide::history::{Freed, History};
+use crate::decide::in_use::Unused;
 use crate::decide::live::{LiveFiles, Mounts};
 use crate::decide::reason::Reason;
 use crate::decide::removals::{Hold, LookTime, Removal};
@@ -42,6 +43,10 @@ pub struct Change {
     pub file: String,
     /// It is not done before these are live: of a superseded projection its successors.
     pub after: Vec<Identity>,
+    /// It is not begun once its LUN has been used (R4). `None`: that does not matter.
+    pub unused: Option<Unused>,
+    /// Its number was another image's before its quarantine was over: no other number was free (R5).
+    pub reused: Option<Freed>,
     /// What to tell LIO.
     pub steps: Vec<Step>,
 }

@@ -318,7 +318,7 @@ mod tests {
     #[test]
     fn r10_an_acl_that_can_write_is_told_with_its_initiator() {
         let writable = BTreeSet::from([AclMapping { initiator: "iqn.x:b".into(), lun: 7 }]);
-        let tpg = Tpg { enabled: true, write_protected: true, acls: BTreeMap::new(), writable };
+        let tpg = Tpg { enabled: true, write_protected: true, writable, ..Tpg::default() };
         let actual = Actual { tpg: Some(tpg), ..actual(vec![backstore()], vec![lun(7)]) };
         let found = of_target(&actual, &site().ours_live(&actual));
         assert!(found.len() == 1 && found[0].detail.contains("first iqn.x:b"), "{found:?}");

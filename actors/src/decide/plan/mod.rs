@@ -3,22 +3,26 @@
 use crate::decide::desired::{Candidate, Desired, Verdict};
 use crate::decide::evidence::{Claims, Standing};
 use crate::decide::history::History;
+use crate::decide::in_use::{self, Unused};
 use crate::decide::live::LiveFile;
 use crate::decide::plan::change::{Action, Change, Drifted, Held, Pending, Seen, Unclear};
 use crate::decide::plan::findings::Finding;
-use crate::decide::policy::Policy;
+use crate::decide::policy::{OnChange, Policy};
+use crate::decide::reason::Reason;
 use crate::decide::removals::{Hold, Judged, Removal, RemovalContext, Tripped};
 use crate::decide::withdrawal::Withdrawal;
 use crate::decide::{evidence, removals};
 use crate::model::{
-    Actual, Backstore, BackstoreEntry, Cause, Etag, FILEIO, Identity, ImageRef, Inventory, LunEntry, Ours,
-    Saved, Step, TpgPath,
+    Actual, Backstore, BackstoreEntry, Cause, FILEIO, Identity, ImageRef, Inventory, LunEntry, Ours, Saved,
+    Step, TpgPath,
 };
 
 pub mod additions;
 pub mod change;
 pub mod findings;
 pub mod numbers;
+pub mod quarantine;
+mod replaced;
 mod succession;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -79,12 +83,22 @@ pub fn plan(seen: Seen<'_>, before: &History, policy: &Policy, confirmed: Option
     history.begun |= desired.unknown.is_empty();
     history.failed.clear();
     history.mounts.clone_from(&mounts.opened);
-    history.contents = contents(desired, &ours, before);
+    history.contents = replaced::contents(desired, &ours, &saved_only, before);
     history.numbers = numbers::numbers_to_keep(desired, actual, &history, policy);
+    quarantine::note_live(&mut history, actual, policy, time.ended);
+    history.usage =
+        in_use::usage(ours.iter().map(|(_, ours)| ours), actual, &before.usage, policy.in_use, time.ended);
 
-    let due = due_removals(seen, &ours, &saved_only, &history);
+    let due = due_removals(seen, &ours, &saved_only, &history, policy);
+    let used = |removal: &Removal| {
+        let identity = &removal.ours.identity;
+        let in_use = in_use::in_use(identity, &history.usage, actual, policy.in_use, time.ended)?;
+        Some((identity.clone(), in_use))
+    };
+    let in_use = due.iter().filter_map(used).collect();
+    let (limits, ours_in_all) = (&policy.limits, all.len());
     let context =
-        RemovalContext { ours: all.len(), history: before, limits: &policy.limits, time, confirmed };
+        RemovalContext { ours: ours_in_all, history: before, limits, time, in_use: &in_use, confirmed };
     let judgement = removals::removals(due, context);
     let mut tripped = None;
     let mut confirmation = Confirmation::NotJudged;
@@ -95,7 +109,8 @@ pub fn plan(seen: Seen<'_>, before: &History, policy: &Policy, confirmed: Option
             (Some(_), true) => Confirmation::Matched,
             (Some(_), false) => Confirmation::Unmatched,
         };
-        (history.looks, history.breaker) = (judgement.looks, judgement.breaker);
+        (history.looks, history.breaker, history.in_use) =
+            (judgement.looks, judgement.breaker, judgement.in_use);
         (removals, tripped) = (judgement.removals, judgement.tripped);
     } else {
         // Without evidence nothing is due; what was seen before has to be seen anew.
@@ -123,11 +138,17 @@ pub fn plan(seen: Seen<'_>, before: &History, policy: &Policy, confirmed: Option
     };
     let live_names: BTreeSet<&Identity> = ours.iter().map(|(_, ours)| &ours.identity).collect();
     let (mut changes, mut forgotten) = (additions.changes, BTreeSet::new());
+    let mut pending = additions.pending;
     for removal in going {
+        let image = evidence::image_of(&removal.ours, &history);
+        if removal.why == Withdrawal::Replaced {
+            pending.push(Pending { image: image.clone(), reason: Reason::Replaced });
+        }
         if live_names.contains(&removal.ours.identity) {
-            let image = evidence::image_of(&removal.ours, &history);
             let after = succession::to_wait_for(&removal, desired, &history);
-            changes.push(withdraw(actual, removal, image, after, policy));
+            let unused = (!in_use.contains_key(&removal.ours.identity))
+                .then(|| Unused::seen(&removal.ours.identity, actual, policy.in_use.by));
+            changes.push(Change { unused, ..withdraw(actual, removal, image, after, policy) });
         } else {
             forgotten.insert(removal.ours.identity);
         }
@@ -145,7 +166,7 @@ pub fn plan(seen: Seen<'_>, before: &History, policy: &Policy, confirmed: Option
         unknown: desired.unknown.clone(),
         unclear: unclear(desired),
         drifted: additions.drifted,
-        pending: additions.pending,
+        pending,
         changes,
         held,
         tripped,
@@ -188,18 +209,6 @@ fn saved_only(actual: &Actual, live: &[(&Backstore, Ours)], policy: &Policy) -> 
         .collect()
 }
 
-/// R6: what each live projection held when it was first seen.
-fn contents(desired: &Desired, ours: &[(&Backstore, Ours)], before: &History) -> BTreeMap<Identity, Etag> {
-    let Some(objects) = desired.objects.known() else { return before.contents.clone() };
-    let first_seen = |backstore: &Backstore, ours: &Ours| {
-        let same = before.mounts.get(&ours.identity).is_none_or(|known| known.inode == backstore.inode);
-        let known = before.contents.get(&ours.identity).filter(|_| same).cloned();
-        let now = || objects.get(&ours.key).map(|meta| meta.etag.clone());
-        Some((ours.identity.clone(), known.or_else(now)?))
-    };
-    ours.iter().filter_map(|(backstore, ours)| first_seen(backstore, ours)).collect()
-}
-
 fn unclear(desired: &Desired) -> Vec<Unclear> {
     let of = |candidate: &Candidate| match &candidate.verdict {
         Verdict::Unknown { cause, .. } => {
@@ -215,6 +224,7 @@ fn due_removals(
     live: &[(&Backstore, Ours)],
     saved_only: &[Ours],
     history: &History,
+    policy: &Policy,
 ) -> Vec<Removal> {
     let Seen { desired, actual, live: files, .. } = seen;
     if !desired.unknown.is_empty() {
@@ -228,22 +238,24 @@ fn due_removals(
     let nothing_left = all().all(|ours| desired.gone.contains(&ours.key));
     let escapes = |ours: &Ours| matches!(files.files.get(&ours.key), Some(LiveFile::Escapes(_)));
     let claims = Claims { desired, history };
-    let of = |ours: &Ours, foreign_lun: Option<TpgPath>, is_live: bool| {
+    let of = |ours: &Ours, foreign_lun: Option<TpgPath>, live: Option<&Backstore>| {
         let why = match claims.standing(ours) {
             Standing::Gone(why) => why,
-            _ if is_live && escapes(ours) => Withdrawal::Escaped,
+            _ if live.is_some() && escapes(ours) => Withdrawal::Escaped,
+            Standing::Wanted if replaced::is_replaced(ours, live, desired, history) => Withdrawal::Replaced,
             _ => return None,
         };
         let needs_confirmation = match why {
             Withdrawal::Escaped => true,
+            Withdrawal::Replaced => policy.pe.on_change == OnChange::Hold,
             Withdrawal::ImageGone => desired.nothing_listed,
             Withdrawal::ObjectGone => nothing_left,
             Withdrawal::Untagged | Withdrawal::Superseded | Withdrawal::NotSelected => false,
         };
         Some(Removal { ours: ours.clone(), why, foreign_lun, needs_confirmation })
     };
-    let live = live.iter().filter_map(|(backstore, ours)| of(ours, foreign_lun(backstore), true));
-    live.chain(saved_only.iter().filter_map(|ours| of(ours, None, false))).collect()
+    let live = live.iter().filter_map(|(backstore, ours)| of(ours, foreign_lun(backstore), Some(backstore)));
+    live.chain(saved_only.iter().filter_map(|ours| of(ours, None, None))).collect()
 }
 
 /// The LUNs first, then the backstore (facts 2.9).
@@ -267,6 +279,8 @@ fn withdraw(
         own_lun: None,
         file: policy.site.path_of(&key),
         after,
+        unused: None,
+        reused: None,
         identity,
         steps,
     }

@@ -2,11 +2,20 @@
 
 use crate::decide::desired::Desired;
 use crate::decide::evidence;
-use crate::decide::history::History;
+use crate::decide::history::{Freed, History};
+use crate::decide::plan::quarantine::{oldest, owners};
 use crate::decide::policy::Policy;
 use crate::model::{Actual, Identity, Inventory, Projection, Saved};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
+
+/// A number for a new LUN.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Number {
+    pub(super) lun: u16,
+    /// Whose it was until lately: nothing else was free.
+    pub(super) reused: Option<Freed>,
+}
 
 /// One that is saved comes back under its saved number: the nodes that run from it know it
 /// by that (facts 3.6). No other takes a saved number. The others are numbered in the order in which S3 got them, so
@@ -16,9 +25,9 @@ pub(super) fn numbers<'a>(
     actual: &Actual,
     history: &History,
     policy: &Policy,
-) -> BTreeMap<Identity, Option<u16>> {
+) -> BTreeMap<Identity, Option<Number>> {
     let mut new = new.peekable();
-    let mut given: BTreeMap<Identity, Option<u16>> = BTreeMap::new();
+    let mut given: BTreeMap<Identity, Option<Number>> = BTreeMap::new();
     if new.peek().is_none() {
         return given;
     }
@@ -35,14 +44,18 @@ pub(super) fn numbers<'a>(
             known.entry(ours.identity.clone()).or_insert(lun.lun);
         }
     }
-    for (identity, number) in &history.numbers {
+    let freed = owners(&history.freed);
+    for (identity, number) in
+        history.numbers.iter().chain(freed.iter().map(|(identity, number)| (*identity, number)))
+    {
         known.entry(identity.clone()).or_insert(*number);
     }
     let mut without: Vec<&Projection> = Vec::new();
     for projection in new {
         match known.get(&projection.identity).filter(|number| taken.insert(**number)) {
             Some(number) => {
-                given.insert(projection.identity.clone(), Some(*number));
+                let number = Number { lun: *number, reused: None };
+                given.insert(projection.identity.clone(), Some(number));
             }
             None => without.push(projection),
         }
@@ -50,7 +63,20 @@ pub(super) fn numbers<'a>(
     without.sort_by_key(|projection| (projection.modified, &projection.identity));
     taken.extend(saved.luns.iter().filter(|lun| lun.tpg == actual.tpg_path).map(|lun| lun.lun));
     taken.extend(history.numbers.values());
-    given.extend(allocate(without.into_iter().map(|p| &p.identity), &taken, policy.luns.clone()));
+    let (in_use, quarantined) = (taken.clone(), history.freed.keys());
+    taken.extend(quarantined);
+    let numbers = allocate(without.iter().map(|p| &p.identity), &taken, policy.luns.clone());
+    let mut in_use: BTreeSet<u16> = in_use.into_iter().chain(numbers.values().flatten().copied()).collect();
+    for Projection { identity, .. } in without {
+        let free = numbers.get(identity).copied().flatten().map(|lun| Number { lun, reused: None });
+        let number = free.or_else(|| {
+            let (lun, freed) =
+                oldest(&history.freed, &in_use).filter(|(lun, _)| policy.luns.contains(lun))?;
+            in_use.insert(lun);
+            Some(Number { lun, reused: Some(freed.clone()) })
+        });
+        given.insert(identity.clone(), number);
+    }
     given
 }
 
