@@ -3,6 +3,7 @@
 use crate::causes::{SHOWN, one_line};
 use actors::decide::plan::Plan;
 use actors::decide::plan::change::{Action, Change, Held};
+use actors::decide::removals::Hold;
 use actors::model::{Actual, Cause, ImageRef, Subject};
 use serde::Serialize;
 use std::fmt::Write;
@@ -41,7 +42,7 @@ pub fn text(plan: &Plan, actual: &Actual) -> String {
         told("?", pending.reason.kind(), pending.image.as_str(), pending.reason.to_string());
     }
     for drifted in &plan.drifted {
-        told("~", drifted.kind, drifted.image.as_str(), "live, and not touched".to_owned());
+        told("~", drifted.kind, drifted.image.as_str(), format!("live; {}", drifted.remedy()));
     }
     for cause in &plan.unknown {
         told("!", cause.kind, "no answer", cause.to_string());
@@ -141,6 +142,8 @@ struct HeldJson<'a> {
     /// Why it does not.
     reason: &'static str,
     detail: String,
+    /// With which it goes all the same, if it is in use.
+    confirm_code: Option<&'a str>,
 }
 
 #[derive(Debug, Serialize)]
@@ -245,6 +248,10 @@ fn change(change: &Change) -> ChangeJson<'_> {
 }
 
 fn held(Held { removal, image, hold }: &Held) -> HeldJson<'_> {
+    let confirm_code = match hold {
+        Hold::InUse(in_use) => Some(in_use.code.as_str()),
+        _ => None,
+    };
     HeldJson {
         image_id: image,
         key: removal.ours.key.as_str(),
@@ -252,6 +259,7 @@ fn held(Held { removal, image, hold }: &Held) -> HeldJson<'_> {
         evidence: removal.why.to_string(),
         reason: hold.kind(),
         detail: hold.to_string(),
+        confirm_code,
     }
 }
 
@@ -327,6 +335,7 @@ mod tests {
                 evidence: String::new(),
                 reason: "breaker",
                 detail: String::new(),
+                confirm_code: None,
             }],
             pending: vec![PendingJson { kind, image_id: &image, reason: "", detail: String::new() }],
             drifted: vec![DriftedJson { image_id: &image, reason: "" }],

@@ -1,7 +1,6 @@
 //! Recorded and scratch trees.
 
 use super::*;
-use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
 use support::configfs::{FOLDER, Tree};

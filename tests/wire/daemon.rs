@@ -50,6 +50,7 @@ impl Site {
             save_file: None,
             first_lun: 1,
             last_lun: 16383,
+            quarantine: Duration::ZERO,
         };
         LioAdapter::new(&settings).unwrap().with(ShellLock::new(self.lock(), lock), Patience::default())
     }

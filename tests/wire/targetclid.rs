@@ -254,6 +254,7 @@ fn settings(scene: &Scene) -> config::Lio {
         save_file: None,
         first_lun: 1,
         last_lun: 16383,
+        quarantine: Duration::ZERO,
     }
 }
 

@@ -32,11 +32,7 @@ pub fn after(plan: &Plan, report: &Report) -> Vec<Holding> {
     let mut all = of_images(plan);
     all.extend(of_removals(plan));
     for drifted in &plan.drifted {
-        let detail = match drifted.kind {
-            "not_mapped_to_acl" => "a node ACL has no mapping of it: make one, with write_protect=1",
-            _ => "only a withdrawal would put it right",
-        };
-        let detail = detail.to_owned();
+        let detail = drifted.remedy().to_owned();
         let subject = Subject::Image(drifted.image.clone());
         all.push(holding(ConditionType::ProjectionDrifted, subject, drifted.kind, detail));
     }

@@ -42,7 +42,8 @@ const fn texts(condition_type: ConditionType) -> (&'static str, &'static str) {
             "see the source that did not answer",
         ),
         ConditionType::RemovalHeld => (
-            "a removal waits: for a second observation, for its replacement, or for a LUN of another target",
+            "a removal waits: for a second observation, for its replacement, for nodes that use the LUN, or for a LUN of another \
+             target",
             "usually nothing",
         ),
         ConditionType::RemovalsHeld => (

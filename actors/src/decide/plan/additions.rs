@@ -2,7 +2,9 @@
 
 use crate::decide::desired::Verdict;
 use crate::decide::history::History;
-use crate::decide::plan::change::{Action, Change, Drifted, Pending, Seen};
+use crate::decide::plan::change::{
+    Action, CONTENT_CHANGED, Change, Drifted, MODEL_ALIAS_OFF, NOT_MAPPED_TO_ACL, Pending, Seen,
+};
 use crate::decide::plan::numbers::{Number, numbers, own_lun};
 use crate::decide::plan::replaced;
 use crate::decide::policy::Policy;
@@ -254,17 +256,17 @@ fn drift(projection: &Projection, actual: &Actual, live: &Live<'_>, history: &Hi
     let Some(live) = live.fileio.get(name) else { return Vec::new() };
     let mut kinds = Vec::new();
     if !live.model_alias {
-        kinds.push("model_alias_off");
+        kinds.push(MODEL_ALIAS_OFF);
     }
     let other_content =
         history.contents.get(&projection.identity).is_some_and(|held| *held != projection.etag);
     if live.size != projection.size || (projection.image.kind() == Kind::Pe && other_content) {
-        kinds.push("content_changed");
+        kinds.push(CONTENT_CHANGED);
     }
     let tpg = actual.tpg.as_ref().filter(|_| is_projected);
     let luns = || actual.luns_of(live).filter(|lun| lun.tpg == actual.tpg_path);
     if tpg.is_some_and(|tpg| tpg.acls.values().any(|mapped| luns().any(|lun| !mapped.contains(&lun.lun)))) {
-        kinds.push("not_mapped_to_acl");
+        kinds.push(NOT_MAPPED_TO_ACL);
     }
     kinds.into_iter().map(|kind| Drifted { image: projection.image.clone(), kind }).collect()
 }

@@ -126,6 +126,31 @@ pub struct Drifted {
     pub kind: &'static str,
 }
 
+impl Drifted {
+    /// What it means, and what to do about it.
+    pub fn remedy(&self) -> &'static str {
+        match (self.kind, &self.image) {
+            (NOT_MAPPED_TO_ACL, _) => "a node ACL has no mapping of it: make one, with write_protect=1",
+            (CONTENT_CHANGED, ImageRef::Pe(_)) => {
+                "its object was replaced under its key, and what s3fs reads for it may be old, new or mixed: upload it \
+                 under another key; or let the LUN be made anew: `sbps-marshal plan` shows the code for confirm-removal, \
+                 and pe.on_change = \"replace\" does it always"
+            }
+            (CONTENT_CHANGED, ImageRef::Rootfs(_)) => {
+                "its object has another size than its LUN: untag the image until its LUN is gone, then tag it again"
+            }
+            _ => "nodes do not find it by its name: untag the image until its LUN is gone, then tag it again",
+        }
+    }
+}
+
+/// Initiators see `FILEIO` in the place of its name.
+pub const MODEL_ALIAS_OFF: &str = "model_alias_off";
+/// Its object is another one by now, or has another size (R6).
+pub const CONTENT_CHANGED: &str = "content_changed";
+/// A node ACL does not have it.
+pub const NOT_MAPPED_TO_ACL: &str = "not_mapped_to_acl";
+
 /// An image that could not be judged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unclear {

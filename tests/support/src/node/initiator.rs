@@ -45,7 +45,8 @@ pub struct Disk {
 }
 
 impl Disk {
-    pub(super) fn path(&self) -> &Path {
+    /// Its device node.
+    pub fn path(&self) -> &Path {
         &self.path
     }
 
