@@ -112,3 +112,62 @@ impl Agent {
         matches!(ended, Ok(Ok(())))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decide::policy::PeRules;
+    use crate::decide::removals::Limits;
+    use crate::reconciler::Resync;
+    use crate::reconciler::lost::LoseTimer;
+    use crate::sim::{self, Sim};
+    use std::sync::atomic::Ordering;
+
+    const MINUTE: Duration = Duration::from_secs(60);
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    fn agent(cadence: Cadence) -> Agent {
+        let sim = Sim::small_site();
+        let (ims, tokens, s3) = (sim.clone(), sim.clone(), sim.clone());
+        let (mount, history) = (sim.clone(), sim.clone());
+        let ports = Ports { ims, tokens, s3, mount, history, lio: move || sim.clone() };
+        let limits = Limits { confirm_after: MINUTE, max_removal_percent: 10, max_removals: 3, window: HOUR };
+        let pe = PeRules { prefix: "PE/".into(), suffix: String::new() };
+        let (site, luns) = (sim::site(), 1..=16383);
+        let policy = Policy { site, tagging: true, pe, limits, luns, verify_md5: true };
+        Agent::start(
+            ports,
+            policy,
+            Deadlines { step: MINUTE, objects: MINUTE },
+            Some(cadence),
+            &Kept::default(),
+        )
+    }
+
+    /// Whether something comes about within this time, on a clock that moves by itself.
+    async fn has_progress(agent: &Agent, within: Duration) -> bool {
+        let before = agent.progress.load(Ordering::Relaxed);
+        tokio::time::sleep(within).await;
+        agent.progress.load(Ordering::Relaxed) != before
+    }
+
+    #[actix::test]
+    async fn r14_a_reconciler_whose_next_pass_is_lost_does_not_say_for_ever_that_it_lives() {
+        let agent = agent(Cadence { scan: HOUR, tags: 2 * MINUTE });
+        let mut status = agent.status.clone();
+        status.changed().await.unwrap();
+        // From here on no other thread has anything to do.
+        tokio::time::pause();
+        assert!(has_progress(&agent, HOUR / 2).await, "it waits, and says so");
+        agent.reconciler.send(LoseTimer).await.unwrap();
+        assert!(has_progress(&agent, HOUR / 4).await, "it is not due yet");
+        tokio::time::sleep(HOUR / 4 + 2 * MINUTE).await;
+        assert!(!has_progress(&agent, 10 * HOUR).await, "nor is a poll of the tags a sign of life now");
+        // A pass that somebody asks for sets all right again.
+        tokio::time::resume();
+        agent.reconciler.send(Resync { reason: "sighup", confirmed: None }).await.unwrap();
+        status.changed().await.unwrap();
+        tokio::time::pause();
+        assert!(has_progress(&agent, MINUTE).await);
+    }
+}

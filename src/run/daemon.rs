@@ -2,18 +2,15 @@
 
 use super::prepared::{InForce, Prepared};
 use super::reload::Reloader;
-use super::rules::{cadence, longest_stop};
+use super::rules::{cadence, longest_silence, longest_stop};
 use super::signals::{Signals, Told};
+use super::watchdog::Watchdog;
 use super::{RunError, end};
 use crate::notify;
 use actors::agent::{Agent, Kept};
 use actors::decide::status::Status;
 use actors::events::emit;
 use actors::reconciler::Resync;
-use std::cell::{Cell, RefCell};
-use std::rc::Rc;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::watch;
 
 /// What ends an agent.
@@ -45,8 +42,7 @@ pub(super) async fn run(
 ) -> Result<(), RunError> {
     let kept = Kept::default();
     let mut next = Restart { prepared: Box::new(prepared), confirmed: None };
-    let watchdog = Watchdog::default();
-    actix::spawn(watchdog.clone().feed());
+    let watchdog = Watchdog::start();
     loop {
         let cadence = cadence(&next.prepared.in_force.settings);
         let (agent, in_force) = next.prepared.start(Some(cadence), &kept);
@@ -57,7 +53,7 @@ pub(super) async fn run(
             bucket = in_force.settings.s3.bucket.as_str(),
             simulated = in_force.is_simulated(),
         );
-        watchdog.watch(&agent);
+        watchdog.watch(&agent, longest_silence(&in_force.settings));
         if next.confirmed.is_some() {
             agent.reconciler.do_send(Resync { reason: "sighup", confirmed: next.confirmed });
         }
@@ -120,38 +116,6 @@ fn after(outcome: Next, ended: bool) -> Result<Option<Restart>, RunError> {
     }
 }
 
-/// Tells systemd that the agent lives as long as something comes about in it: a step of LIO, an answer of a source, or
-/// a reconciler that has nothing to do and gets to say so.
-#[derive(Clone, Default)]
-struct Watchdog {
-    progress: Rc<RefCell<Arc<AtomicU64>>>,
-    seen: Rc<Cell<Option<u64>>>,
-}
-
-impl Watchdog {
-    /// From now on it is this agent that has to live.
-    fn watch(&self, agent: &Agent) {
-        *self.progress.borrow_mut() = agent.progress.clone();
-        self.seen.set(None);
-    }
-
-    /// Whether something has come about since this was asked last.
-    fn has_moved(&self) -> bool {
-        let now = self.progress.borrow().load(Ordering::Relaxed);
-        self.seen.replace(Some(now)) != Some(now)
-    }
-
-    async fn feed(self) {
-        let Some(period) = notify::watchdog_period() else { return };
-        loop {
-            if self.has_moved() {
-                notify::alive();
-            }
-            tokio::time::sleep(period).await;
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -169,16 +133,6 @@ mod tests {
         assert!(matches!(after(restart(), false), Err(RunError::Stuck)));
         let next = after(restart(), true).unwrap().unwrap();
         assert_eq!(next.confirmed.as_deref(), Some("1a2b3c4d"));
-    }
-
-    #[test]
-    fn s3_the_watchdog_is_fed_by_progress_alone_and_once_for_a_new_agent() {
-        let (watchdog, progress) = (Watchdog::default(), Arc::new(AtomicU64::new(0)));
-        *watchdog.progress.borrow_mut() = progress.clone();
-        assert!(watchdog.has_moved(), "it has just been started");
-        assert!(!watchdog.has_moved());
-        progress.fetch_add(1, Ordering::Relaxed);
-        assert!(watchdog.has_moved() && !watchdog.has_moved());
     }
 
     #[test]

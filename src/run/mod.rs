@@ -5,6 +5,7 @@ mod prepared;
 mod reload;
 mod rules;
 mod signals;
+mod watchdog;
 
 pub use prepared::PortsError;
 

@@ -14,6 +14,10 @@ const STOP_MARGIN: Duration = Duration::from_secs(5);
 /// Added to that for the end of the process.
 const END_MARGIN: Duration = Duration::from_secs(10);
 
+/// Added to the longest command for what is read before and after it, and once more until it is seen that nothing has
+/// come about.
+const SILENCE_MARGIN: Duration = Duration::from_secs(60);
+
 /// So long a stop waits for the step under way, the save that follows it, and the end of the session: for as long as the
 /// longest of them may take. What it does not wait for goes on in targetclid; what is not saved then, the next start
 /// saves (R11).
@@ -25,6 +29,13 @@ pub(super) fn stop_limit(settings: &Settings) -> Duration {
 /// TimeoutStopSec= is not shorter for the defaults.
 pub(super) fn longest_stop(settings: &Settings) -> Duration {
     stop_limit(settings) + END_MARGIN
+}
+
+/// The longest that nothing comes about in an agent that lives: each question and each step of a pass has its deadline,
+/// and up to three of one source follow each other.
+pub(super) fn longest_silence(settings: &Settings) -> Duration {
+    let asked = [settings.s3.timeout, settings.ims.timeout, settings.mount.timeout].map(|limit| 3 * limit);
+    asked.into_iter().fold(longest_command(settings), Duration::max) + 2 * SILENCE_MARGIN
 }
 
 fn longest_command(settings: &Settings) -> Duration {
@@ -65,7 +76,7 @@ pub(super) fn policy(settings: &Settings, site: Site) -> Policy {
 }
 
 pub(super) fn deadlines(settings: &Settings) -> Deadlines {
-    Deadlines { step: longest_command(settings) + Duration::from_secs(60), objects: settings.s3.timeout }
+    Deadlines { step: longest_command(settings) + SILENCE_MARGIN, objects: settings.s3.timeout }
 }
 
 #[cfg(test)]
@@ -91,13 +102,28 @@ mod tests {
     }
 
     #[test]
-    fn s3_systemd_waits_longer_for_progress_than_the_longest_step_of_a_pass_takes() {
+    fn r14_what_has_a_deadline_in_a_pass_ends_before_the_watchdog_is_fed_no_more() {
+        let flags = ["lio.tree_timeout=3600", "s3.timeout=1000", "ims.timeout=1000", "mount.timeout=1000"];
+        for flag in std::iter::once(None).chain(flags.map(Some)) {
+            let flags = flag.into_iter().map(|flag| flag.parse().unwrap()).collect();
+            let settings = load(&Sources { flags, ..Sources::default() }).unwrap().settings;
+            let (silence, deadlines) = (longest_silence(&settings), deadlines(&settings));
+            assert!(silence >= deadlines.step.max(deadlines.objects) + SILENCE_MARGIN, "{flag:?}");
+            assert!(silence > 3 * settings.ims.timeout.max(settings.mount.timeout), "{flag:?}");
+            assert!(silence > stop_limit(&settings), "a reload waits for the step under way: {flag:?}");
+        }
+    }
+
+    #[test]
+    fn r14_a_frozen_agent_is_killed_within_two_minutes_and_one_without_progress_within_nine() {
         let settings = load(&Sources::default()).unwrap().settings;
         let unit = include_str!("../../systemd/sbps-marshal.service");
         let limit = unit.lines().find_map(|line| line.strip_prefix("WatchdogSec=")).unwrap();
         let limit = Duration::from_secs(limit.parse().unwrap());
-        // Before and after it, up to a period of the watchdog passes until somebody looks.
-        assert!(limit > deadlines(&settings).step + 2 * limit / 10, "{limit:?}");
+        assert_eq!(
+            (limit, limit + longest_silence(&settings)),
+            (Duration::from_secs(120), Duration::from_secs(540))
+        );
     }
 
     #[test]

@@ -5,9 +5,9 @@ use std::time::Duration;
 use support::node::{Agent, Node, luns, run, squashfs, wait_for};
 use support::spire::{HELPER, Spire};
 
-const PLAIN: &str = "spiffe://shasta/ncn/workload/sbps-marshal";
+pub(crate) const PLAIN: &str = "spiffe://shasta/ncn/workload/sbps-marshal";
 const OF_NODE: &str = "spiffe://shasta/ncn/x3000c0s5b0n0/workload/sbps-marshal";
-const PROGRAM: &str = "/usr/bin/sbps-marshal";
+pub(crate) const PROGRAM: &str = "/usr/bin/sbps-marshal";
 const ID: &str = "0000000a-5392-41cf-b915-94f03a372d00";
 const XNAME: &str = "/etc/cray/xname";
 
@@ -25,7 +25,7 @@ fn site() -> (Node, Spire) {
     (node, spire)
 }
 
-fn config(spire: &Spire) -> String {
+pub(crate) fn config(spire: &Spire) -> String {
     let helper = spire.path(HELPER);
     format!("spire.agent_sock_path = {:?}\nspire.agent_path = {helper:?}", spire.socket())
 }

@@ -24,6 +24,15 @@ pub struct Deadlines {
 /// First retry after a pass in which something did not answer or did not come about; doubled up to the scan frequency.
 const FIRST_RETRY: Duration = Duration::from_secs(5);
 
+/// Passes and polls are never this late by themselves: only what was lost is.
+const OVERDUE: Duration = Duration::from_secs(60);
+
+/// Whether a pass that should have begun so long ago will not begin any more: a reconciler that waits for it must not say
+/// that it lives (R14).
+pub fn is_overdue(late: Duration) -> bool {
+    late > OVERDUE
+}
+
 /// The one place that decides when the next pass comes. A retry is cut by `lot`, any number, to between half of its time and
 /// all of it: agents that failed together, because one service did, do not come back together.
 pub fn next_delay(

@@ -14,6 +14,7 @@ use crate::model::{Cause, with_causes};
 use crate::ports::HistoryError;
 use actix::prelude::*;
 use std::hash::{BuildHasher, Hasher, RandomState};
+use tokio::time::Instant;
 
 impl Reconciler {
     /// What was stored, unless a reload has brought it along.
@@ -93,6 +94,7 @@ impl Reconciler {
         if let Some(cadence) = self.cadence.clone() {
             let confirm_after = self.context.policy.limits.confirm_after;
             let delay = next_delay(&status.summary, self.failures, &cadence, confirm_after, lot());
+            self.due = Some(Instant::now() + delay);
             self.timer = Some(ctx.run_later(delay, |act, ctx| act.queue(ctx)));
             if busy && !self.trying {
                 self.try_daemon_later(ctx);

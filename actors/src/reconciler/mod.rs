@@ -6,7 +6,7 @@ mod log;
 mod pass;
 pub(crate) mod store;
 
-use crate::decide::cadence::Cadence;
+use crate::decide::cadence::{Cadence, is_overdue};
 use crate::decide::history::History;
 use crate::decide::images::WantedImage;
 use crate::decide::plan::Plan;
@@ -25,6 +25,7 @@ use std::rc::Rc;
 use std::time::Duration;
 use store::Store;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 /// While another client holds the daemon it is asked so often whether it is free: it answers at once when it is.
 const TRY_DAEMON_EVERY: Duration = Duration::from_secs(1);
@@ -52,6 +53,8 @@ pub struct Reconciler {
     conditions: OpenConditions,
     failures: u32,
     timer: Option<SpawnHandle>,
+    /// When the next pass has to begin; `None` while one is under way.
+    due: Option<Instant>,
     /// A pass has been asked for and has not begun yet.
     queued: bool,
     /// What an operator has confirmed for it.
@@ -109,6 +112,7 @@ impl Reconciler {
             conditions: OpenConditions::default(),
             failures: 0,
             timer: None,
+            due: None,
             queued: false,
             confirmed: None,
             removing: Removing::default(),
@@ -121,7 +125,15 @@ impl Reconciler {
     fn queue(&mut self, ctx: &mut Context<Self>) {
         if !self.queued {
             self.queued = true;
+            self.due = Some(Instant::now());
             ctx.notify(Tick { confirmed: None });
+        }
+    }
+
+    /// Says that it lives, unless the pass that it waits for was lost: that would be waited for for ever.
+    fn note_alive(&self) {
+        if self.due.is_some_and(|due| !is_overdue(due.elapsed())) {
+            self.context.note_progress();
         }
     }
 
@@ -163,7 +175,7 @@ impl Actor for Reconciler {
             act.recall(loaded);
             if act.cadence.is_some() {
                 // Not during a pass, which has progress of its own or hangs.
-                ctx.run_interval(HEARTBEAT, |act, _| act.context.note_progress());
+                ctx.run_interval(HEARTBEAT, |act, _| act.note_alive());
                 act.queue(ctx);
                 act.poll_tags_later(ctx);
             }
@@ -185,6 +197,7 @@ impl Handler<Tick> for Reconciler {
 
     fn handle(&mut self, msg: Tick, ctx: &mut Self::Context) -> Self::Result {
         self.queued = false;
+        self.due = None;
         if let Some(timer) = self.timer.take() {
             ctx.cancel_future(timer);
         }
@@ -251,7 +264,7 @@ impl Handler<PollTags> for Reconciler {
         let ims = self.context.peers.images.clone();
         let asked = async move { ims.send(ListImages).await };
         AtomicResponse::new(Box::pin(asked.into_actor(self).map(|answer, act, ctx| {
-            act.context.note_progress();
+            act.note_alive();
             act.poll_tags_later(ctx);
             let Ok(Snapshot::Known(list)) = answer else { return };
             let now = list.wanted(act.context.policy.tagging);
@@ -301,5 +314,26 @@ impl Handler<Preview> for Reconciler {
             let (observation, plan) = context.observe_and_plan(memory, None).await?;
             Ok((plan, (*observation.actual).clone()))
         })
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod lost {
+    //! What no outside party can bring about.
+
+    use super::Reconciler;
+    use actix::prelude::*;
+
+    /// Request: lose the timer of the next pass, as by a mistake of ours.
+    #[derive(Message)]
+    #[rtype(result = "()")]
+    pub(crate) struct LoseTimer;
+
+    impl Handler<LoseTimer> for Reconciler {
+        type Result = ();
+
+        fn handle(&mut self, _: LoseTimer, ctx: &mut Self::Context) {
+            assert!(self.timer.take().is_some_and(|timer| ctx.cancel_future(timer)), "it waits for a pass");
+        }
     }
 }

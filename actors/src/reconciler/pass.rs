@@ -81,16 +81,18 @@ impl PassContext {
     }
 }
 
+/// How often it is looked whether a step has ended.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
 /// Ends when no step has ended for so long: however many there are, each has its deadline (R14).
 async fn stalled(progress: &AtomicU64, deadline: Duration) {
-    let mut before = progress.load(Ordering::Relaxed);
-    loop {
-        sleep(deadline).await;
+    let (mut before, mut moved) = (progress.load(Ordering::Relaxed), Instant::now());
+    while moved.elapsed() < deadline {
+        sleep(LOOK_EVERY.min(deadline)).await;
         let now = progress.load(Ordering::Relaxed);
-        if now == before {
-            return;
+        if now != before {
+            (before, moved) = (now, Instant::now());
         }
-        before = now;
     }
 }
 

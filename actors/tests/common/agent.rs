@@ -34,6 +34,7 @@ struct Script {
     /// How long one look into a file takes, on a clock that stands still.
     look_takes: Duration,
     panics: Option<Party>,
+    ims_is_silent: bool,
 }
 
 /// Whose port may panic.
@@ -87,6 +88,11 @@ impl Scripted {
 
     pub fn panics_no_more(&self) {
         self.script().panics = None;
+    }
+
+    /// From now on no question to IMS is ever answered.
+    pub fn ims_falls_silent(&self) {
+        self.script().ims_is_silent = true;
     }
 
     fn maybe_panic(&self, party: Party) {
@@ -150,6 +156,9 @@ impl Scripted {
 impl ImsPort for Scripted {
     async fn list_images(&self, token: Option<&Token>) -> Result<Vec<Value>, ImsError> {
         self.maybe_panic(Party::Ims);
+        if self.script().ims_is_silent {
+            std::future::pending::<()>().await;
+        }
         let answer = self.script().ims.pop_front().flatten();
         match answer {
             Some(images) => Ok(images),

@@ -9,6 +9,7 @@ use actors::decide::status::Status;
 use actors::model::{Request, RootfsLink, Step};
 use actors::reconciler::Tick;
 use actors::sim::{BUCKET, Sim};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -60,11 +61,11 @@ async fn r14_a_pass_ends_although_a_step_hangs_and_the_next_one_works() {
     let (node, mut hung) = node_that_hangs(Sim::small_site(), creates);
     let pass = begin(&node);
     hung.begun().await;
-    clock.advance(STEP - SECOND).await;
-    assert!(!pass.is_finished(), "it has its time");
-    // The refresh before it may have been seen as progress, so that it has its time once more.
+    // Once a second it is looked whether something has come about: here, what was before it.
     clock.advance(SECOND).await;
-    clock.advance(STEP).await;
+    clock.advance(STEP - 2 * SECOND).await;
+    assert!(!pass.is_finished(), "it has its time");
+    clock.advance(2 * SECOND).await;
     let status = end(pass).await;
     assert_eq!((status.summary.unknown, status.converged), (vec!["lio:hung".to_owned()], false));
     // The step goes on in the end: the next pass finds it done.
@@ -98,6 +99,28 @@ async fn r14_a_pass_of_many_steps_is_not_given_up_as_long_as_one_of_them_ends_in
     }
     let status = end(pass).await;
     assert_eq!((status.summary.added, status.converged), (6, true), "54 s, and each step took 9: {status}");
+}
+
+/// Each port has its deadline: this is what would be if one had not.
+#[actix::test]
+async fn r14_a_pass_that_waits_for_ever_has_no_progress_by_which_the_watchdog_would_be_fed() {
+    let clock = Clock::stop();
+    let agent = Scripted::new(Sim::small_site());
+    let rarely = Duration::from_secs(3600);
+    let cast = agent.start(Some(Cadence { scan: rarely, tags: rarely }), AT_ONCE);
+    in_time(cast.status.clone().changed()).await.unwrap();
+    settle().await;
+    let progress = || cast.progress.load(Ordering::Relaxed);
+    let waited = progress();
+    clock.advance(rarely / 2).await;
+    assert!(progress() > waited, "it waits for its next pass, and says so");
+    agent.ims_falls_silent();
+    clock.advance(rarely / 2).await;
+    let frozen = progress();
+    for _ in 0..10 {
+        clock.advance(rarely).await;
+    }
+    assert_eq!(progress(), frozen);
 }
 
 /// It passes again and again, this party's port panics, and then the agent has ended.

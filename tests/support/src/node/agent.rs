@@ -6,7 +6,8 @@ use std::fs;
 use std::process::{Command, Output};
 use std::time::Duration;
 
-const UNIT: &str = "sbps-marshal.service";
+/// Its unit.
+pub const UNIT: &str = "sbps-marshal.service";
 const CONFIG: &str = "/etc/sbps-marshal/config.toml";
 /// Seconds between passes, and between looks at the tags: short, so that tests need not wait; not so short that
 /// passes follow each other without a pause.
@@ -80,6 +81,12 @@ impl Agent {
     /// One property of the unit, as `MainPID`.
     pub fn property(&self, name: &str) -> String {
         run("systemctl", &["show", "--value", "-p", name, UNIT]).trim().to_owned()
+    }
+
+    /// What systemd has said of it since it was started.
+    pub fn said_by_systemd(&self) -> String {
+        let since = ["-q", "-o", "cat", "--no-pager", "--after-cursor", &self.cursor];
+        run("journalctl", &[since.as_slice(), &["-u", UNIT, "_PID=1"]].concat())
     }
 
     /// Every event since it was started. A line that is no JSON object fails the test.

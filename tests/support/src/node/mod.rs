@@ -4,6 +4,7 @@
 mod agent;
 mod bucket;
 pub mod configfs;
+mod drop_in;
 mod execs;
 mod follow;
 mod gateway;
@@ -11,17 +12,20 @@ mod ims;
 mod initiator;
 mod kernel;
 pub mod mount;
+mod network;
 mod reader;
 mod undelete;
 
-pub use agent::{Agent, Summary};
+pub use agent::{Agent, Summary, UNIT};
 pub use bucket::Bucket;
+pub use drop_in::DropIn;
 pub use execs::Execs;
 pub use follow::{Event, Follow, micros_now};
 pub use gateway::Gateway;
 pub use ims::Ims;
 pub use initiator::{Disk, Initiator, sha256_of_tree};
 pub use kernel::{Lun, Target, clear_target, luns};
+pub use network::Network;
 pub use reader::Reader;
 
 use sha2::{Digest, Sha224};

@@ -1,10 +1,8 @@
 //! The s3fs mount of the VM, as an operator and the OOM killer treat it.
 
-use super::{MOUNT, run};
-use std::fs;
+use super::{DropIn, MOUNT, run};
 
 const UNIT: &str = "s3fs-boot-images.service";
-const DROP_IN: &str = "/run/systemd/system/s3fs-boot-images.service.d/options.conf";
 
 /// Stops the unit: what was mounted is detached, and its daemon ends.
 pub fn stop() {
@@ -26,7 +24,9 @@ pub fn kill() {
 }
 
 /// The mount with other options than those of the unit; those are back when it is dropped, for the next `site reset`.
-pub struct Remounted;
+pub struct Remounted {
+    _options: DropIn,
+}
 
 impl Remounted {
     /// Mounts it anew with these options, `retries=1,...`, instead of stat_cache_expire=1.
@@ -35,19 +35,8 @@ impl Remounted {
             "[Service]\nExecStart=\nExecStart=/usr/bin/s3fs boot-images {MOUNT} -o url=http://127.0.0.1:7070,\
              use_path_request_style,passwd_file=/root/.ims.s3fs,allow_other{options}\n"
         );
-        let folder = DROP_IN.rsplit_once('/').expect("a path with a folder").0;
-        fs::create_dir_all(folder).expect("a folder for the drop-in");
-        fs::write(DROP_IN, text).expect("the drop-in");
-        let remounted = Remounted;
-        run("systemctl", &["daemon-reload"]);
+        let remounted = Remounted { _options: DropIn::of(UNIT, &text) };
         run("systemctl", &["restart", UNIT]);
         remounted
-    }
-}
-
-impl Drop for Remounted {
-    fn drop(&mut self) {
-        let _ = fs::remove_file(DROP_IN);
-        let _ = std::process::Command::new("systemctl").arg("daemon-reload").output();
     }
 }
