@@ -12,6 +12,7 @@ mod foreign;
 mod half_made;
 mod mount;
 mod removals;
+mod s3_servers;
 mod s3fs;
 mod saved;
 mod session;
