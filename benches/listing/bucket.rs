@@ -3,8 +3,8 @@
 use super::{IMAGES, id};
 use aws_sdk_s3::primitives::ByteStream;
 use std::collections::BTreeMap;
-use support::node::{BUCKET, client, manifest};
-use support::s3::Page;
+use support::node::{BUCKET, manifest};
+use support::s3::{Page, client};
 use wiremock::matchers::method;
 use wiremock::{Mock, MockServer, Request, Respond, ResponseTemplate};
 

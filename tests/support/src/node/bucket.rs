@@ -1,9 +1,8 @@
 //! The boot bucket, written to by an S3 client of its own.
 
 use super::{BUCKET, Server};
-use aws_credential_types::Credentials;
+use crate::s3::client;
 use aws_sdk_s3::Client;
-use aws_sdk_s3::config::{BehaviorVersion, Config, Region};
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
 use tokio::runtime::Handle;
@@ -181,19 +180,6 @@ impl Bucket {
         let writes = |line: &String| line.contains("s3fs/") && !reads.iter().any(|read| line.contains(read));
         self.access_log(0).into_iter().filter(writes).collect()
     }
-}
-
-/// A client of this S3 server, with the keys that the VM's servers know.
-pub fn client(endpoint: &str) -> Client {
-    let config = Config::builder()
-        .behavior_version(BehaviorVersion::v2026_01_12())
-        .http_client(aws_smithy_http_client::Builder::new().build_http())
-        .endpoint_url(endpoint)
-        .region(Region::new("us-east-1"))
-        .credentials_provider(Credentials::new("vmtest", "vmtest-secret", None, None, "vm"))
-        .force_path_style(true)
-        .build();
-    Client::from_conf(config)
 }
 
 fn bare(etag: Option<&str>) -> String {

@@ -16,7 +16,7 @@ mod server;
 mod undelete;
 
 pub use agent::{Agent, Summary};
-pub use bucket::{Bucket, client};
+pub use bucket::Bucket;
 pub use execs::Execs;
 pub use follow::{Event, Follow, micros_now};
 pub use gateway::Gateway;
