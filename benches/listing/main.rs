@@ -31,7 +31,12 @@ fn main() {
     for foreign in LISTED {
         let server = runtime.block_on(MockServer::start());
         runtime.block_on(Paging::new(foreign).mount(&server));
-        rows("paging stand-in", foreign, &agent::measure(&runtime, &server.uri()));
+        let passes = agent::measure(&runtime, &server.uri());
+        // What the agent's log tells of is all that it has asked.
+        let told: usize = passes.iter().map(|pass| pass.pages + pass.objects).sum();
+        let asked = runtime.block_on(server.received_requests()).map(|requests| requests.len());
+        assert_eq!(asked, Some(told));
+        rows("paging stand-in", foreign, &passes);
     }
     for server in servers {
         runtime.block_on(fill(&server, IN_REAL));
