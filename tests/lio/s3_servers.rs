@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use support::node::{
-    Agent, Image, Initiator, Node, Server, luns, sha256_of_tree, source_of, squashfs, wait_for,
+    Agent, Image, Initiator, Node, Server, luns, mount, sha256_of_tree, source_of, squashfs, wait_for,
 };
 
 const IDS: [&str; 3] = [
@@ -116,6 +116,8 @@ fn key_of(c: char) -> String {
 
 fn each_character(server: Server) {
     let node = Node::fresh_on(server);
+    // For each new backstore targetclid asks for the file of every other one.
+    let _default_cache = mount::Remounted::before(server, "");
     let image = squashfs(1, 64);
     let (mut stored, mut lost) = (Vec::new(), Vec::new());
     for c in ' '..='~' {
