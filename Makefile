@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-host test-spire test-lio lint bench install build setup image clean
+.PHONY: help demo test test-host test-spire test-lio lint bench bench-listing install build setup image clean
 
 PREFIX ?= /usr
 UNITDIR ?= /usr/lib/systemd/system
@@ -18,7 +18,7 @@ VM_FILES = --bin $(TARGET)/debug/sbps-marshal --file systemd/sbps-marshal.servic
 	--bin "$(SPIRE)/spire-server" --bin "$(SPIRE)/spire-agent" --env SPIRE_BIN=/run/vm/bin
 
 help: ## what there is
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 demo: setup build image ## the main job in a throw-away VM: images become LUNs that an initiator mounts
 	$(VM) demo $(VM_FILES) --bin "$(LIO_TEST):lio" -- sh -c 'site up && lio demo --nocapture --test-threads=1'
@@ -38,17 +38,22 @@ test-lio: setup build image ## the tests on a real kernel, in the VM; LIO_FILTER
 lint: setup ## format, clippy with warnings denied, and what the inside may depend on
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
-	cargo clippy --test lio --test spire --bench lio -- -D warnings
+	cargo clippy --test lio --test spire --bench lio --bench listing -- -D warnings
 	RUSTDOCFLAGS='-D warnings -A rustdoc::private_intra_doc_links' cargo doc --quiet --workspace --no-deps
 	tests/lint-inside
 	cargo test --quiet --test house
 	tests/lint-inside-test
-	for script in tests/vm/setup tests/vm/image tests/vm/rootfs tests/vm/run tests/vm/matches tests/spire/build tests/lint-inside tests/lint-inside-test bench/run .ci/run; do bash -n $$script; done
+	for script in tests/vm/setup tests/vm/image tests/vm/rootfs tests/vm/run tests/vm/matches tests/spire/build tests/lint-inside tests/lint-inside-test bench/run bench/listing .ci/run; do bash -n $$script; done
 
 bench: setup image ## times and counts in the VM; writes bench/RESULTS.md
 	cargo build --release --bin sbps-marshal
 	cargo build --bench lio
 	bench/run
+
+bench-listing: setup ## what a bucket with up to a million foreign objects costs the agent, on this host; prints a table
+	cargo build --release --bin sbps-marshal
+	cargo build --bench listing
+	bench/listing
 
 install: ## the release build into $(DESTDIR)$(PREFIX), with its unit, commented defaults, documents and license
 	cargo build --release --bin sbps-marshal

@@ -123,9 +123,14 @@ impl Agent {
         }
     }
 
-    /// How many events of this name came up to now.
+    /// The events of this name that came up to now.
+    pub fn all(&self, name: &str) -> impl Iterator<Item = &Value> {
+        self.seen.iter().filter(move |event| event["event"] == name)
+    }
+
+    /// How many of them.
     pub fn count(&self, name: &str) -> usize {
-        self.seen.iter().filter(|event| event["event"] == name).count()
+        self.all(name).count()
     }
 
     pub fn signal(&self, signal: Signal) {

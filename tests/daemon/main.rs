@@ -5,6 +5,7 @@
 mod agent;
 mod check;
 mod confirm;
+mod credentials;
 mod log;
 mod reload;
 mod signals;

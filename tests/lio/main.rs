@@ -14,7 +14,11 @@ mod in_use;
 mod mount;
 mod order;
 mod removals;
+<<<<<<< HEAD
 mod replaced;
+=======
+mod s3_servers;
+>>>>>>> s3
 mod s3fs;
 mod saved;
 mod session;

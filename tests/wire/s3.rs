@@ -3,6 +3,7 @@
 use crate::site::{self, DEADLINE, FOR_EVER, told};
 use actors::model::{Etag, ObjectIndex, ObjectKey, ObjectMeta, Relevant};
 use actors::ports::{PortError, S3Error, S3Port};
+use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use sbps_marshal::config;
 use sbps_marshal::s3::S3Client;
 use serde_json::Value;
@@ -204,6 +205,33 @@ async fn keys_with_odd_characters_stay_as_they_are_when_the_server_does_not_enco
 }
 
 #[tokio::test]
+async fn each_printable_character_of_a_key_is_listed_and_asked_for_as_itself() {
+    for c in ' '..='~' {
+        let site = Site::new().await;
+        let key = format!("PE/a{c}z");
+        let listed = utf8_percent_encode(&key, NON_ALPHANUMERIC).to_string().replace("%20", "+");
+        site.expect(page(None), Page::new().encoded().object(&listed, 2, "e").last().answer(), 1).await;
+        assert_eq!(keys(&site.list().await.unwrap()), [&key]);
+        let path = format!("/boot-images/{key}");
+        let is_it = move |request: &Request| percent_decode_str(request.url.path()).eq(path.bytes());
+        site.expect(Mock::given(is_it), ResponseTemplate::new(200).set_body_string("{}"), 1).await;
+        let client = S3Client::new(&site.config()).unwrap();
+        assert!(client.get(&ObjectKey::new(key), &Etag::new("e"), 2).await.is_ok(), "{c:?}");
+    }
+}
+
+#[tokio::test]
+async fn keys_that_were_replaced_sign_the_next_request() {
+    let site = Site::new().await;
+    site.expect(page(None).and(signed_by("KEY")), Page::new().last().answer(), 1).await;
+    site.expect(page(None).and(signed_by("NEW")), Page::new().last().answer(), 1).await;
+    let client = S3Client::new(&site.config()).unwrap();
+    assert!(client.list(&Relevant::default()).await.is_ok());
+    site.write_keys("NEW:geheim\n");
+    assert!(client.list(&Relevant::default()).await.is_ok());
+}
+
+#[tokio::test]
 async fn changed_keys_are_tried_once_after_a_denial() {
     let site = Site::new().await;
     let file = site.files.path().join("keys");
@@ -279,6 +307,36 @@ async fn a_server_that_asks_three_times_to_slow_down_is_asked_a_fourth_time() {
     site.expect(page(None), Page::new().last().answer(), 1).await;
     let config = config::S3 { timeout: 5 * DEADLINE, ..site.config() };
     assert!(list(&config).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_server_that_does_not_stop_asking_to_slow_down_is_told_as_that() {
+    let site = Site::new().await;
+    site.expect(page(None), refusal(503, "SlowDown"), 4).await;
+    let config = config::S3 { timeout: 5 * DEADLINE, ..site.config() };
+    let error = list(&config).await.unwrap_err();
+    let said = "listing of bucket boot-images failed: S3 answered 503 SlowDown: no";
+    assert_eq!((error.kind(), told(&error).as_str()), ("failed", said));
+}
+
+#[tokio::test]
+async fn r2_a_listing_that_changes_between_its_pages_has_what_was_there_all_the_time_and_the_newest_of_the_rest()
+ {
+    let site = Site::new().await;
+    // Replaced while it is listed, `b` is on both pages; `a` was deleted after its page, `c` came before the second.
+    let first = Page::new().object("PE/a", 1, "e").object("PE/b", 1, "old").truncated(Some("T"));
+    site.expect(page(None), first.answer(), 1).await;
+    let second = Page::new().object("PE/b", 2, "new").object("PE/c", 3, "e").object("PE/d", 4, "e").last();
+    site.expect(page(Some("T")), second.answer(), 1).await;
+    let index = site.list().await.unwrap();
+    assert_eq!(keys(&index), ["PE/a", "PE/b", "PE/c", "PE/d"]);
+    let b = &index[&ObjectKey::new("PE/b")];
+    assert_eq!((b.size, b.etag.as_str()), (2, "new"));
+    // What is listed and gone is told as that, when it is asked for.
+    site.expect(Mock::given(path("/boot-images/PE/a")), refusal(404, "NoSuchKey"), 1).await;
+    let client = S3Client::new(&site.config()).unwrap();
+    let gone = client.get(&ObjectKey::new("PE/a"), &Etag::new("e"), 1).await;
+    assert!(matches!(gone, Err(S3Error::Gone { .. })), "{gone:?}");
 }
 
 #[tokio::test]

@@ -1,5 +1,8 @@
-//! The XML that S3 servers speak.
+//! The XML that S3 servers speak, and a client of real ones.
 
+use aws_credential_types::Credentials;
+use aws_sdk_s3::Client;
+use aws_sdk_s3::config::{BehaviorVersion, Config, Region};
 use wiremock::ResponseTemplate;
 
 /// One page of a ListObjectsV2 answer.
@@ -76,4 +79,17 @@ pub fn refusal(status: u16, code: &str) -> ResponseTemplate {
          <RequestId>tx0</RequestId><HostId>h</HostId></Error>"
     );
     ResponseTemplate::new(status).set_body_raw(xml, "application/xml")
+}
+
+/// A client of this S3 server, with the keys that the servers of the VM and of the bench know.
+pub fn client(endpoint: &str) -> Client {
+    let config = Config::builder()
+        .behavior_version(BehaviorVersion::v2026_01_12())
+        .http_client(aws_smithy_http_client::Builder::new().build_http())
+        .endpoint_url(endpoint)
+        .region(Region::new("us-east-1"))
+        .credentials_provider(Credentials::new("vmtest", "vmtest-secret", None, None, "vm"))
+        .force_path_style(true)
+        .build();
+    Client::from_conf(config)
 }

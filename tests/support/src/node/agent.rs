@@ -39,7 +39,7 @@ impl Agent {
             ("scan.tag_frequency", "2".to_owned()),
             ("guard.confirm_after", "2".to_owned()),
             ("ims.gateway", format!("\"{}\"", node.ims.gateway())),
-            ("s3.host", "\"127.0.0.1:7070\"".to_owned()),
+            ("s3.host", format!("{:?}", node.bucket.server().host())),
             ("s3.proto", "\"http\"".to_owned()),
         ];
         let names = |key: &str| more.lines().any(|line| line.split('=').next().unwrap_or("").trim() == key);

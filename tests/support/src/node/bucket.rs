@@ -1,36 +1,40 @@
 //! The boot bucket, written to by an S3 client of its own.
 
-use super::BUCKET;
-use aws_credential_types::Credentials;
+use super::{BUCKET, Server};
+use crate::s3::client;
 use aws_sdk_s3::Client;
-use aws_sdk_s3::config::{BehaviorVersion, Config, Region};
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
 use tokio::runtime::Handle;
 
-/// The S3 server of the VM.
-const ENDPOINT: &str = "http://127.0.0.1:7070";
 /// `multipart_threshold` and `multipart_chunksize` of boto3's `Object.copy`, bytes.
 const COPIED_IN_PARTS_OF: i64 = 8 << 20;
-const ACCESS_LOG: &str = "/var/log/versitygw-access.log";
+/// Uploads that are under way at once, of many.
+const AT_ONCE: usize = 8;
 
-/// The bucket of the VM's S3 server.
+/// The bucket of one of the VM's S3 servers.
 pub struct Bucket {
     client: Client,
     runtime: Handle,
+    server: Server,
 }
 
 impl Bucket {
-    pub(super) fn new(runtime: Handle) -> Self {
-        let config = Config::builder()
-            .behavior_version(BehaviorVersion::v2026_01_12())
-            .http_client(aws_smithy_http_client::Builder::new().build_http())
-            .endpoint_url(ENDPOINT)
-            .region(Region::new("us-east-1"))
-            .credentials_provider(Credentials::new("vmtest", "vmtest-secret", None, None, "vm"))
-            .force_path_style(true)
-            .build();
-        Bucket { client: Client::from_conf(config), runtime }
+    pub(super) fn new(runtime: Handle, server: Server) -> Self {
+        Bucket { client: client(&format!("http://{}", server.host())), runtime, server }
+    }
+
+    /// Where it is.
+    pub fn server(&self) -> Server {
+        self.server
+    }
+
+    /// Makes the bucket, on a server that has none.
+    pub(super) fn create(&self) {
+        self.runtime.block_on(async {
+            let made = self.client.create_bucket().bucket(BUCKET).send().await;
+            made.unwrap_or_else(|error| panic!("create {BUCKET}: {error:?}"));
+        });
     }
 
     /// Uploads an object in one request; gives its ETag.
@@ -45,6 +49,23 @@ impl Bucket {
             let put = self.client.put_object().bucket(BUCKET).key(key).body(body).send().await;
             put.map(|put| bare(put.e_tag())).map_err(|error| format!("{error:?}"))
         })
+    }
+
+    /// Uploads all of these, some at once, with one byte each.
+    pub fn put_many(&self, keys: impl Iterator<Item = String>) {
+        let keys: Vec<String> = keys.collect();
+        self.runtime.block_on(async {
+            for keys in keys.chunks(AT_ONCE) {
+                let put = |key: &String| {
+                    let put = self.client.put_object().bucket(BUCKET).key(key);
+                    tokio::spawn(put.body(ByteStream::from_static(b"x")).send())
+                };
+                let under_way: Vec<_> = keys.iter().map(put).collect();
+                for (key, put) in keys.iter().zip(under_way) {
+                    put.await.expect("an upload").unwrap_or_else(|error| panic!("put {key}: {error:?}"));
+                }
+            }
+        });
     }
 
     /// Uploads an object that s3fs shows as a symlink to what its body says (facts 4.3).
@@ -72,9 +93,10 @@ impl Bucket {
                 completed = completed.parts(CompletedPart::builder().part_number(number).e_tag(etag).build());
             }
             let done = self.client.complete_multipart_upload().bucket(BUCKET).key(key).upload_id(upload);
-            let done = done.multipart_upload(completed.build()).send().await.expect("the whole upload");
-            bare(done.e_tag())
-        })
+            done.multipart_upload(completed.build()).send().await.expect("the whole upload");
+        });
+        // The SDK finds none in radosgw's answer to that.
+        self.etag(key)
     }
 
     /// The ETag that the server lists.
@@ -148,13 +170,13 @@ impl Bucket {
 
     /// The lines of the server's access log from `line` on: one a request, from every client.
     pub fn access_log(&self, line: usize) -> Vec<String> {
-        let log = std::fs::read_to_string(ACCESS_LOG).unwrap_or_default();
+        let log = std::fs::read_to_string(self.server.access_log()).unwrap_or_default();
         log.lines().skip(line).map(str::to_owned).collect()
     }
 
     /// What s3fs has written to the bucket, as the server's access log has it. It should never be anything.
     pub fn written_by_s3fs(&self) -> Vec<String> {
-        let reads = ["s3_Head", "s3_Get", "s3_List"];
+        let reads = ["s3_Head", "s3_Get", "s3_List", "\"HEAD /", "\"GET /"];
         let writes = |line: &String| line.contains("s3fs/") && !reads.iter().any(|read| line.contains(read));
         self.access_log(0).into_iter().filter(writes).collect()
     }

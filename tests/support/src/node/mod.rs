@@ -1,4 +1,4 @@
-//! The throw-away node of the VM tests: real S3 server, s3fs, LIO, targetclid, systemd and open-iscsi, and an
+//! The throw-away node of the VM tests: real S3 servers, s3fs, LIO, targetclid, systemd and open-iscsi, and an
 //! IMS-shaped server. Only to be used inside the VM (tests/vm).
 
 mod agent;
@@ -14,6 +14,7 @@ mod kernel;
 pub mod mount;
 mod network;
 mod reader;
+mod server;
 mod undelete;
 
 pub use agent::{Agent, Summary, UNIT};
@@ -27,6 +28,7 @@ pub use initiator::{Disk, Initiator, sha256_of_tree};
 pub use kernel::{Lun, Target, clear_target, luns};
 pub use network::Network;
 pub use reader::Reader;
+pub use server::Server;
 
 use sha2::{Digest, Sha224};
 use std::process::Command;
@@ -49,11 +51,18 @@ pub struct Node {
     /// The image management service.
     pub ims: Ims,
     runtime: tokio::runtime::Runtime,
+    /// The mount of a server that is not the site's own.
+    _remounted: Option<mount::Remounted>,
 }
 
 impl Node {
     /// Resets the VM's site and starts an empty IMS.
     pub fn fresh() -> Self {
+        Node::fresh_on(Server::Versitygw)
+    }
+
+    /// The same, with the bucket on this S3 server, and s3fs before it.
+    pub fn fresh_on(server: Server) -> Self {
         run("site", &["reset"]);
         // What the agent of the test before remembers, or has set aside, would be of another site.
         let _ = std::fs::remove_dir_all("/var/lib/sbps-marshal");
@@ -68,8 +77,13 @@ impl Node {
             .build()
             .expect("a runtime for the site");
         let ims = runtime.block_on(Ims::start());
-        let bucket = Bucket::new(runtime.handle().clone());
-        Node { bucket, ims, runtime }
+        let bucket = Bucket::new(runtime.handle().clone(), server);
+        let remounted = (server != Server::Versitygw).then(|| {
+            server.start_empty();
+            bucket.create();
+            mount::Remounted::before(server, ",stat_cache_expire=1")
+        });
+        Node { bucket, ims, runtime, _remounted: remounted }
     }
 
     /// Adds a tagged or untagged image with manifest and root file system; `parts` 0 is a plain upload.
@@ -98,7 +112,7 @@ impl Node {
     /// Uploads a PE image.
     pub fn add_pe(&self, key: &str, squashfs: &[u8]) -> Image {
         self.bucket.put(key, squashfs);
-        Image::pe(key)
+        Image::of_pe(key)
     }
 
     /// How many requests IMS has answered since it was last asked.
@@ -141,7 +155,8 @@ impl Image {
         Image::of(&format!("{path}|{etag}"), key)
     }
 
-    fn pe(key: &str) -> Self {
+    /// Of the PE image under this key.
+    pub fn of_pe(key: &str) -> Self {
         Image::of(&format!("s3://{BUCKET}/{key}"), key)
     }
 

@@ -1,6 +1,6 @@
 //! The s3fs mount of the VM, as an operator and the OOM killer treat it.
 
-use super::{DropIn, MOUNT, run};
+use super::{DropIn, MOUNT, Server, run};
 
 const UNIT: &str = "s3fs-boot-images.service";
 
@@ -31,9 +31,15 @@ pub struct Remounted {
 impl Remounted {
     /// Mounts it anew with these options, `retries=1,...`, instead of stat_cache_expire=1.
     pub fn with(options: &str) -> Self {
+        Remounted::before(Server::Versitygw, options)
+    }
+
+    /// The same before this S3 server.
+    pub fn before(server: Server, options: &str) -> Self {
         let text = format!(
-            "[Service]\nExecStart=\nExecStart=/usr/bin/s3fs boot-images {MOUNT} -o url=http://127.0.0.1:7070,\
-             use_path_request_style,passwd_file=/root/.ims.s3fs,allow_other{options}\n"
+            "[Service]\nExecStart=\nExecStart=/usr/bin/s3fs boot-images {MOUNT} -o url=http://{},\
+             use_path_request_style,passwd_file=/root/.ims.s3fs,allow_other{options}\n",
+            server.host()
         );
         let remounted = Remounted { _options: DropIn::of(UNIT, &text) };
         run("systemctl", &["restart", UNIT]);
