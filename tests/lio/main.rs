@@ -11,6 +11,7 @@ mod demo;
 mod foreign;
 mod half_made;
 mod mount;
+mod polite;
 mod removals;
 mod s3fs;
 mod saved;
