@@ -39,7 +39,7 @@ impl Post {
     }
 }
 
-/// `flags:	02000002`
+/// `flags: 02000002`, in octal.
 fn is_its_own(pid: u32, file: &OsStr) -> bool {
     let info =
         fs::read_to_string(format!("/proc/{pid}/fdinfo/{}", file.to_string_lossy())).unwrap_or_default();
