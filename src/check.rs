@@ -12,7 +12,7 @@ use crate::run::{runtime, site};
 use crate::s3::S3Client;
 use actors::decide::check::{self, Check, Portal, Verdict};
 use actors::model::{Actual, Cause, Relevant, Request, Site};
-use actors::ports::{ImsPort, LioPort, MountPort, S3Port, Token};
+use actors::ports::{ImsPort, LioPort, MountPort, Rest, S3Port, Token};
 use std::fmt::Write;
 use std::io;
 use std::net::{SocketAddr, TcpStream, UdpSocket};
@@ -168,7 +168,7 @@ fn lio_now(settings: &Settings, site: &Site) -> Vec<Check> {
         Ok(_) => Check::ok("targetclid", "it answers, and nobody holds targetcli's lock"),
         Err(error) => check::unanswered("targetclid", &Cause::from(&error)),
     };
-    lio.end_session();
+    lio.rest(Rest::ForGood);
     let mut checks = vec![kernel, daemon];
     match lio.observe() {
         Ok(actual) => {

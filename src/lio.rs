@@ -3,10 +3,10 @@
 use crate::config;
 use crate::configfs::{Configfs, Mapped};
 use crate::saveconfig;
-use crate::targetclid::{Command, IqnError, Patience, Session, ShellLock, Target};
+use crate::targetclid::{Command, IqnError, Patience, Session, ShellLock, Target, Turn};
 use actors::model::{AclMapping, Actual, Backstore, LunEntry, Request, Step, TpgPath, Word, WordError};
-use actors::ports::{LioError, LioPort};
-use std::collections::BTreeMap;
+use actors::ports::{LioError, LioPort, Rest};
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -22,8 +22,18 @@ pub struct LioAdapter {
     lock: ShellLock,
     command_timeout: Duration,
     tree_timeout: Duration,
+    /// The HBAs of which the daemon knows, if that is sure: its list is a cache (facts L1).
+    hbas: Option<BTreeSet<String>>,
     /// How the ACLs saw LUNs that were deleted, by number and backstore: one that is made anew is mapped as it was.
     mapped: BTreeMap<(u16, Word), Mapped>,
+}
+
+/// What a command does to the HBAs, of which each backstore has one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum OnHbas {
+    Nothing,
+    Makes,
+    Removes,
 }
 
 /// Why these settings cannot be used.
@@ -66,6 +76,7 @@ impl LioAdapter {
             lock: ShellLock::default(),
             command_timeout: settings.command_timeout,
             tree_timeout: settings.tree_timeout,
+            hbas: None,
             mapped: BTreeMap::new(),
         })
     }
@@ -88,14 +99,9 @@ impl LioAdapter {
         }
     }
 
-    fn request(&mut self, command: &Command, limit: Duration) -> Result<String, LioError> {
-        let reply = self.session.request(command, limit)?;
-        tracing::debug!(command = command.as_str(), reply = reply.trim_end(), "targetclid answered");
-        Ok(reply)
-    }
-
     /// Maps a LUN of our TPG to each node ACL that has not got it, write protected: what targetcli maps by itself when
-    /// it creates a LUN can be written to (R10), and is nothing at all for a number above 255.
+    /// it creates a LUN can be written to (R10), and is nothing at all for a number above 255. Without the lock: no HBA is
+    /// made, and the LUN is there already.
     fn map_to_acls(&mut self, lun: u16, name: &Word) -> Result<String, LioError> {
         let mut replies = String::new();
         if self.configfs.lun(&self.tpg_path, lun)?.is_none() {
@@ -105,13 +111,13 @@ impl LioAdapter {
         for AclMapping { initiator, lun: number } in self.configfs.unmapped(&self.tpg_path, lun, &before)? {
             // One whose name is not a valid token stays without, which configfs shows.
             if let Some(command) = self.target.map_lun(&initiator, lun, number) {
-                replies += &self.change(&command, self.command_timeout)?;
+                replies += &say(&mut self.session.turn()?, &command, self.command_timeout)?;
             }
         }
         Ok(replies)
     }
 
-    fn step(&mut self, step: &Step) -> Result<String, LioError> {
+    fn step(&mut self, step: &Step, with_lock: bool) -> Result<String, LioError> {
         if let Step::DeleteLun { lun, name } = step {
             // The kernel takes its mappings along. A second try finds none, and forgets nothing.
             let mapped = self.configfs.mapped(&self.tpg_path, *lun)?;
@@ -119,7 +125,13 @@ impl LioAdapter {
                 self.mapped.insert((*lun, name.clone()), mapped);
             }
         }
-        let mut reply = self.change(&self.target.change(step)?, self.command_timeout)?;
+        let effect = match step {
+            Step::CreateBackstore { .. } => OnHbas::Makes,
+            Step::DeleteBackstore { .. } | Step::DiscardBackstore { .. } => OnHbas::Removes,
+            _ => OnHbas::Nothing,
+        };
+        let command = self.target.change(step)?;
+        let mut reply = self.change(&command, self.command_timeout, with_lock, effect)?;
         if let Step::CreateLun { lun, name, map_to_acls: true } = step {
             reply += &self.map_to_acls(*lun, name)?;
         }
@@ -128,18 +140,77 @@ impl LioAdapter {
 
     /// Says a command that changes something: first our turn, then plain targetcli's lock, then the command. Whoever
     /// has the lock may itself be waiting for its turn at the daemon, so the session is ended while we wait for it.
-    fn change(&mut self, command: &Command, limit: Duration) -> Result<String, LioError> {
+    fn change(
+        &mut self,
+        command: &Command,
+        limit: Duration,
+        with_lock: bool,
+        effect: OnHbas,
+    ) -> Result<String, LioError> {
         loop {
-            self.session.ready()?;
-            if let Some(_held) = self.lock.try_take() {
-                let reply = self.session.send(command, limit)?;
-                tracing::debug!(command = command.as_str(), reply = reply.trim_end(), "targetclid answered");
-                return Ok(reply);
+            if with_lock && self.lock.is_given_up() {
+                self.lock.look(command.as_str())?;
             }
-            self.session.hang_up();
-            self.lock.wait(command.as_str())?;
+            let mut turn = self.session.turn()?;
+            let held = if with_lock { self.lock.try_take() } else { None };
+            if with_lock && held.is_none() {
+                turn.leave();
+                self.lock.wait(command.as_str())?;
+                continue;
+            }
+            if effect == OnHbas::Nothing {
+                return say(&mut turn, command, limit);
+            }
+            // Under the lock nobody else makes one. Of those that were made before, the daemon has to be told.
+            let hbas = held.as_ref().and_then(|_| self.configfs.hbas().ok());
+            let mut knows_all = hbas.is_some() && hbas == self.hbas.take();
+            if effect == OnHbas::Makes && hbas.is_some() && !knows_all {
+                say(&mut turn, &Command::refresh(), self.tree_timeout)?;
+                knows_all = true;
+            }
+            let reply = say(&mut turn, command, limit)?;
+            self.hbas = if knows_all { self.configfs.hbas().ok() } else { None };
+            drop(held);
+            return Ok(reply);
         }
     }
+
+    /// The daemon walks its whole tree for this, and for a save.
+    fn refresh(&mut self) -> Result<String, LioError> {
+        let hbas = self.configfs.hbas().ok();
+        self.hbas = None;
+        let reply = say(&mut self.session.turn()?, &Command::refresh(), self.tree_timeout)?;
+        self.hbas = hbas;
+        Ok(reply)
+    }
+
+    fn ask(&mut self, request: &Request, with_lock: bool) -> Result<String, LioError> {
+        match request {
+            Request::Unlocked(request) => self.ask(request, false),
+            Request::Refresh => self.refresh(),
+            Request::Save { backup } => {
+                let command = Command::save(&self.save_file()?, *backup)?;
+                self.change(&command, self.tree_timeout, with_lock, OnHbas::Nothing)
+            }
+            Request::Probe => {
+                // While the lock is held the daemon is not even asked. Neither is held while the other is looked at.
+                self.lock.look(&request.to_string())?;
+                self.session.turn()?;
+                Ok(String::new())
+            }
+            Request::SetAside => {
+                let aside = saveconfig::set_aside(Path::new(self.save_file()?.as_str()))?;
+                Ok(aside.display().to_string())
+            }
+            Request::Change(step) => self.step(step, with_lock),
+        }
+    }
+}
+
+fn say(turn: &mut Turn<'_>, command: &Command, limit: Duration) -> Result<String, LioError> {
+    let reply = turn.say(command, limit)?;
+    tracing::debug!(command = command.as_str(), reply = reply.trim_end(), "targetclid answered");
+    Ok(reply)
 }
 
 impl LioPort for LioAdapter {
@@ -165,30 +236,15 @@ impl LioPort for LioAdapter {
     }
 
     fn apply(&mut self, request: &Request) -> Result<String, LioError> {
-        match request {
-            // The daemon walks its whole tree for this, and for a save.
-            Request::Refresh => self.request(&Command::refresh(), self.tree_timeout),
-            Request::Save { backup } => {
-                let command = Command::save(&self.save_file()?, *backup)?;
-                self.change(&command, self.tree_timeout)
-            }
-            Request::Probe => {
-                // While the lock is held the daemon is not even asked. Neither is held while the other is looked at.
-                self.lock.look(&request.to_string())?;
-                self.session.ready()?;
-                Ok(String::new())
-            }
-            Request::SetAside => {
-                let aside = saveconfig::set_aside(Path::new(self.save_file()?.as_str()))?;
-                Ok(aside.display().to_string())
-            }
-            Request::Change(step) => self.step(step),
-        }
+        self.ask(request, true)
     }
 
-    fn end_session(&mut self) {
-        self.session.end();
+    fn rest(&mut self, rest: Rest) {
+        self.session.renew();
         self.lock.renew();
+        if rest == Rest::ForGood {
+            self.session.end();
+        }
     }
 }
 

@@ -326,6 +326,31 @@ fn a_lun_that_is_not_at_its_own_number_is_told_once() {
 }
 
 #[test]
+fn r13_whoever_has_targetclis_lock_is_told_once_and_as_long_as_he_has_it() {
+    run(async {
+        let node = Node::new(Sim::small_site());
+        node.sim.site().faults.locked = true;
+        node.pass().await;
+        let lines = take();
+        let locked = named(&lines, "lio_busy");
+        let detail = field(locked[0], "detail");
+        assert!(
+            detail.contains("pid 4711 (targetcli)") && detail.contains("6 LUNs were made without"),
+            "{detail}"
+        );
+        assert_eq!(field(locked[0], "reason"), "locked");
+        // Nothing is to be done.
+        node.pass().await;
+        let lines = take();
+        assert!(named(&lines, "lio_busy").is_empty() && named(&lines, "resolved").is_empty(), "{lines:?}");
+        node.sim.site().faults.locked = false;
+        node.pass().await;
+        let lines = take();
+        assert!(named(&lines, "resolved").iter().any(|line| field(line, "was") == "lio_busy"), "{lines:?}");
+    });
+}
+
+#[test]
 fn luns_that_were_made_anew_and_a_held_daemon_are_told_with_their_names() {
     run(async {
         let node = Node::new(Sim::small_site());

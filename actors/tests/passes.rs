@@ -35,7 +35,6 @@ struct Gated {
 enum Asked {
     Ims,
     Listing,
-    SessionEnded,
 }
 
 impl Gated {
@@ -57,15 +56,10 @@ impl Gated {
     fn start_watched(
         &self,
         cadence: Option<Cadence>,
-        mut hook: impl FnMut(Moment<'_>) + Send + 'static,
+        hook: impl FnMut(Moment<'_>) + Send + 'static,
     ) -> Agent {
-        let (sim, noted) = (self.sim.clone(), self.clone());
-        let lio = WatchedLio::new(&sim, move |moment| {
-            hook(moment);
-            if matches!(moment, Moment::SessionEnd) {
-                noted.note(Asked::SessionEnded);
-            }
-        });
+        let sim = self.sim.clone();
+        let lio = WatchedLio::new(&sim, hook);
         let ports = Ports {
             ims: self.clone(),
             tokens: sim.clone(),

@@ -95,6 +95,11 @@ impl Configfs {
         Ok(found)
     }
 
+    /// The HBAs, one for each backstore: `fileio_7`.
+    pub fn hbas(&self) -> Result<BTreeSet<String>, LioError> {
+        Ok(hbas(&self.core()?)?.into_iter().map(|(_, hba)| hba).collect())
+    }
+
     /// One fileio backstore; `None` if there is none of this name.
     pub fn fileio(&self, name: &str) -> Result<Option<Backstore>, LioError> {
         let core = self.core()?;

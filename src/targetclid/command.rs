@@ -20,10 +20,10 @@ impl Command {
         if length > limit { Err(LioError::TooLong { length, limit }) } else { Ok(Command(line)) }
     }
 
-    /// The harmless one: it answers where the session is, and changes nothing. (`cd /` would not be harmless: it
-    /// writes root's preferences, and whoever reads them at that moment dies of an empty file.)
+    /// The harmless one: it answers which version the daemon is of, and changes nothing. (`cd /` would not be harmless:
+    /// it writes root's preferences, and whoever reads them at that moment dies of an empty file.)
     pub(super) fn greeting() -> Self {
-        Command("pwd".to_owned())
+        Command("/ version".to_owned())
     }
 
     /// The daemon reads its tree anew, from the root.

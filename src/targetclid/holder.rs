@@ -1,6 +1,7 @@
 //! The name of whoever is in the way, for a person: `pid 4711 (/usr/bin/python3 /usr/bin/targetcli)`.
 
 use crate::flock;
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::path::Path;
 
@@ -10,18 +11,25 @@ pub(super) const SOMEBODY: &str = "another client";
 /// A command line is cut here: it has to fit a line of the log.
 const LONGEST: usize = 120;
 
+/// The name of the process that has this socket open.
+pub(super) fn of_socket(inode: u32) -> Option<String> {
+    process_of(inode).map(process)
+}
+
 /// The process that has this socket open. A long look, as it goes through every open file of the node: only for a new
 /// holder. `None` if it is not to be seen (another PID namespace; no CAP_SYS_PTRACE).
-pub(super) fn of_socket(inode: u32) -> Option<String> {
-    let wanted = format!("socket:[{inode}]");
-    let is_it = |path: &Path| fs::read_link(path).is_ok_and(|target| target.as_os_str() == wanted.as_str());
-    let has_it = |process: &Path| {
-        let files = fs::read_dir(process.join("fd"));
-        files.is_ok_and(|files| files.flatten().any(|file| is_it(&file.path())))
-    };
+pub(super) fn process_of(inode: u32) -> Option<u32> {
     let processes = fs::read_dir("/proc").ok()?.flatten();
     let mut processes = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
-    processes.find(|pid| has_it(Path::new(&format!("/proc/{pid}")))).map(process)
+    processes.find(|pid| !files_of(*pid, inode).is_empty())
+}
+
+/// Under which numbers a process has this socket open.
+pub(super) fn files_of(pid: u32, inode: u32) -> Vec<OsString> {
+    let wanted = format!("socket:[{inode}]");
+    let is_it = |path: &Path| fs::read_link(path).is_ok_and(|target| target.as_os_str() == wanted.as_str());
+    let files = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+    files.filter(|file| is_it(&file.path())).map(|file| file.file_name()).collect()
 }
 
 /// The process that has locked this file with flock(2).

@@ -7,6 +7,8 @@
 //! In every version (2.1.53 to 3.0.2) `targetcli` takes the lock before it looks whether it is to use the daemon. With
 //! `auto_use_daemon` it then holds the lock and waits for its turn at the daemon. So the lock is never waited for with
 //! a session open, nor a turn with the lock held: both could wait for each other.
+//!
+//! It is not waited for for ever: somebody may have left a shell open. What is done without it is not decided here.
 
 use super::holder;
 use actors::ports::LioError;
@@ -19,18 +21,19 @@ use std::time::{Duration, Instant};
 /// Where every targetcli has it.
 const PATH: &str = "/var/run/targetcli.lock";
 
-/// For one pass: `targetcli` with a command needs a few seconds; whoever has it longer has a shell open.
+/// For one pass, until the lock has been had: `targetcli` with a command needs a few seconds; whoever has it longer has a
+/// shell open.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// From one try to the next.
-const PAUSE: Duration = Duration::from_millis(100);
+/// From one try to the next: between two commands of a script the lock is free for as long as Python takes to start.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// The lock, which is not held.
 #[derive(Clone, Debug)]
 pub struct ShellLock {
     path: PathBuf,
     patience: Duration,
-    /// What is left of it in this pass.
+    /// What is left of it in this pass, since the lock was last had.
     left: Duration,
 }
 
@@ -60,26 +63,31 @@ impl ShellLock {
         ShellLock { path: path.into(), patience, left: patience }
     }
 
-    /// Another pass begins.
+    /// Whoever has it may be waited for once more.
     pub fn renew(&mut self) {
         self.left = self.patience;
     }
 
-    /// The lock, if nobody has it. Where its file cannot be made there is no other holder: targetcli would not start.
-    pub fn try_take(&self) -> Option<Held> {
-        match self.open() {
+    /// The lock, if nobody has it: whoever had it does not keep it. Where its file cannot be made there is no other
+    /// holder: targetcli would not start.
+    pub fn try_take(&mut self) -> Option<Held> {
+        let held = match self.open() {
             Ok(file) => lock(&file).then_some(Held(Some(file))),
             Err(error) => {
                 tracing::debug!(path = %self.path.display(), %error, "targetcli's lock cannot be opened");
                 Some(Held(None))
             }
+        };
+        if held.is_some() {
+            self.renew();
         }
+        held
     }
 
     /// Nobody has it at this moment; else the error says who.
     pub fn look(&self, command: &str) -> Result<(), LioError> {
         match self.open() {
-            Ok(file) if !lock(&file) => Err(self.busy(&file, command)),
+            Ok(file) if !lock(&file) => Err(self.locked(&file, command)),
             Ok(file) => {
                 drop(Held(Some(file)));
                 Ok(())
@@ -93,7 +101,7 @@ impl ShellLock {
         let Ok(file) = self.open() else { return Ok(()) };
         loop {
             if self.left.is_zero() {
-                return Err(self.busy(&file, command));
+                return Err(self.locked(&file, command));
             }
             let begun = Instant::now();
             std::thread::sleep(PAUSE.min(self.left));
@@ -105,11 +113,16 @@ impl ShellLock {
         }
     }
 
-    fn busy(&self, file: &File, command: &str) -> LioError {
-        let who = holder::of_lock(file).unwrap_or_else(|| holder::SOMEBODY.to_owned());
-        LioError::Busy {
+    /// Whether it is waited for no more.
+    pub fn is_given_up(&self) -> bool {
+        self.left.is_zero()
+    }
+
+    fn locked(&self, file: &File, command: &str) -> LioError {
+        LioError::Locked {
             command: command.to_owned(),
-            holder: format!("{who}, which holds {}", self.path.display()),
+            path: self.path.display().to_string(),
+            holder: holder::of_lock(file).unwrap_or_else(|| holder::SOMEBODY.to_owned()),
             seconds: self.patience.as_secs(),
         }
     }
@@ -152,7 +165,7 @@ mod tests {
 
     #[test]
     fn the_lock_is_held_until_it_is_dropped_and_its_file_is_made() {
-        let (_folder, lock) = scene();
+        let (_folder, mut lock) = scene();
         let held = lock.try_take().unwrap();
         assert!(lock.try_take().is_none());
         drop(held);
@@ -163,13 +176,27 @@ mod tests {
     fn m17_the_holder_of_the_lock_is_named_when_the_patience_of_the_pass_is_used_up() {
         let (_folder, mut lock) = scene();
         let held = lock.try_take();
-        let Err(LioError::Busy { command, holder, .. }) = lock.wait("x") else { panic!("it is held") };
+        let Err(LioError::Locked { command, path, holder, .. }) = lock.wait("x") else {
+            panic!("it is held")
+        };
         assert!(holder.starts_with(&format!("pid {} (", std::process::id())), "{holder}");
-        assert!(holder.ends_with("targetcli.lock"), "{holder}");
-        assert_eq!((command.as_str(), lock.left), ("x", Duration::ZERO));
+        assert!(path.ends_with("targetcli.lock"), "{path}");
+        assert_eq!((command.as_str(), lock.is_given_up()), ("x", true));
         lock.renew();
         drop(held);
         assert!(lock.wait("x").is_ok());
+    }
+
+    #[test]
+    fn r13_a_lock_that_was_had_meanwhile_is_waited_for_anew_and_one_that_was_only_free_is_not() {
+        let (_folder, mut lock) = scene();
+        let held = lock.try_take();
+        lock.wait("x").unwrap_err();
+        assert!(lock.is_given_up());
+        drop(held);
+        lock.look("x").unwrap();
+        assert!(lock.is_given_up(), "somebody else may be quicker again");
+        assert!(lock.try_take().is_some() && !lock.is_given_up());
     }
 
     #[test]

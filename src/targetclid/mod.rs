@@ -9,12 +9,14 @@ mod connect;
 mod deadline;
 mod exchange;
 mod holder;
+mod kept;
 mod lock;
+mod post;
 mod session;
 mod sockets;
 mod turn;
 
 pub use command::{Command, IqnError, LONGEST_COMMAND, Target};
 pub use lock::ShellLock;
-pub use session::Session;
+pub use session::{Session, Turn};
 pub use turn::Patience;

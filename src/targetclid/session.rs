@@ -1,16 +1,16 @@
 //! The one session: send, wait, read, and nothing else.
 //!
-//! The connection is made when it is first needed and kept as long as it is in step and nobody else waits; any doubt
-//! drops it. A command that may have been received is never sent again: the caller looks at configfs instead.
+//! The connection is made when it is first needed and kept as long as it is in step and nobody else wants the daemon; any
+//! doubt drops it. A command that may have been received is never sent again: the caller looks at configfs instead.
 
 use super::command::Command;
 use super::connect::{self, Rest};
 use super::deadline::Deadline;
-use super::exchange::{Failure, exchange, take_leave};
-use super::sockets::{Client, Table};
+use super::exchange::{Failure, exchange};
+use super::kept::{Connection, Kept};
+use super::post::{Post, can_be_stopped};
 use super::turn::{self, InVain, Obstacle, Patience};
 use actors::ports::LioError;
-use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -19,10 +19,12 @@ use std::time::Duration;
 pub struct Session {
     socket: PathBuf,
     patience: Patience,
-    stream: Option<UnixStream>,
+    kept: Kept,
+    /// The daemon's process, as it was last known.
+    daemon: Option<u32>,
     /// Why our turn did not come when it was last waited for, and how long that was.
     obstacle: Option<(Obstacle, Duration)>,
-    /// It has been waited for since [`Session::end`]: this is not done twice.
+    /// It has been waited for since [`Session::renew`]: this is not done twice.
     waited: bool,
 }
 
@@ -33,11 +35,50 @@ impl Clone for Session {
     }
 }
 
+/// It is our turn: the daemon has answered on this connection and waits for a command. Whoever has it says a command or
+/// lets it go at once, for nobody looks meanwhile whether others want the daemon.
+#[derive(Debug)]
+pub struct Turn<'a> {
+    session: &'a mut Session,
+    connection: Option<Connection>,
+}
+
+impl Turn<'_> {
+    /// The daemon's answer to this command. After an error the connection is gone, and whether the command was carried out
+    /// is not known.
+    pub fn say(&mut self, command: &Command, limit: Duration) -> Result<String, LioError> {
+        let asked = match self.connection.take() {
+            Some(connection) => exchange(&connection.stream, command, &Deadline::after(limit))
+                .map(|reply| (connection, reply)),
+            None => Err(Failure::HungUp),
+        };
+        let (connection, reply) = asked.map_err(|failure| self.session.report(failure, command, limit))?;
+        self.connection = Some(connection);
+        Ok(reply)
+    }
+
+    /// Takes leave: others are served.
+    pub fn leave(mut self) {
+        if let Some(connection) = self.connection.take() {
+            connection.leave();
+        }
+    }
+}
+
+/// R13: whoever waits is served now; our next command joins the queue.
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        if let Some(connection) = self.connection.take() {
+            self.session.kept.keep(connection);
+        }
+    }
+}
+
 impl Session {
     /// A session that connects when it is first used.
     pub fn new(socket: impl Into<PathBuf>) -> Self {
-        let patience = Patience::default();
-        Session { socket: socket.into(), patience, stream: None, obstacle: None, waited: false }
+        let (patience, kept) = (Patience::default(), Kept::default());
+        Session { socket: socket.into(), patience, kept, daemon: None, obstacle: None, waited: false }
     }
 
     /// The same session with another patience.
@@ -46,67 +87,49 @@ impl Session {
         self
     }
 
-    /// The daemon's answer to this command: the limit is that of the answer, from the moment on at which it is our
-    /// turn. After an error the connection is gone, and whether the command was carried out is not known.
+    /// The daemon's answer to this command: the limit is that of the answer, from the moment on at which it is our turn.
     pub fn request(&mut self, command: &Command, limit: Duration) -> Result<String, LioError> {
-        self.ready()?;
-        self.send(command, limit)
+        self.turn()?.say(command, limit)
     }
 
-    /// It is our turn: the daemon has answered on this connection and waits for a command. If it is not, the error
-    /// says who is in the way. Until [`Session::end`] that is waited for once; after that it is said at once.
-    pub fn ready(&mut self) -> Result<(), LioError> {
+    /// Waits for our turn. If it does not come, the error says who is in the way. Until [`Session::renew`] that is waited
+    /// for once; after that it is said at once.
+    pub fn turn(&mut self) -> Result<Turn<'_>, LioError> {
         let kept =
             self.kept().map_err(|failure| self.report(failure, &Command::greeting(), Duration::ZERO))?;
-        let stream = match kept {
-            Some(stream) => stream,
+        let connection = match kept {
+            Some(connection) => connection,
             None => self.wait()?,
         };
-        self.stream = Some(stream);
-        Ok(())
+        Ok(Turn { session: self, connection: Some(connection) })
     }
 
-    /// The answer to a command, when [`Session::ready`] has just said that it is our turn.
-    pub fn send(&mut self, command: &Command, limit: Duration) -> Result<String, LioError> {
-        let asked = match self.stream.take() {
-            Some(stream) => exchange(&stream, command, &Deadline::after(limit)).map(|reply| (stream, reply)),
-            None => Err(Failure::HungUp),
-        };
-        let (stream, reply) = asked.map_err(|failure| self.report(failure, command, limit))?;
-        match others_wait(&stream) {
-            // R13: whoever waits is served after this command; our next one joins the queue.
-            true => take_leave(stream),
-            false => self.stream = Some(stream),
-        }
-        Ok(reply)
+    /// Whoever was in the way in vain may be waited for once more.
+    pub fn renew(&mut self) {
+        self.waited = false;
     }
 
     /// Takes leave, so that other clients are served; never blocks. Nothing happens if there is no connection.
     pub fn end(&mut self) {
-        self.hang_up();
-        self.waited = false;
-    }
-
-    /// Takes leave in the middle of a pass: what was waited for stays waited for.
-    pub fn hang_up(&mut self) {
-        if let Some(stream) = self.stream.take() {
-            take_leave(stream);
+        if let Some(connection) = self.kept.take() {
+            connection.leave();
         }
+        self.renew();
     }
 
     /// The connection of the last command, if it is still in step. That the daemon has hung up meanwhile is no error:
     /// nothing has been sent yet.
-    fn kept(&mut self) -> Result<Option<UnixStream>, Failure> {
-        let Some(stream) = self.stream.take() else { return Ok(None) };
-        match connect::rest(&stream)? {
-            Rest::InStep => Ok(Some(stream)),
+    fn kept(&mut self) -> Result<Option<Connection>, Failure> {
+        let Some(connection) = self.kept.take() else { return Ok(None) };
+        match connect::rest(&connection.stream)? {
+            Rest::InStep => Ok(Some(connection)),
             Rest::Closed => Ok(None),
             Rest::Surplus => Err(Failure::Surplus),
         }
     }
 
     /// A new connection that has been greeted.
-    fn wait(&mut self) -> Result<UnixStream, LioError> {
+    fn wait(&mut self) -> Result<Connection, LioError> {
         let mut patience = self.patience;
         if let Some((obstacle, was)) = &self.obstacle {
             let short = if self.waited { Duration::ZERO } else { patience.again };
@@ -119,9 +142,12 @@ impl Session {
             }
         }
         match turn::wait(&self.socket, &patience) {
-            Ok(stream) => {
+            Ok((stream, greeting)) => {
                 (self.obstacle, self.waited) = (None, false);
-                Ok(stream)
+                let post = can_be_stopped(&greeting).then(|| Post::of(&stream, self.daemon)).flatten();
+                let connection = Connection::new(stream, post);
+                self.daemon = connection.post().map(|post| post.daemon).or(self.daemon);
+                Ok(connection)
             }
             Err(InVain::Failure(failure)) => Err(self.report(failure, &Command::greeting(), patience.daemon)),
             Err(InVain::Obstacle(obstacle, waited)) => {
@@ -154,13 +180,5 @@ impl Session {
 impl Drop for Session {
     fn drop(&mut self) {
         self.end();
-    }
-}
-
-/// Where it cannot be seen, others wait until the pass has ended.
-fn others_wait(stream: &UnixStream) -> bool {
-    match (Table::read(), Client::of(stream)) {
-        (Ok(table), Ok(client)) => table.others_wait(client),
-        _ => false,
     }
 }

@@ -14,6 +14,7 @@ use rustix::net::{
     AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, netlink, recv, send, socket_with,
 };
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
@@ -22,6 +23,12 @@ const WITHIN: Duration = Duration::from_secs(1);
 
 /// As much as the kernel ever gives at once.
 const CHUNK: usize = 32 * 1024;
+
+/// No socket has this inode.
+const ALL: u32 = 0;
+
+/// Whichever socket has the inode now.
+const ANY: [u8; 8] = [0xff; 8];
 
 /// Netlink messages begin at multiples of this.
 const ALIGNMENT: usize = 4;
@@ -40,6 +47,15 @@ pub(super) struct Door {
     address: Vfs,
     /// The daemon's side of the connection that it serves.
     served: Option<u32>,
+}
+
+/// The sockets of the daemon that a client is served by, by their inodes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Ends {
+    /// The daemon's side of the connection.
+    pub(super) daemon: u32,
+    /// Where others wait.
+    pub(super) listening: u32,
 }
 
 /// Why a client has no answer.
@@ -61,14 +77,22 @@ impl Client {
     }
 }
 
+/// How many clients wait to be accepted by the listening socket of this inode. One question about one socket: cheap
+/// enough to be asked all the time.
+pub(super) fn queue_of(listening: u32) -> io::Result<u32> {
+    let mut found = Vec::new();
+    let socket = ask(&request(listening))?;
+    let mut chunk = vec![0; CHUNK];
+    let (length, _) = rustix::io::retry_on_intr(|| recv(&socket, &mut *chunk, RecvFlags::empty()))?;
+    take(chunk.get(..length).unwrap_or_default(), &mut found)?;
+    let queue = found.iter().find(|socket| socket.header.inode == listening);
+    queue.and_then(UnixResponse::number_of_pending_connection).ok_or_else(|| io::ErrorKind::NotFound.into())
+}
+
 impl Table {
     /// Asks the kernel. An old one, or one that lets us have no netlink socket, cannot be asked.
     pub(super) fn read() -> io::Result<Self> {
-        let flags = SocketFlags::CLOEXEC;
-        let socket = socket_with(AddressFamily::NETLINK, SocketType::DGRAM, flags, Some(netlink::SOCK_DIAG))?;
-        set_socket_timeout(&socket, Timeout::Recv, Some(WITHIN))?;
-        set_socket_timeout(&socket, Timeout::Send, Some(WITHIN))?;
-        send(&socket, &request(), SendFlags::empty())?;
+        let socket = ask(&request(ALL))?;
         let (mut sockets, mut chunk) = (Vec::new(), vec![0; CHUNK]);
         loop {
             let (length, _) = rustix::io::retry_on_intr(|| recv(&socket, &mut *chunk, RecvFlags::empty()))?;
@@ -108,10 +132,11 @@ impl Table {
         }
     }
 
-    /// Whether others wait while this client is served.
-    pub(super) fn others_wait(&self, client: Client) -> bool {
-        let ours = self.served().find(|socket| peer(socket) == Some(client.0));
-        ours.and_then(address).is_some_and(|address| self.queue(address) > 0)
+    /// While this client is served: the daemon's side of its connection, and the socket at which others wait.
+    pub(super) fn ends(&self, client: Client) -> Option<Ends> {
+        let ours = self.served().find(|socket| peer(socket) == Some(client.0))?;
+        let listening = self.listening().find(|socket| address(socket) == address(ours))?;
+        Some(Ends { daemon: ours.header.inode, listening: listening.header.inode })
     }
 
     fn queue(&self, wanted: &Vfs) -> u32 {
@@ -128,14 +153,24 @@ impl Table {
     }
 }
 
-fn request() -> Vec<u8> {
+fn ask(request: &[u8]) -> io::Result<OwnedFd> {
+    let flags = SocketFlags::CLOEXEC;
+    let socket = socket_with(AddressFamily::NETLINK, SocketType::DGRAM, flags, Some(netlink::SOCK_DIAG))?;
+    set_socket_timeout(&socket, Timeout::Recv, Some(WITHIN))?;
+    set_socket_timeout(&socket, Timeout::Send, Some(WITHIN))?;
+    send(&socket, request, SendFlags::empty())?;
+    Ok(socket)
+}
+
+/// About one socket, or [`ALL`] of them.
+fn request(inode: u32) -> Vec<u8> {
     let mut header = NetlinkHeader::default();
-    header.flags = NLM_F_REQUEST | NLM_F_DUMP;
+    header.flags = if inode == ALL { NLM_F_REQUEST | NLM_F_DUMP } else { NLM_F_REQUEST };
     let request = UnixRequest {
         state_flags: StateFlags::ESTABLISHED | StateFlags::LISTEN,
-        inode: 0,
+        inode,
         show_flags: ShowFlags::VFS | ShowFlags::PEER | ShowFlags::ICONS | ShowFlags::RQLEN,
-        cookie: [0; 8],
+        cookie: ANY,
     };
     let mut message = NetlinkMessage::new(header, SockDiagMessage::UnixRequest(request).into());
     message.finalize();

@@ -103,9 +103,9 @@ impl Obstacle {
     }
 }
 
-/// A connection whose greeting the daemon has answered. Only this far a restart of the daemon is bridged, as nothing
+/// A connection whose greeting the daemon has answered, and the answer. Only this far a restart of the daemon is bridged, as nothing
 /// that changes anything has been sent yet.
-pub(super) fn wait(socket: &Path, patience: &Patience) -> Result<UnixStream, InVain> {
+pub(super) fn wait(socket: &Path, patience: &Patience) -> Result<(UnixStream, String), InVain> {
     let restart = Deadline::after(patience.restart);
     let mut pause = FIRST_PAUSE;
     loop {
@@ -129,7 +129,7 @@ pub(super) fn wait(socket: &Path, patience: &Patience) -> Result<UnixStream, InV
     }
 }
 
-fn greet(stream: UnixStream, patience: &Patience, end: &Deadline) -> Result<UnixStream, InVain> {
+fn greet(stream: UnixStream, patience: &Patience, end: &Deadline) -> Result<(UnixStream, String), InVain> {
     let mut reply = Reply::default();
     let first = Deadline::after(patience.client);
     let answered =
@@ -146,7 +146,7 @@ fn greet(stream: UnixStream, patience: &Patience, end: &Deadline) -> Result<Unix
         answered => (answered, unseen(), patience.client),
     };
     match answered {
-        Ok(_) => Ok(stream),
+        Ok(reply) => Ok((stream, reply)),
         Err(Failure::Late) => {
             take_leave(stream);
             Err(InVain::Obstacle(obstacle, waited))

@@ -2,7 +2,7 @@
 
 use actors::model::{Actual, Saved, Step};
 use actors::model::{Request, Word};
-use actors::ports::LioPort;
+use actors::ports::{LioPort, Rest};
 use sbps_marshal::config;
 use sbps_marshal::lio::LioAdapter;
 use std::fs;
@@ -67,7 +67,7 @@ fn lio_l3_a_backstore_shows_when_its_file_was_opened_and_that_it_was_made_anew()
     create(&mut lio, &image);
     let again = first(&lio.observe().unwrap());
     assert!(again.0 > once.0 && again.1 != once.1, "{once:?} {again:?}");
-    lio.end_session();
+    lio.rest(Rest::ForGood);
 }
 
 #[test]
@@ -87,7 +87,7 @@ fn lio_m10_what_is_half_made_is_shown_and_can_be_discarded() {
     assert_eq!(bare, [(tpg(), 9), (format!("{}/acls/{INITIATOR}", tpg()), 3)]);
     remove(&format!("{}/acls/{INITIATOR}/lun_3", tpg()));
 
-    assert!(create(&mut lio, &image).contains("already exists"));
+    assert!(create(&mut lio, &image).contains("exists"));
     let (name, file) = (word(&image.name), word(&image.file));
     say(&mut lio, Step::DiscardBackstore { name, file });
     assert_eq!(inode(&backstore), None);
@@ -99,7 +99,7 @@ fn lio_m10_what_is_half_made_is_shown_and_can_be_discarded() {
     say(&mut lio, Request::Save { backup: false });
     let shown = lio.observe().unwrap();
     assert!(shown.bare_luns.is_empty() && shown.is_saved(), "{shown:?}");
-    lio.end_session();
+    lio.rest(Rest::ForGood);
 }
 
 #[test]
@@ -129,7 +129,7 @@ fn lio_m15_r10_a_lun_is_mapped_to_each_acl_write_protected_also_under_a_number_t
 
     say(&mut lio, Step::DeleteLun { lun: 15_000, name: word(&images[1].name) });
     assert_eq!(mappings(other), [(1, 300, true), (21, 21, true)], "its mapping goes with the LUN");
-    lio.end_session();
+    lio.rest(Rest::ForGood);
 }
 
 #[test]
@@ -157,5 +157,5 @@ fn lio_m14_a_torn_file_is_set_aside_by_its_step_and_the_next_save_makes_a_new_on
     );
     say(&mut lio, Request::Save { backup: false });
     assert!(lio.observe().unwrap().is_saved());
-    lio.end_session();
+    lio.rest(Rest::ForGood);
 }

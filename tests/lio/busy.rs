@@ -2,7 +2,7 @@
 
 use actors::ports::LioError;
 use actors::ports::PortError;
-use sbps_marshal::targetclid::{Command as Line, Session, ShellLock};
+use sbps_marshal::targetclid::{Command as Line, Session};
 use serde_json::Value;
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
@@ -11,7 +11,6 @@ use std::time::{Duration, Instant};
 use support::node::{Agent, Follow, Node, luns, micros_now, run, squashfs, wait_for};
 
 const SOCKET: &str = "/run/targetclid.sock";
-const LOCK: &str = "/run/targetcli.lock";
 
 /// Who is in the way is named within this.
 const NAMED: Duration = Duration::from_secs(10);
@@ -20,30 +19,40 @@ const NAMED: Duration = Duration::from_secs(10);
 const NOTICED: Duration = Duration::from_secs(2);
 
 /// For whatever an emulated CPU may be busy with.
-const WITHIN: Duration = Duration::from_secs(60);
+pub const WITHIN: Duration = Duration::from_secs(60);
 
-/// A client of the daemon's, which holds it.
-struct Holder(UnixStream);
+/// A client of the daemon's, which holds it until it leaves.
+pub struct Client(UnixStream);
 
-impl Holder {
-    fn takes_the_daemon() -> Self {
-        let mut stream = UnixStream::connect(SOCKET).unwrap();
-        stream.set_read_timeout(Some(WITHIN)).unwrap();
-        stream.write_all(b"pwd").unwrap();
-        stream.read_exact(&mut [0; 6]).unwrap();
-        Holder(stream)
+impl Client {
+    /// It has been served.
+    pub fn comes() -> Self {
+        let mut client = Client(UnixStream::connect(SOCKET).unwrap());
+        client.0.set_read_timeout(Some(WITHIN)).unwrap();
+        client.asks("pwd");
+        client
     }
 
-    fn leaves(mut self) {
+    /// Asks, and gets an answer.
+    pub fn asks(&mut self, command: &str) -> String {
+        self.0.write_all(command.as_bytes()).unwrap();
+        let mut head = [0; 4];
+        self.0.read_exact(&mut head).unwrap();
+        let mut text = vec![0; usize::try_from(i32::from_ne_bytes(head)).unwrap()];
+        self.0.read_exact(&mut text).unwrap();
+        String::from_utf8(text).unwrap()
+    }
+
+    pub fn leaves(mut self) {
         self.0.write_all(b"-END@OF@DATA-").unwrap();
     }
 }
 
 /// An operator's shell. It takes the lock at once, and until it exits.
-struct Shell(Child);
+pub struct Shell(Child);
 
 impl Shell {
-    fn opens() -> Self {
+    pub fn opens() -> Self {
         let mut shell = Command::new("targetcli");
         let shell =
             Shell(shell.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
@@ -61,7 +70,11 @@ impl Shell {
         })
     }
 
-    fn exits(mut self) {
+    pub fn pid(&self) -> u32 {
+        self.0.id()
+    }
+
+    pub fn exits(mut self) {
         self.0.stdin.take().unwrap().write_all(b"exit\n").unwrap();
         assert!(self.0.wait().unwrap().success());
     }
@@ -75,15 +88,15 @@ impl Drop for Shell {
 }
 
 /// An agent that passes when it is told to, when it retries, and when it finds that nobody is in the way any more.
-struct Watched {
-    node: Node,
-    agent: Agent,
+pub struct Watched {
+    pub node: Node,
+    pub agent: Agent,
     log: Follow,
 }
 
 impl Watched {
     /// With one image, which is projected.
-    fn with_one_image() -> Self {
+    pub fn with_one_image() -> Self {
         let node = Node::fresh();
         let log = Follow::from_now();
         let agent = Agent::start(&node, "scan.frequency = 3600\nscan.tag_frequency = 3600");
@@ -96,25 +109,25 @@ impl Watched {
     }
 
     /// Adds a tagged image and asks for a pass; gives the moment at which the agent heard of it.
-    fn adds_image(&self, n: u32) -> u64 {
+    pub fn adds_image(&self, n: u32) -> u64 {
         self.node.add_image(&format!("{n:08x}-0000-4000-8000-000000000000"), &squashfs(n, 64), 0, true);
         self.agent.reload();
         self.until("resync").0
     }
 
     /// When the next event of this name was logged, in microseconds since boot, and the event.
-    fn until(&self, name: &str) -> (u64, Value) {
+    pub fn until(&self, name: &str) -> (u64, Value) {
         let event = self.log.until(name, WITHIN).pop().unwrap();
         (event.micros, event.fields)
     }
 
-    fn passes(&self, count: usize) {
+    pub fn passes(&self, count: usize) {
         (0..count).for_each(|_| drop(self.until("pass_summary")));
     }
 
     /// How long it takes here from the beginning of a pass to its first LUN when nobody is in the way: what the
     /// emulated CPU, and whatever else the machine does, costs the same pass when somebody has been in the way.
-    fn unobstructed(&self, n: u32) -> Duration {
+    pub fn unobstructed(&self, n: u32) -> Duration {
         let began = self.adds_image(n);
         let (projected, _) = self.until("lun_added");
         self.passes(1);
@@ -148,7 +161,7 @@ impl Watched {
 fn lio_l5_a_client_that_holds_the_daemon_is_named_within_10_s_and_its_release_is_noticed_within_2_s() {
     let watched = Watched::with_one_image();
     let usual = watched.unobstructed(2);
-    let holder = Holder::takes_the_daemon();
+    let holder = Client::comes();
     let named = watched.is_obstructed(3, std::process::id());
     println!("named after {named:?}");
     assert!(named < NAMED, "{named:?}");
@@ -157,19 +170,6 @@ fn lio_l5_a_client_that_holds_the_daemon_is_named_within_10_s_and_its_release_is
     let released = micros_now();
     holder.leaves();
     watched.goes_on(released, usual);
-}
-
-#[test]
-fn lio_m17_a_plain_targetcli_shell_that_holds_the_lock_is_named_and_its_release_is_noticed_within_2_s() {
-    let watched = Watched::with_one_image();
-    let usual = watched.unobstructed(2);
-    let shell = Shell::opens();
-    let named = watched.is_obstructed(3, shell.0.id());
-    println!("named after {named:?}");
-    // This pass and one more are in vain: the next one would come by itself after 10 s.
-    watched.passes(2);
-    shell.exits();
-    watched.goes_on(micros_now(), usual);
 }
 
 /// Without the agent: what the session alone does beside the real daemon.
@@ -191,7 +191,7 @@ fn lio_l5_a_wait_for_the_daemon_that_was_in_vain_leaves_no_traceback_and_no_file
     assert!(answer.starts_with("targetcli version "), "{answer}");
     let (_, usual) = ask();
 
-    let holder = Holder::takes_the_daemon();
+    let holder = Client::comes();
     let (Err(LioError::Busy { holder: name, .. }), named) = ask() else { panic!("we hold the daemon") };
     println!("after {named:?}: {name}");
     assert!(named < NAMED, "{named:?}");
@@ -212,21 +212,14 @@ fn lio_l5_a_wait_for_the_daemon_that_was_in_vain_leaves_no_traceback_and_no_file
 
 /// With `auto_use_daemon` targetcli takes the lock first and waits for the daemon with it.
 #[test]
-fn lio_m17_a_targetcli_that_uses_the_daemon_is_served_while_the_session_is_open() {
+fn lio_r13_m17_a_targetcli_that_uses_the_daemon_is_served_while_the_session_is_open_and_not_used() {
     let _node = Node::fresh();
     run("targetcli", &["set", "global", "auto_use_daemon=true"]);
     let mut session = Session::new(SOCKET);
     let version = Line::new("version".to_owned()).unwrap();
     session.request(&version, WITHIN).unwrap();
-    let mut shell = Command::new("targetcli").arg("pwd").stdout(Stdio::null()).spawn().unwrap();
-    let lock = ShellLock::new(LOCK, Duration::ZERO);
-    let ended = wait_for("it has been served", WITHIN, || {
-        if lock.try_take().is_none() {
-            // It has the lock: either it has not asked yet, or it waits for us, and the next command lets it in.
-            session.request(&version, WITHIN).unwrap();
-        }
-        shell.try_wait().unwrap()
-    });
-    assert!(ended.success());
+    run("targetcli", &["pwd"]);
+    session.request(&version, WITHIN).unwrap();
     session.end();
+    run("targetcli", &["--disable-daemon"]);
 }

@@ -13,12 +13,10 @@ mod half_made;
 mod in_use;
 mod mount;
 mod order;
+mod polite;
 mod removals;
-<<<<<<< HEAD
 mod replaced;
-=======
 mod s3_servers;
->>>>>>> s3
 mod s3fs;
 mod saved;
 mod session;

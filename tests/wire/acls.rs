@@ -2,7 +2,7 @@
 
 use actors::model::{Request, Word};
 use actors::model::{Saved, Step};
-use actors::ports::{LioPort, PortError};
+use actors::ports::{LioPort, PortError, Rest};
 use sbps_marshal::config;
 use sbps_marshal::lio::LioAdapter;
 use sbps_marshal::targetclid::{Patience, ShellLock};
@@ -54,7 +54,7 @@ fn m15_r10_a_new_lun_is_mapped_to_the_acls_that_have_not_got_it_and_never_by_tar
     let name = Word::try_from("bbbb00000000002").unwrap();
     let reply = lio.apply(&Step::CreateLun { lun: 21, name, map_to_acls: true }.into()).unwrap();
     assert_eq!(reply, "Created LUN 21.\nCreated Mapped LUN 21.\n");
-    lio.end_session();
+    lio.rest(Rest::ForGood);
     peer.finish();
 }
 
@@ -90,7 +90,7 @@ fn m15_a_lun_that_is_made_anew_is_mapped_under_the_numbers_that_it_had() {
         std::fs::remove_dir_all(folder.path().join("target").join(&acls).join(mapping)).unwrap();
     }
     lio.apply(&Step::CreateLun { lun: 300, name, map_to_acls: true }.into()).unwrap();
-    lio.end_session();
+    lio.rest(Rest::ForGood);
     peer.finish();
 }
 
@@ -105,7 +105,7 @@ fn m15_what_was_not_created_is_not_mapped() {
     let mut lio = adapter(folder.path(), Tree::with_acls());
     let name = Word::try_from("bbbb00000000002").unwrap();
     lio.apply(&Step::CreateLun { lun: 22, name, map_to_acls: true }.into()).unwrap();
-    lio.end_session();
+    lio.rest(Rest::ForGood);
     peer.finish();
 }
 

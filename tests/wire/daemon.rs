@@ -5,7 +5,7 @@ use actors::model::{Saved, Step};
 use actors::ports::{LioError, LioPort, PortError};
 use sbps_marshal::config;
 use sbps_marshal::lio::LioAdapter;
-use sbps_marshal::targetclid::{Command, Patience, Session, ShellLock};
+use sbps_marshal::targetclid::{Command, Patience, Session, ShellLock, Target};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use support::targetclid::{Exchange, Transcript};
@@ -82,7 +82,7 @@ fn said(lio: &mut LioAdapter, request: impl Into<Request>) -> String {
 fn is_ours(exchange: &&Exchange) -> bool {
     let said = &exchange.request;
     let luns = format!("/iscsi/{IQN}/tpg1/luns");
-    let told = ["pwd", "version", "refresh", "nonsense", "saveconfig"].contains(&said.as_str());
+    let told = ["pwd", "version", "/ version", "refresh", "nonsense", "saveconfig"].contains(&said.as_str());
     told || said.starts_with("/backstores/fileio")
         || said.starts_with(&format!("{luns} "))
         || said == "/iscsi/nope ls"
@@ -155,35 +155,92 @@ fn r9_the_end_marker_in_a_command_ends_the_session_and_a_percent_sign_is_two_com
     assert_eq!(site.daemon.litter(), 0);
 }
 
+/// The daemon itself, with whatever it remembers.
+fn told(session: &mut Session, step: Step) -> String {
+    session.request(&Target::new(IQN, 1).unwrap().change(&step).unwrap(), LONG).unwrap()
+}
+
+fn refreshed(session: &mut Session) {
+    assert_eq!(session.request(&Command::new("/ refresh".to_owned()).unwrap(), LONG).unwrap(), "");
+}
+
+/// What plain targetcli does.
+fn another_hand_makes_one(site: &Site, name: &str) {
+    let file = site.file(name);
+    std::fs::write(&file, "x").unwrap();
+    site.daemon.kernel().make_store(name, file.to_str().unwrap(), "t", 1);
+}
+
 #[test]
 fn l1_an_index_that_another_hand_took_is_handed_out_again_and_again_until_a_refresh() {
     let site = Site::new();
-    let mut lio = site.adapter();
-    said(&mut lio, create(&site, "a"));
-    let theirs = site.file("theirs");
-    std::fs::write(&theirs, "x").unwrap();
-    site.daemon.kernel().make_store("theirs", theirs.to_str().unwrap(), "t", 1);
+    let mut session = Session::new(site.daemon.socket());
+    told(&mut session, create(&site, "a"));
+    another_hand_makes_one(&site, "theirs");
     for _ in 0..3 {
-        assert_eq!(said(&mut lio, create(&site, "b")), "This _Backstore already exists in configFS\n");
+        let answer = told(&mut session, create(&site, "b"));
+        assert_eq!(answer, "This _Backstore already exists in configFS\n");
     }
-    said(&mut lio, Request::Refresh);
+    refreshed(&mut session);
+    assert_eq!(told(&mut session, create(&site, "b")), "Created fileio b with size 8192\n");
+}
+
+#[test]
+fn r13_l7_what_plain_targetcli_has_made_is_made_known_to_the_daemon_before_our_create_and_only_then() {
+    let site = Site::new();
+    let mut lio = site.adapter();
+    let refreshes = || site.daemon.heard().iter().filter(|heard| *heard == "/ refresh").count();
+    said(&mut lio, create(&site, "a"));
+    let first = refreshes();
+    said(&mut lio, lun(7, "a"));
+    said(&mut lio, create(&site, "b"));
+    assert_eq!(refreshes(), first, "nobody else was there");
+    another_hand_makes_one(&site, "theirs");
+    assert_eq!(said(&mut lio, create(&site, "c")), "Created fileio c with size 8192\n");
+    assert_eq!(refreshes(), first + 1);
+    another_hand_makes_one(&site, "more");
+    // Whatever follows does not hide it.
+    said(&mut lio, Step::DeleteBackstore { name: word("c"), wwn: word("0000c") });
+    assert_eq!(said(&mut lio, create(&site, "c")), "Created fileio c with size 8192\n");
+}
+
+#[test]
+fn r13_the_daemon_is_told_of_others_and_of_our_create_under_one_lock() {
+    let site = Site::new();
+    let mut lio = site.adapter();
+    site.daemon.freeze_at("refresh");
+    let step = create(&site, "a");
+    let applied = std::thread::spawn(move || lio.apply(&step.into()).map(|_| lio));
+    site.daemon.wait_until_frozen();
+    assert!(super::turn::is_locked(&site));
+    site.daemon.thaw();
+    applied.join().unwrap().unwrap();
+    assert!(site.daemon.kernel().store("a").is_some());
+}
+
+#[test]
+fn r13_what_was_made_while_we_had_no_lock_is_made_known_to_the_daemon_before_the_next_create_with_it() {
+    let site = Site::new();
+    let mut lio = site.adapter();
+    said(&mut lio, Request::Unlocked(Box::new(create(&site, "a").into())));
+    another_hand_makes_one(&site, "theirs");
     assert_eq!(said(&mut lio, create(&site, "b")), "Created fileio b with size 8192\n");
 }
 
 #[test]
 fn a_tree_that_another_hand_changed_is_stale_until_a_refresh() {
     let site = Site::new();
-    let mut lio = site.adapter();
-    said(&mut lio, create(&site, "a"));
+    let mut session = Session::new(site.daemon.socket());
+    told(&mut session, create(&site, "a"));
     let kernel = site.daemon.kernel();
     kernel.remove_store(&kernel.store("a").unwrap());
     let delete = Step::DeleteBackstore { name: word("a"), wwn: word("0000a") };
-    assert_eq!(said(&mut lio, delete), "This FileIOStorageObject does not exist in configFS\n");
-    assert_eq!(said(&mut lio, create(&site, "a")), "Storage object fileio/a exists\n");
+    assert_eq!(told(&mut session, delete), "This FileIOStorageObject does not exist in configFS\n");
+    assert_eq!(told(&mut session, create(&site, "a")), "Storage object fileio/a exists\n");
     kernel.make_store("b", site.file("b").to_str().unwrap(), "0000b", 8192);
-    assert_eq!(said(&mut lio, lun(7, "b")), "storage object or path not valid\n");
-    said(&mut lio, Request::Refresh);
-    assert_eq!(said(&mut lio, lun(7, "b")), "Created LUN 7.\n");
+    assert_eq!(told(&mut session, lun(7, "b")), "storage object or path not valid\n");
+    refreshed(&mut session);
+    assert_eq!(told(&mut session, lun(7, "b")), "Created LUN 7.\n");
 }
 
 #[test]
@@ -258,7 +315,7 @@ fn r11_a_save_that_needs_a_backup_fails_where_no_targetcli_has_ever_run_and_one_
 fn an_abrupt_end_of_a_client_costs_a_traceback_and_ours_does_not() {
     let site = Site::new();
     let mut session = Session::new(site.daemon.socket());
-    session.ready().unwrap();
+    session.turn().unwrap();
     drop(session);
     drop(std::os::unix::net::UnixStream::connect(Path::new(site.daemon.socket())).unwrap());
     site.daemon.wait_until(|daemon| daemon.litter() == 1);

@@ -2,7 +2,7 @@
 
 use actors::model::{Request, Word};
 use actors::model::{Saved, Step};
-use actors::ports::{LioError, LioPort, PortError};
+use actors::ports::{LioError, LioPort, PortError, Rest};
 use sbps_marshal::config;
 use sbps_marshal::lio::{LioAdapter, SettingError};
 use sbps_marshal::targetclid::{Command, Patience, Session, ShellLock};
@@ -115,7 +115,7 @@ fn r14_half_an_answer_ends_with_a_timeout() {
 
 #[test]
 fn r14_a_daemon_that_does_not_answer_a_greeting_is_left_with_a_farewell_and_no_change_is_in_its_queue() {
-    let scene = Scene::new(vec![vec![Ignore("pwd"), Farewell], recovery()]);
+    let scene = Scene::new(vec![vec![Ignore("/ version"), Farewell], recovery()]);
     let mut session = scene.session().with_patience(impatient());
     let change = "/backstores/fileio delete 0d1e00000000001";
     assert_eq!(ask(&mut session, change, LONG).unwrap_err().kind(), "timeout");
@@ -181,7 +181,7 @@ fn a_daemon_that_restarted_between_two_commands_is_connected_anew() {
 
 #[test]
 fn a_daemon_that_stops_before_it_is_our_turn_is_connected_anew() {
-    let scene = Scene::new(vec![vec![HangUp], vec![Ignore("pwd"), HangUp], recovery()]);
+    let scene = Scene::new(vec![vec![HangUp], vec![Ignore("/ version"), HangUp], recovery()]);
     let mut session = scene.session();
     assert_eq!(ask(&mut session, "version", LONG).unwrap(), version().reply);
     drop(session);
@@ -275,8 +275,11 @@ fn r9_each_step_is_the_request_that_was_recorded() {
         let is_it = |e: &&Exchange| e.request == request || e.request.starts_with(&format!("{request} "));
         Answer(recorded.first.iter().chain(&recorded.second).find(is_it).unwrap().clone())
     };
+    let refresh = || Answer(Exchange::new("/ refresh", ""));
     let script = vec![
         greeting(),
+        // Nobody knows yet which HBAs the daemon knows.
+        refresh(),
         of("/backstores/fileio create name=aaaa00000000001"),
         of("/backstores/fileio/aaaa00000000001 set attribute emulate_model_alias=1"),
         of(
@@ -284,7 +287,7 @@ fn r9_each_step_is_the_request_that_was_recorded() {
         ),
         of("/iscsi/iqn.2023-06.csm.iscsi:vm1/tpg1/luns delete 7"),
         of("/backstores/fileio delete 0d1e00000000001"),
-        Answer(Exchange::new("/ refresh", "")),
+        refresh(),
         Farewell,
     ];
     let scene = Scene::new(vec![script]);
@@ -305,7 +308,7 @@ fn r9_each_step_is_the_request_that_was_recorded() {
     said.push(lio.apply(&Request::Refresh).unwrap());
     assert_eq!(said[0], "Created fileio aaaa00000000001 with size 8192\n");
     assert_eq!(said[4], "Deleted storage object 0d1e00000000001.\n");
-    lio.end_session();
+    lio.rest(Rest::ForGood);
     scene.peer.finish();
 }
 

@@ -3,7 +3,7 @@
 
 use super::daemon::{LONG, Site, create, word};
 use actors::model::{Request, Step};
-use actors::ports::{LioError, LioPort, PortError};
+use actors::ports::{LioError, LioPort, PortError, Rest};
 use rustix::fs::{FlockOperation, flock};
 use sbps_marshal::targetclid::{Command, Patience, Session, ShellLock};
 use std::fs::File;
@@ -59,6 +59,7 @@ fn ask(session: &mut Session) -> Result<String, LioError> {
 fn holder(error: LioError) -> String {
     match error {
         LioError::Busy { holder, .. } => holder,
+        LioError::Locked { holder, path, .. } => format!("{holder}, which holds {path}"),
         other => panic!("{other}"),
     }
 }
@@ -199,6 +200,65 @@ fn r13_a_client_that_waits_is_served_after_the_command_under_way_and_not_after_t
     assert_eq!(site.daemon.litter(), 0);
 }
 
+#[test]
+fn r13_between_passes_the_session_stays_open_until_another_client_comes_which_is_served() {
+    let site = Site::new();
+    let mut session = Session::new(site.daemon.socket());
+    for _ in 0..3 {
+        ask(&mut session).unwrap();
+        session.renew();
+    }
+    assert_eq!(site.daemon.accepted(), 1);
+    let mut other = Other::asks(site.daemon.socket(), "pwd");
+    // The session is not used meanwhile.
+    assert_eq!(other.hears(), "/\n");
+    other.leaves();
+    assert_eq!(ask(&mut session).unwrap(), "targetcli version 2.1.53\n");
+    assert_eq!((site.daemon.accepted(), site.daemon.litter()), (3, 0));
+}
+
+#[test]
+fn r13_a_daemon_that_is_told_to_stop_ends_although_a_session_was_open_and_is_found_again() {
+    let mut site = Site::new();
+    let mut session = Session::new(site.daemon.socket());
+    ask(&mut session).unwrap();
+    site.daemon.terminate();
+    // The session is not used meanwhile.
+    site.daemon.wait_until(|daemon| daemon.has_ended());
+    site.daemon.start_again();
+    assert_eq!(ask(&mut session).unwrap(), "targetcli version 2.1.53\n", "it costs no failed step");
+    assert_eq!(site.daemon.litter(), 0);
+}
+
+#[test]
+fn r13_a_daemon_that_is_told_to_stop_in_mid_pass_ends_after_the_command_under_way() {
+    let mut site = Site::new();
+    let mut session = Session::new(site.daemon.socket());
+    site.daemon.freeze_at("pwd");
+    let command = Command::new("pwd".to_owned()).unwrap();
+    let asked = std::thread::spawn(move || session.request(&command, LONG).map(|answer| (answer, session)));
+    site.daemon.wait_until_frozen();
+    site.daemon.terminate();
+    site.daemon.thaw();
+    let (answer, mut session) = asked.join().unwrap().unwrap();
+    assert_eq!(answer, "/\n");
+    site.daemon.wait_until(|daemon| daemon.has_ended());
+    site.daemon.start_again();
+    ask(&mut session).unwrap();
+}
+
+#[test]
+fn r13_a_daemon_that_forgets_to_stop_during_a_session_is_left_after_each_command() {
+    let site = Site::new();
+    site.daemon.set_version("3.0.1");
+    let mut session = Session::new(site.daemon.socket());
+    for times in 1..4 {
+        ask(&mut session).unwrap();
+        assert_eq!(site.daemon.accepted(), times);
+    }
+    assert_eq!(site.daemon.litter(), 0);
+}
+
 /// Plain targetcli's lock, taken by somebody else.
 fn locked(site: &Site) -> File {
     let file = File::options().read(true).write(true).create(true).truncate(false).open(site.lock()).unwrap();
@@ -206,26 +266,50 @@ fn locked(site: &Site) -> File {
     file
 }
 
-fn is_locked(site: &Site) -> bool {
+pub fn is_locked(site: &Site) -> bool {
     let file = File::options().read(true).write(true).create(true).truncate(false).open(site.lock()).unwrap();
     flock(&file, FlockOperation::NonBlockingLockExclusive).is_err()
 }
 
 #[test]
-fn m17_while_a_plain_targetcli_has_its_lock_nothing_is_changed_and_it_is_named() {
+fn r13_m17_a_change_waits_for_plain_targetclis_lock_and_without_it_only_what_is_said_to_be_so_is_made() {
     let site = Site::new();
     let mut lio = site.lio(SHORT, LONG);
     let shell = locked(&site);
     assert!(lio.apply(&Request::Refresh).is_ok(), "nothing is changed by looking");
+    let begun = Instant::now();
     let named = holder(lio.apply(&create(&site, "a").into()).unwrap_err());
+    assert!(begun.elapsed() >= SHORT, "it may be given back");
     assert!(named.starts_with(&this_process()) && named.contains("targetcli.lock"), "{named}");
     assert_eq!(site.daemon.kernel().stores(), []);
-    // The patience of the pass is used up, and a new pass has its own.
-    assert_eq!(lio.apply(&Request::Save { backup: true }).unwrap_err().kind(), "busy");
-    drop(shell);
-    lio.end_session();
-    lio.apply(&create(&site, "a").into()).unwrap();
+    lio.apply(&Request::Unlocked(Box::new(create(&site, "a").into()))).unwrap();
     assert!(site.daemon.kernel().store("a").is_some());
+    assert_eq!(lio.apply(&Request::Save { backup: true }).unwrap_err().kind(), "locked");
+    lio.apply(&Request::Unlocked(Box::new(Request::Save { backup: true }))).unwrap();
+    assert!(site.file("saveconfig.json").exists());
+    drop(shell);
+    lio.rest(Rest::UntilNextPass);
+    lio.apply(&create(&site, "b").into()).unwrap();
+    assert!(site.daemon.kernel().store("b").is_some());
+}
+
+#[test]
+fn r13_the_lock_is_waited_for_once_in_a_pass_and_the_session_stays_ours_meanwhile() {
+    let site = Site::new();
+    let second = Duration::from_secs(1);
+    let mut lio = site.lio(second, LONG);
+    let _shell = locked(&site);
+    let begun = Instant::now();
+    lio.apply(&create(&site, "a").into()).unwrap_err();
+    assert!(begun.elapsed() >= second);
+    lio.apply(&Request::Refresh).unwrap();
+    let (begun, accepted) = (Instant::now(), site.daemon.accepted());
+    for _ in 0..30 {
+        assert_eq!(lio.apply(&create(&site, "a").into()).unwrap_err().kind(), "locked");
+    }
+    assert!(begun.elapsed() < second * 30, "each has waited: {:?}", begun.elapsed());
+    lio.apply(&Request::Refresh).unwrap();
+    assert_eq!(site.daemon.accepted(), accepted);
 }
 
 #[test]
@@ -245,10 +329,10 @@ fn m17_l5_whether_a_change_is_possible_is_asked_of_the_lock_and_of_the_daemon_an
     let begun = Instant::now();
     while let Err(error) = lio.apply(&Request::Probe) {
         assert!(begun.elapsed() < LONG, "{error}");
-        lio.end_session();
+        lio.rest(Rest::ForGood);
     }
     assert!(!is_locked(&site));
-    assert!(site.daemon.heard().iter().all(|heard| ["pwd", "version"].contains(&heard.as_str())));
+    assert!(site.daemon.heard().iter().all(|heard| ["/ version", "version"].contains(&heard.as_str())));
 }
 
 #[test]

@@ -77,8 +77,10 @@ pub fn unanswered(name: &'static str, cause: &Cause) -> Check {
         }
         (Source::Mount, _) => "see whether s3fs hangs or has died; `umount -l` the path and mount it again",
         (Source::Lio, "busy") => {
-            "if it is sbps-marshal, a pass is under way; else wait until that client has ended, or end it: plain targetcli \
-             holds its lock while it runs"
+            "if it is sbps-marshal, a command of a pass is under way; else wait until that client has ended, or end it"
+        }
+        (Source::Lio, "locked") => {
+            "wait until that targetcli has ended, or exit it: LUNs come without its lock, and removals wait for it"
         }
         (Source::Lio, "connect") => "run this as root; systemctl enable --now targetclid.socket",
         (Source::Lio, "configfs") => "run this as root; see what `dmesg` says",
@@ -88,7 +90,7 @@ pub fn unanswered(name: &'static str, cause: &Cause) -> Check {
     };
     // Whoever is in the way goes away by himself.
     match cause.kind {
-        "busy" => Check::warning(name, &cause.detail, remedy),
+        "busy" | "locked" => Check::warning(name, &cause.detail, remedy),
         _ => Check::failed(name, &cause.detail, remedy),
     }
 }
@@ -304,13 +306,16 @@ mod tests {
             of(Source::Mount, "wrong_type"),
             of(Source::Mount, "hung"),
             of(Source::Lio, "busy"),
+            of(Source::Lio, "locked"),
             of(Source::Lio, "connect"),
             of(Source::Lio, "configfs"),
             of(Source::Lio, "timeout"),
         ];
         assert_eq!(all.iter().collect::<BTreeSet<_>>().len(), all.len());
-        let busy = Cause { source_name: Source::Lio, kind: "busy", detail: String::new() };
-        assert_eq!(unanswered("x", &busy).verdict, Verdict::Warning, "it goes away by itself");
+        for kind in ["busy", "locked"] {
+            let cause = Cause { source_name: Source::Lio, kind, detail: String::new() };
+            assert_eq!(unanswered("x", &cause).verdict, Verdict::Warning, "it goes away by itself");
+        }
     }
 
     #[test]

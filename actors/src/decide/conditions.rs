@@ -44,12 +44,28 @@ pub fn after(plan: &Plan, report: &Report) -> Vec<Holding> {
             format!("targetclid cannot be used: it is held by {holder}; changes wait until it is free");
         all.push(holding(ConditionType::LioBusy, Subject::Other("targetclid".into()), "busy", detail));
     }
+    if let Some(holder) = &report.locked {
+        let subject = Subject::Other("targetcli's lock".into());
+        all.push(holding(ConditionType::LioBusy, subject, "locked", of_lock(holder, report)));
+    }
     if let SaveOutcome::Refused(why) | SaveOutcome::Failed(why) = &report.saved {
         let subject = Subject::Other("saveconfig.json".into());
         all.push(holding(ConditionType::SaveProblem, subject, report.saved.kind(), why.clone()));
     }
     all.extend(plan.unknown.iter().map(of_cause));
     all
+}
+
+/// R13: what was done, and what waits, while somebody has plain targetcli's lock.
+fn of_lock(holder: &str, report: &Report) -> String {
+    let luns = report.added + report.remade;
+    let made = if luns > 0 { format!("; {luns} LUNs were made without it") } else { String::new() };
+    let waits =
+        if report.untried > 0 { format!("; {} other changes wait", report.untried) } else { String::new() };
+    format!(
+        "targetcli's lock is held by {holder}{made}{waits}: exit that targetcli; until then it needs `refresh` before it \
+         creates a backstore"
+    )
 }
 
 /// A source did not answer.

@@ -9,7 +9,7 @@
 //! | whether it may go now (R1..R3) | [`removals`] |
 //! | what is done, in which order, under which number (R5, R10) | [`plan`] |
 //! | whether a file is the same just before its LUN (R7, R8), whether a step has had its effect | [`last_look`], [`effect`] |
-//! | how far targetclid is trusted, under which number a node ACL sees a LUN | [`daemon`], [`acl_number`] |
+//! | how far targetclid is trusted, what waits for targetcli's lock (R13), under which number a node ACL sees a LUN | [`daemon`], [`lock`], [`acl_number`] |
 //! | whether saveconfig.json is written, and what it may forget (R11) | [`save`], [`witness`] |
 //! | what is remembered | [`history`], [`aftermath`] |
 //! | what is told, and when the next pass comes | [`conditions`], [`transitions`], [`status`], [`cadence`] |
@@ -30,6 +30,7 @@ pub(crate) mod inspection;
 pub(crate) mod last_look;
 pub(crate) mod listing;
 pub mod live;
+pub(crate) mod lock;
 pub mod manifest;
 pub mod pe_rules;
 pub mod plan;

@@ -112,6 +112,7 @@ pub fn report() -> Report {
         failed: Vec::new(),
         untried: 0,
         busy: None,
+        locked: None,
         saved: SaveOutcome::Untried,
         after: None,
         duration_ms: 0,

@@ -74,9 +74,11 @@ const fn texts(condition_type: ConditionType) -> (&'static str, &'static str) {
             "LUNs cannot be read: their mount is gone, and they cannot be made anew yet",
             "see what is pending",
         ),
-        ConditionType::LioBusy => {
-            ("another client holds targetclid, or a targetcli shell its lock; `detail` names it", "end it")
-        }
+        ConditionType::LioBusy => (
+            "another client holds targetclid (`busy`: changes wait), or a targetcli shell its lock (`locked`: removals wait); \
+             `detail` names it",
+            "end it",
+        ),
         ConditionType::SaveProblem => {
             ("saveconfig.json could not be, or must not be, written", "see `detail` before the next reboot")
         }

@@ -1,6 +1,6 @@
 //! Carries a plan out, step by step, each judged by what configfs shows.
 
-use super::step::{StepError, perform};
+use super::step::StepError;
 use super::{Lio, log};
 use crate::decide::daemon::FailuresInARow;
 use crate::decide::plan::Plan;
@@ -8,7 +8,7 @@ use crate::decide::plan::change::{Action, Change, SoFar};
 use crate::decide::save::is_reached;
 use crate::events::emit;
 use crate::model::{Actual, Failure, Identity, Report, Request, SaveOutcome, Step, with_causes};
-use crate::ports::{LioError, LioPort, PortError};
+use crate::ports::{LioError, LioPort, PortError, Rest};
 use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
@@ -23,10 +23,12 @@ impl<P: LioPort> Lio<P> {
             failed: Vec::new(),
             untried: plan.changes.len(),
             busy: None,
+            locked: None,
             saved: SaveOutcome::Untried,
             after: None,
             duration_ms: 0,
         };
+        let was_locked = self.locked.take().is_some();
         let live = before.inventory();
         let vanished = self.witness.arrive(before, &live, &self.site);
         let answers = !self.agreed.needs_refresh(&plan.changes, &live) || self.refresh(&mut report);
@@ -42,8 +44,11 @@ impl<P: LioPort> Lio<P> {
             report.after = self.port.observe().ok();
         }
         self.witness.leave(report.after.as_ref(), &self.site);
-        // Between passes the daemon is everybody's: it serves one client at a time (R13).
-        self.port.end_session();
+        if was_locked && self.locked.is_none() {
+            self.look_at_lock();
+        }
+        report.locked.clone_from(&self.locked);
+        self.port.rest(Rest::UntilNextPass);
         report.duration_ms = millis(started);
         report
     }
@@ -75,6 +80,11 @@ impl<P: LioPort> Lio<P> {
                     report.busy = Some(holder);
                     return false;
                 }
+                Err(StepError::Lio(LioError::Locked { .. })) => {
+                    // What needs its file, or its place, waits as well; the others do not.
+                    so_far.left.insert(change.file.clone());
+                    continue;
+                }
                 Err(error) => {
                     log::failed(change, before.iqn(), scan_id, &error);
                     let (identity, kind, detail) =
@@ -104,12 +114,12 @@ impl<P: LioPort> Lio<P> {
     /// was given up.
     fn carry_out(&mut self, change: &Change) -> Result<(), StepError> {
         self.look_before(change)?;
-        let mut made = false;
+        let (mut made, mut refreshed) = (false, false);
         for step in &change.steps {
             self.may_go_on()?;
             self.look_before_step(step, change, made)?;
             self.may_go_on()?;
-            self.try_step(step, change)?;
+            self.try_step(step, change, &mut refreshed)?;
             made |= matches!(step, Step::CreateBackstore { .. });
         }
         Ok(())
@@ -117,21 +127,19 @@ impl<P: LioPort> Lio<P> {
 
     /// A step that is answered and not shown is tried once more after a refresh: the daemon's tree is a cache, and so
     /// is its list of HBAs, which makes every create fail after another process has made a backstore (facts L1).
-    fn try_step(&mut self, step: &Step, change: &Change) -> Result<(), StepError> {
-        self.note_progress();
-        match perform(&mut self.port, step, change) {
+    fn try_step(&mut self, step: &Step, change: &Change, refreshed: &mut bool) -> Result<(), StepError> {
+        match self.perform(step, change, refreshed) {
             Err(StepError::NotShown { .. }) => {}
             ended => return ended,
         }
         emit!(STEP_TRIED_AGAIN, step = step.to_string());
         self.port.apply(&Request::Refresh)?;
         self.may_go_on()?;
-        self.note_progress();
-        perform(&mut self.port, step, change)
+        self.perform(step, change, refreshed)
     }
 
     /// The borrow is a lock, and whoever says stop waits for it: it ends before the step begins.
-    fn may_go_on(&self) -> Result<(), StepError> {
+    pub(super) fn may_go_on(&self) -> Result<(), StepError> {
         let stop = *self.stop.borrow();
         if stop || self.is_given_up() { Err(StepError::Stopped) } else { Ok(()) }
     }

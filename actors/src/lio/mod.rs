@@ -6,6 +6,7 @@ mod log;
 mod look;
 mod save;
 mod step;
+mod unlocked;
 
 use crate::decide::daemon::Agreed;
 use crate::decide::plan::Plan;
@@ -13,7 +14,7 @@ use crate::decide::save::Futile;
 use crate::decide::witness::Witness;
 use crate::model::{Actual, Report, Request, Site, Snapshot};
 use crate::mount::again::LookAgain;
-use crate::ports::{LioError, LioPort};
+use crate::ports::{LioError, LioPort, Rest};
 use actix::prelude::*;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -32,6 +33,8 @@ pub struct Lio<P> {
     witness: Witness,
     /// The daemon saved this state, and it did not help.
     futile: Futile,
+    /// Who had plain targetcli's lock when it was last waited for in vain.
+    locked: Option<String>,
     /// See [`Apply::given_up`].
     given_up: Arc<AtomicBool>,
 }
@@ -48,7 +51,7 @@ impl<P: LioPort> Lio<P> {
     ) -> Self {
         let (agreed, witness, futile) = (Agreed::default(), Witness::default(), Futile::default());
         let given_up = Arc::default();
-        Lio { port, stop, files, progress, site, agreed, witness, futile, given_up }
+        Lio { port, stop, files, progress, site, agreed, witness, futile, locked: None, given_up }
     }
 
     /// For whoever waits for us: we do not hang.
@@ -61,7 +64,7 @@ impl<P: LioPort + Unpin> Actor for Lio<P> {
     type Context = SyncContext<Self>;
 
     fn stopped(&mut self, _: &mut Self::Context) {
-        self.port.end_session();
+        self.port.rest(Rest::ForGood);
     }
 }
 
@@ -113,13 +116,8 @@ impl<P: LioPort + Unpin> Handler<TryDaemon> for Lio<P> {
     type Result = bool;
 
     fn handle(&mut self, _: TryDaemon, _: &mut Self::Context) -> Self::Result {
-        let free = !matches!(self.port.apply(&Request::Probe), Err(LioError::Busy { .. }));
-        if free {
-            // Between passes the daemon is everybody's (R13), and the pass that follows asks all others first. A wait
-            // that was in vain has no session, and need not be forgotten: the next question waits no second time.
-            self.port.end_session();
-        }
-        free
+        let asked = self.port.apply(&Request::Probe);
+        !matches!(asked, Err(LioError::Busy { .. } | LioError::Locked { .. }))
     }
 }
 
@@ -132,6 +130,6 @@ impl<P: LioPort + Unpin> Handler<EndSession> for Lio<P> {
     type Result = ();
 
     fn handle(&mut self, _: EndSession, _: &mut Self::Context) {
-        self.port.end_session();
+        self.port.rest(Rest::ForGood);
     }
 }

@@ -79,8 +79,7 @@ impl<P: LioPort> Lio<P> {
     fn write_save(&mut self) -> Result<SaveOutcome, LioError> {
         let mut answers = Vec::new();
         for backup in [true, false] {
-            self.note_progress();
-            answers.push(self.port.apply(&Request::Save { backup })?);
+            answers.push(self.ask_for_save(backup)?);
             let after = self.port.observe()?;
             if after.is_saved() {
                 self.agreed.on(after.inventory());

@@ -2,6 +2,7 @@
 
 use crate::decide::effect::{Effect, Shown, discards, effect, still_used, takes_away};
 use crate::decide::last_look::NotTheSame;
+use crate::decide::lock::Lock;
 use crate::decide::plan::change::Change;
 use crate::model::{Step, TpgPath};
 use crate::ports::{LioError, LioPort, PortError};
@@ -61,7 +62,7 @@ impl StepError {
 }
 
 /// Does one step, unless configfs shows its effect already; afterwards configfs must show it.
-pub fn perform(port: &mut impl LioPort, step: &Step, change: &Change) -> Result<(), StepError> {
+pub fn perform(port: &mut impl LioPort, step: &Step, change: &Change, lock: Lock) -> Result<(), StepError> {
     let not_ours = || StepError::NotOurs { step: step.to_string() };
     match effect(step, change, &look(port, step)?) {
         Effect::Done => return Ok(()),
@@ -69,7 +70,7 @@ pub fn perform(port: &mut impl LioPort, step: &Step, change: &Change) -> Result<
         Effect::Outstanding => {}
     }
     unused(port, step)?;
-    let answer = port.apply(&step.clone().into())?;
+    let answer = port.apply(&lock.request(step.clone().into()))?;
     let shown = look(port, step)?;
     match effect(step, change, &shown) {
         Effect::Done => return Ok(()),
@@ -78,7 +79,7 @@ pub fn perform(port: &mut impl LioPort, step: &Step, change: &Change) -> Result<
         Effect::NotOurs => {
             if let Some(delete) = discards(step, &shown) {
                 unused(port, &delete)?;
-                port.apply(&delete.into())?;
+                port.apply(&lock.request(delete.into()))?;
             }
         }
     }

@@ -52,7 +52,7 @@ condition_types! {
     CreatesBlocked "creates_blocked" true;
     /// LUNs whose files belong to a mount that is gone.
     LunDead "lun_dead" true;
-    /// Another client holds targetclid, or targetcli its lock.
+    /// Another client holds targetclid, or a plain targetcli its lock (R13).
     LioBusy "lio_busy" true;
     /// saveconfig.json could not be, or must not be, written (R11).
     SaveProblem "save_problem" true;

@@ -55,10 +55,13 @@ pub struct Report {
     pub removed: BTreeSet<Identity>,
     /// Changes that did not come about.
     pub failed: Vec<Failure>,
-    /// Changes that were not tried, because the daemon did not answer or the agent was told to stop.
+    /// Changes that were not tried, because the daemon did not answer, the lock was held, or the agent was told
+    /// to stop.
     pub untried: usize,
-    /// Who holds the daemon, or targetcli's lock, so that nothing could be changed.
+    /// Who holds the daemon, so that nothing could be changed.
     pub busy: Option<String>,
+    /// Who has plain targetcli's lock, which was waited for in vain.
+    pub locked: Option<String>,
     /// saveconfig.json.
     pub saved: SaveOutcome,
     /// What configfs shows after all this; `None` if it could not be read.

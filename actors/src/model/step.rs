@@ -79,7 +79,7 @@ pub enum Request {
     /// Asks whether a change would be possible now: it is our turn at the daemon, and nobody has plain targetcli's lock.
     /// Nothing is changed, and nobody is waited for longer than a look takes.
     Probe,
-    /// A change.
+    /// A change. No plain targetcli changes anything meanwhile.
     Change(Step),
     /// Renames a torn saveconfig.json to `saveconfig.json.torn-<seconds since 1970>`; targetclid is not asked.
     SetAside,
@@ -89,6 +89,8 @@ pub enum Request {
         /// has no `max_backup_files` and the copying fails: every save but the very first.
         backup: bool,
     },
+    /// The same without plain targetcli's lock, which somebody else has (R13).
+    Unlocked(Box<Request>),
 }
 
 impl From<Step> for Request {
@@ -106,6 +108,7 @@ impl fmt::Display for Request {
             Request::SetAside => f.write_str("set the torn saveconfig.json aside"),
             Request::Save { backup: true } => f.write_str("saveconfig"),
             Request::Save { backup: false } => f.write_str("saveconfig without a backup"),
+            Request::Unlocked(request) => request.fmt(f),
         }
     }
 }

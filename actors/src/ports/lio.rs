@@ -17,8 +17,18 @@ pub trait LioPort: 'static {
     /// The daemon has answered the request; its text comes back for the log. It proves nothing: look again.
     fn apply(&mut self, request: &Request) -> Result<String, LioError>;
 
-    /// The session, if there is one, has been ended politely, and other clients are served.
-    fn end_session(&mut self);
+    /// Nothing more is asked for now.
+    fn rest(&mut self, rest: Rest);
+}
+
+/// For how long nothing is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rest {
+    /// A pass has ended. The session, if there is one, stays open as long as nobody else wants the daemon; whoever wants it
+    /// is served at once (R13). What was waited for in vain may be waited for again.
+    UntilNextPass,
+    /// Nothing more will be asked for: the session, if there is one, has been ended politely.
+    ForGood,
 }
 
 /// Why LIO could not be read or told.
@@ -50,7 +60,7 @@ pub enum LioError {
         /// The deadline.
         seconds: u64,
     },
-    /// The daemon serves another client, or plain targetcli holds its lock.
+    /// The daemon serves another client.
     #[error("{holder} blocks targetclid: {command:?} could not be sent within {seconds} s")]
     Busy {
         /// The command.
@@ -58,6 +68,18 @@ pub enum LioError {
         /// Who holds it: `pid 4711 (targetcli ...)`, or `another client`.
         holder: String,
         /// The deadline.
+        seconds: u64,
+    },
+    /// Plain targetcli has its lock.
+    #[error("{holder} holds targetcli's lock {path}: {command:?} could not be sent within {seconds} s")]
+    Locked {
+        /// The command.
+        command: String,
+        /// The lock's file.
+        path: String,
+        /// Who holds it: `pid 4711 (targetcli ...)`, or `another client`.
+        holder: String,
+        /// How long it is waited for in one pass.
         seconds: u64,
     },
     /// The session broke, or is out of step: it has been dropped.
@@ -87,6 +109,7 @@ impl PortError for LioError {
             LioError::Connect { .. } => "connect",
             LioError::Timeout { .. } => "timeout",
             LioError::Busy { .. } => "busy",
+            LioError::Locked { .. } => "locked",
             LioError::Session { .. } => "session",
             LioError::TooLong { .. } => "too_long",
         }

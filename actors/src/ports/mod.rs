@@ -11,7 +11,7 @@ mod s3;
 pub use history::{HistoryError, HistoryPort};
 pub use identity::IdentityError;
 pub use ims::{ImsError, ImsPort, Token, TokenError, TokenPort};
-pub use lio::{LioError, LioPort};
+pub use lio::{LioError, LioPort, Rest};
 pub use mount::{Examined, MountError, MountPort};
 pub use s3::{S3Error, S3Port};
 

@@ -68,7 +68,7 @@ impl Reconciler {
                 if let Some(list) = observation.images.known() {
                     self.wanted = Some(list.wanted(policy.tagging));
                 }
-                busy = report.busy.is_some();
+                busy = report.busy.is_some() || report.locked.is_some();
                 Summary::of(&plan, &report, &observation.counts, &policy.site)
             }
             Err(cause) => {

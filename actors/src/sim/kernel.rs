@@ -4,7 +4,7 @@ use super::{Sim, SimSite, TPG, site, tpg};
 use crate::model::{
     Actual, Backstore, BareLun, Etag, FILEIO, LunEntry, ObjectKey, Request, Saved, Step, Traffic, Word,
 };
-use crate::ports::{LioError, LioPort};
+use crate::ports::{LioError, LioPort, Rest};
 use crate::sim::MOUNT;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -46,6 +46,14 @@ impl LioPort for Sim {
     fn apply(&mut self, request: &Request) -> Result<String, LioError> {
         let mut site = self.site();
         let command = request.to_string();
+        let (request, with_lock) = match request {
+            Request::Unlocked(request) => (&**request, false),
+            request => (request, true),
+        };
+        if site.faults.locked && with_lock && !matches!(request, Request::Refresh | Request::SetAside) {
+            let (path, holder) = ("/var/run/targetcli.lock".to_owned(), "pid 4711 (targetcli)".to_owned());
+            return Err(LioError::Locked { command, path, holder, seconds: 10 });
+        }
         if site.faults.busy {
             return Err(LioError::Busy { command, holder: "pid 4711 (targetcli)".into(), seconds: 10 });
         }
@@ -69,7 +77,7 @@ impl LioPort for Sim {
         Ok(site.obey(request))
     }
 
-    fn end_session(&mut self) {}
+    fn rest(&mut self, _: Rest) {}
 }
 
 impl Sim {
@@ -180,6 +188,7 @@ impl SimSite {
         }
         match request {
             Request::Change(step) => return self.change(step),
+            Request::Unlocked(request) => return self.obey(request),
             Request::Refresh => self.kernel.hba_taken = false,
             Request::Probe => {}
             Request::SetAside => self.actual.saved = Saved::Missing,

@@ -77,6 +77,8 @@ pub struct Faults {
     pub late: usize,
     /// Another client holds the daemon.
     pub busy: bool,
+    /// A shell has plain targetcli's lock.
+    pub locked: bool,
     /// The history cannot be stored.
     pub history: bool,
     /// configfs has no statistics.

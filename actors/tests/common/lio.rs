@@ -2,7 +2,7 @@
 
 use super::clock::in_time;
 use actors::model::{Actual, Backstore, LunEntry, Request, Word};
-use actors::ports::{LioError, LioPort};
+use actors::ports::{LioError, LioPort, Rest};
 use actors::sim::Sim;
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex};
@@ -17,8 +17,8 @@ pub enum Moment<'a> {
     Before(&'a Request),
     /// It has answered, or was not told; and whether it was done.
     After(&'a Request, bool),
-    /// The session has ended.
-    SessionEnd,
+    /// Nothing more is asked for now.
+    Rest(Rest),
 }
 
 type Hook = Arc<Mutex<dyn FnMut(Moment<'_>) -> Result<(), LioError> + Send>>;
@@ -71,10 +71,10 @@ impl LioPort for WatchedLio {
         answer
     }
 
-    fn end_session(&mut self) {
-        self.sim.end_session();
-        // It has ended, whatever is said of it.
-        let _ = self.at(Moment::SessionEnd);
+    fn rest(&mut self, rest: Rest) {
+        self.sim.rest(rest);
+        // It rests, whatever is said of it.
+        let _ = self.at(Moment::Rest(rest));
     }
 }
 

@@ -74,7 +74,7 @@ impl Exchange {
 
     /// What every client says first.
     pub fn greeting() -> Self {
-        Exchange::new("pwd", "/\n")
+        Exchange::new("/ version", "targetcli version 2.1.53\n")
     }
 
     /// The answer as it goes over the wire.

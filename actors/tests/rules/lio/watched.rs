@@ -7,7 +7,7 @@ use actors::decide::cadence::{Cadence, Deadlines};
 use actors::decide::history::History;
 use actors::decide::status::Status;
 use actors::model::{Backstore, FileFacts, MountFacts, ObjectKey, Request};
-use actors::ports::{Examined, HistoryPort, LioError, MountError, MountPort};
+use actors::ports::{Examined, HistoryPort, LioError, MountError, MountPort, Rest};
 use actors::reconciler::Tick;
 use actors::sim::{Sim, site};
 use std::sync::{Arc, Mutex};
@@ -29,7 +29,7 @@ pub enum Asked {
     Observe,
     /// And whether it was done.
     Request(Request, bool),
-    EndSession,
+    Rest(Rest),
 }
 
 impl Watched {
@@ -81,7 +81,7 @@ impl Watched {
             Moment::Observe => Asked::Observe,
             Moment::Before(step) => return (self.before.lock().unwrap())(step),
             Moment::After(step, done) => Asked::Request(step.clone(), done),
-            Moment::SessionEnd => Asked::EndSession,
+            Moment::Rest(rest) => Asked::Rest(rest),
         };
         self.asked.lock().unwrap().push(asked);
         Ok(())

@@ -4,7 +4,8 @@
 //! Its traps: one client at a time; no framing, and `%` between commands; its end marker anywhere ends the session; it
 //! remembers HBA indices and its tree until `/ refresh`; a file that is missing stops every create; a LUN folder
 //! without a link stops every LUN and every save; a command whose client has gone is carried out all the same; a
-//! client that goes without a farewell costs a traceback and a file in /tmp.
+//! client that goes without a farewell costs a traceback and a file in /tmp; on SIGTERM 2.1.x closes its listening socket,
+//! while systemd's copy stays, and ends with the session under way; 3.0.x ignores it meanwhile.
 
 mod kernel;
 mod shell;
@@ -13,6 +14,7 @@ pub use kernel::{Kernel, Store};
 
 use shell::Shell;
 use std::io::{Read, Write};
+use std::os::fd::OwnedFd;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
@@ -37,6 +39,8 @@ pub struct Targetclid {
     socket: PathBuf,
     kernel: Kernel,
     shared: Arc<Shared>,
+    /// Its copy of the listening socket: it is given to the daemon, and so the one without O_CLOEXEC.
+    systemds: OwnedFd,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -56,6 +60,10 @@ struct State {
     freeze_at: Option<String>,
     frozen: bool,
     thread_dies: bool,
+    /// The daemon's own copy; `None` once it has been told to stop.
+    listener: Option<Arc<UnixListener>>,
+    /// Its process has ended.
+    ended: bool,
     stopping: bool,
     client: Option<UnixStream>,
 }
@@ -72,6 +80,7 @@ impl Targetclid {
         let kernel = Kernel::new(&folder.join("target"), IQN, 1, dbroot);
         let socket = folder.join("targetclid.sock");
         let listener = UnixListener::bind(&socket).expect("the scratch folder takes a socket");
+        let systemds = rustix::io::dup(&listener).expect("one more file");
         let state = State {
             shell: Shell::new(kernel.clone(), IQN, 1, dbroot, disk.to_owned()),
             heard: Vec::new(),
@@ -80,15 +89,47 @@ impl Targetclid {
             freeze_at: None,
             frozen: false,
             thread_dies: false,
+            listener: Some(Arc::new(listener)),
+            ended: false,
             stopping: false,
             client: None,
         };
         let shared = Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new() });
-        let thread = spawn({
-            let shared = Arc::clone(&shared);
-            move || shared.serve_all(&listener)
-        });
-        Targetclid { socket, kernel, shared, thread: Some(thread) }
+        let thread = Some(shared.start());
+        Targetclid { socket, kernel, shared, systemds, thread }
+    }
+
+    /// From now on it is of this version.
+    pub fn set_version(&self, version: &'static str) {
+        self.shared.lock().shell.version = version;
+    }
+
+    /// SIGTERM while a client is served.
+    pub fn terminate(&self) {
+        let mut state = self.shared.lock();
+        assert!(state.client.is_some(), "nobody is served");
+        if state.shell.version.starts_with("2.") {
+            state.listener = None;
+        }
+    }
+
+    /// Whether its process has ended.
+    pub fn has_ended(&self) -> bool {
+        self.shared.lock().ended
+    }
+
+    /// systemd starts it again, with its copy of the socket.
+    pub fn start_again(&mut self) {
+        if let Some(ended) = self.thread.take() {
+            ended.join().expect("it has not panicked");
+        }
+        {
+            let mut state = self.shared.lock();
+            let listener = self.systemds.try_clone().expect("one more file");
+            (state.listener, state.ended) = (Some(Arc::new(listener.into())), false);
+            state.shell.refresh();
+        }
+        self.thread = Some(self.shared.start());
     }
 
     /// Its socket.
@@ -178,10 +219,23 @@ impl Shared {
         self.state.lock().expect("nobody has panicked with it")
     }
 
+    fn start(self: &Arc<Self>) -> JoinHandle<()> {
+        let shared = Arc::clone(self);
+        spawn(move || {
+            shared.serve_all();
+            shared.lock().ended = true;
+            shared.changed.notify_all();
+        })
+    }
+
     /// The main loop. What it has accepted last stays open until it accepts the next one, unless it was closed.
-    fn serve_all(&self, listener: &UnixListener) {
+    fn serve_all(&self) {
         let mut kept = None;
-        for client in listener.incoming().flatten() {
+        loop {
+            let Some(listener) = self.lock().listener.clone() else { return };
+            let Ok((client, _)) = listener.accept() else { continue };
+            // Whoever takes the other one closes it.
+            drop(listener);
             drop(kept.take());
             {
                 let mut state = self.lock();

@@ -22,6 +22,8 @@ pub(super) struct Shell {
     dbroot: String,
     /// Where the node's files are: `/`, but in the tests of the transcript.
     disk: PathBuf,
+    /// Its own.
+    pub(super) version: &'static str,
     /// A plain `targetcli` has run once and left root's preferences (facts 2.4).
     pub(super) prefs: bool,
     /// rtslib's `bs_cache`: HBA indices by name, filled when it is needed and empty (`_Backstore.__init__`).
@@ -44,6 +46,7 @@ impl Shell {
             tpg,
             dbroot: dbroot.to_owned(),
             disk,
+            version: "2.1.53",
             prefs: false,
             indices: BTreeMap::new(),
             stores: BTreeSet::new(),
@@ -61,7 +64,7 @@ impl Shell {
         match words[..] {
             [] => Ok(String::new()),
             ["pwd"] => Ok("/\n".into()),
-            ["version"] => Ok("targetcli version 2.1.53\n".into()),
+            ["version"] | ["/", "version"] => Ok(format!("targetcli version {}\n", self.version)),
             ["refresh"] | ["/", "refresh"] => {
                 self.refresh();
                 Ok(String::new())
@@ -84,7 +87,7 @@ impl Shell {
     }
 
     /// `UIRoot.refresh`: the only one that forgets the HBA indices.
-    fn refresh(&mut self) {
+    pub(super) fn refresh(&mut self) {
         self.indices.clear();
         self.stores = self.kernel.stores().into_iter().map(|store| store.name).collect();
         self.refresh_luns();
