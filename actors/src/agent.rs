@@ -116,7 +116,8 @@ impl Agent {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::decide::policy::PeRules;
+    use crate::decide::in_use::{UseRule, UsedBy};
+    use crate::decide::policy::{OnChange, PeRules};
     use crate::decide::removals::Limits;
     use crate::reconciler::Resync;
     use crate::reconciler::lost::LoseTimer;
@@ -132,9 +133,11 @@ mod tests {
         let (mount, history) = (sim.clone(), sim.clone());
         let ports = Ports { ims, tokens, s3, mount, history, lio: move || sim.clone() };
         let limits = Limits { confirm_after: MINUTE, max_removal_percent: 10, max_removals: 3, window: HOUR };
-        let pe = PeRules { prefix: "PE/".into(), suffix: String::new() };
+        let pe = PeRules { prefix: "PE/".into(), suffix: String::new(), on_change: OnChange::Hold };
         let (site, luns) = (sim::site(), 1..=16383);
-        let policy = Policy { site, tagging: true, pe, limits, luns, verify_md5: true };
+        let in_use = UseRule { by: UsedBy::Nothing, quiet_period: Duration::ZERO };
+        let quarantine = Duration::ZERO;
+        let policy = Policy { site, tagging: true, pe, limits, in_use, luns, quarantine, verify_md5: true };
         Agent::start(
             ports,
             policy,
