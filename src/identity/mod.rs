@@ -7,6 +7,8 @@ mod ways;
 mod workload;
 
 pub use cache::Cached;
+#[cfg(fuzzing)]
+pub use helper::fuzz;
 pub use svid::Svid;
 pub use ways::Ways;
 

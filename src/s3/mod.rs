@@ -6,6 +6,8 @@ mod listing;
 mod object;
 mod refusal;
 
+#[cfg(fuzzing)]
+pub use credentials::fuzz;
 use crate::config;
 use crate::tls::{TlsError, Trust};
 use actors::model::{Etag, Md5Sum, ObjectIndex, ObjectKey, Relevant};
