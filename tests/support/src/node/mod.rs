@@ -18,10 +18,9 @@ pub use agent::{Agent, Summary};
 pub use bucket::Bucket;
 pub use execs::Execs;
 pub use follow::{Event, Follow, micros_now};
-pub use gateway::Gateway;
 pub use ims::Ims;
 pub use initiator::{Disk, Initiator, sha256_of_tree};
-pub use kernel::{Lun, Target, clear_target, luns};
+pub use kernel::{Lun, Target, clear_target, has_lun_of, luns};
 pub use reader::Reader;
 
 use sha2::{Digest, Sha224};
