@@ -34,6 +34,7 @@ struct Script {
     /// How long one look into a file takes, on a clock that stands still.
     look_takes: Duration,
     panics: Option<Party>,
+    hangs: Option<Party>,
 }
 
 /// Whose port may panic.
@@ -87,6 +88,18 @@ impl Scripted {
 
     pub fn panics_no_more(&self) {
         self.script().panics = None;
+    }
+
+    /// Every question to this party stays without an answer, whatever deadline its port should have.
+    pub fn hangs(&self, party: Option<Party>) {
+        self.script().hangs = party;
+    }
+
+    async fn maybe_hang(&self, party: Party) {
+        let hangs = self.script().hangs == Some(party);
+        if hangs {
+            std::future::pending::<()>().await;
+        }
     }
 
     fn maybe_panic(&self, party: Party) {
@@ -150,6 +163,7 @@ impl Scripted {
 impl ImsPort for Scripted {
     async fn list_images(&self, token: Option<&Token>) -> Result<Vec<Value>, ImsError> {
         self.maybe_panic(Party::Ims);
+        self.maybe_hang(Party::Ims).await;
         let answer = self.script().ims.pop_front().flatten();
         match answer {
             Some(images) => Ok(images),
@@ -161,6 +175,7 @@ impl ImsPort for Scripted {
 impl S3Port for Scripted {
     async fn list(&self, relevant: &Relevant) -> Result<ObjectIndex, S3Error> {
         self.maybe_panic(Party::S3);
+        self.maybe_hang(Party::S3).await;
         self.sim.list(relevant).await
     }
 
