@@ -2,9 +2,10 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-host test-spire test-lio lint bench bench-listing install build setup image clean
+.PHONY: help demo test test-host test-spire test-lio lint bench bench-listing fuzz install build setup image clean
 
 PREFIX ?= /usr
+FUZZ_SECONDS ?= 60
 UNITDIR ?= /usr/lib/systemd/system
 DOCDIR ?= $(PREFIX)/share/doc/sbps-marshal
 
@@ -43,7 +44,7 @@ lint: setup ## format, clippy with warnings denied, and what the inside may depe
 	tests/lint-inside
 	cargo test --quiet --test house
 	tests/lint-inside-test
-	for script in tests/vm/setup tests/vm/image tests/vm/rootfs tests/vm/run tests/vm/matches tests/spire/build tests/lint-inside tests/lint-inside-test bench/run bench/listing .ci/run; do bash -n $$script; done
+	for script in tests/vm/setup tests/vm/image tests/vm/rootfs tests/vm/run tests/vm/matches tests/spire/build tests/lint-inside tests/lint-inside-test bench/run bench/listing fuzz/run .ci/run; do bash -n $$script; done
 
 bench: setup image ## times and counts in the VM; writes bench/RESULTS.md
 	cargo build --release --bin sbps-marshal
@@ -54,6 +55,9 @@ bench-listing: setup ## what a bucket with up to a million foreign objects costs
 	cargo build --release --bin sbps-marshal
 	cargo build --bench listing
 	bench/listing
+
+fuzz: ## libFuzzer against each parser for FUZZ_SECONDS=60 each; needs cargo-fuzz
+	fuzz/run $(FUZZ_SECONDS)
 
 install: ## the release build into $(DESTDIR)$(PREFIX), with its unit, commented defaults, documents and license
 	cargo build --release --bin sbps-marshal

@@ -10,6 +10,7 @@ use crate::lio::LioAdapter;
 use crate::mount::S3fsMount;
 use crate::run::{runtime, site};
 use crate::s3::S3Client;
+use crate::tls;
 use actors::decide::check::{self, Check, Portal, Verdict};
 use actors::model::{Actual, Cause, Relevant, Request, Site};
 use actors::ports::{ImsPort, LioPort, MountPort, Rest, S3Port, Token};
@@ -38,7 +39,7 @@ pub fn node(loaded: Result<Loaded, ConfigErrors>) -> Vec<Check> {
         true => Check::ok(NAME, "every key is known, and every value is allowed"),
         false => Check::warning(NAME, notes.join("; "), "as the line says"),
     };
-    let mut checks = vec![configuration];
+    let mut checks = vec![configuration, certificates(&settings)];
     checks.extend(runtime().block_on(services(&settings)));
     checks
 }
@@ -49,6 +50,19 @@ pub fn exit_code(checks: &[Check]) -> u8 {
         Verdict::Ok => 0,
         Verdict::Warning => 1,
         Verdict::Failed => 2,
+    }
+}
+
+/// Whether whoever answers is looked at.
+fn certificates(settings: &Settings) -> Check {
+    const NAME: &str = "tls";
+    match tls::note(settings) {
+        None => {
+            Check::ok(NAME, "the certificates of IMS and S3 are verified where they are asked over https")
+        }
+        Some(note) => {
+            Check::warning(NAME, note, "set ims.ca_bundle and s3.ca_bundle, and unset tls.insecure")
+        }
     }
 }
 

@@ -8,6 +8,7 @@ use crate::files::Folders;
 use crate::plan_output::{self, PlanJson};
 use crate::run::{self, Backend};
 use crate::telemetry::complain;
+use crate::tls;
 use clap::{Args, Parser};
 use std::io::Write;
 use std::iter;
@@ -103,6 +104,8 @@ impl Cli {
                 })
             }
             Subcommand::Plan { json, sim } => with_settings(&sources, |Loaded { settings, .. }| {
+                // Beside the plan, which may be JSON.
+                tls::note(&settings).into_iter().for_each(complain);
                 match run::preview(settings, backend(sim)) {
                     Ok((plan, actual)) if json => print_json(&PlanJson::new(&plan, &actual)),
                     Ok((plan, actual)) => print(&plan_output::text(&plan, &actual)),

@@ -11,6 +11,8 @@ pub mod confirm;
 pub mod exposure;
 pub mod files;
 mod flock;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 pub mod history;
 pub mod identity;
 pub mod ims;

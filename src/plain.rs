@@ -15,8 +15,12 @@ impl Plain {
         Plain(line.into())
     }
 
-    /// The innermost cause of an error: what the kernel, the resolver, TLS or the parser said, without its wrappers.
+    /// The innermost cause of an error: what the kernel, the resolver, TLS or the parser said, without its wrappers. A
+    /// line that was made plain before stays as it is.
     pub fn cause_of(error: &(dyn Error + 'static)) -> Self {
+        if let Some(Plain(line)) = chain(error).find_map(|cause| cause.downcast_ref()) {
+            return Plain(line.clone());
+        }
         Plain(chain(error).last().map(|cause| one_line(&cause.to_string(), SHOWN)).unwrap_or_default())
     }
 }

@@ -1,9 +1,13 @@
 //! Whom the HTTPS clients trust, in one place: the system's roots and the site's own bundle. There is one TLS stack,
-//! rustls on aws-lc-rs, and no insecure mode.
+//! rustls on aws-lc-rs, and one HTTP client over it ([`Https`]), which asks IMS and carries the AWS SDK's requests.
+
+mod https;
+mod refusal;
+
+pub use https::{Https, Service, note};
+pub use refusal::{is_of_certificate, unreached};
 
 use actors::events::emit;
-use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
-use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
@@ -13,12 +17,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// The roots, read and checked.
-pub struct Trust {
-    roots: RootCertStore,
-    /// Whether the system has any: the SDK, which reads them itself, takes none for a mistake.
-    system: bool,
-    bundle: Vec<u8>,
-}
+pub struct Trust(RootCertStore);
 
 impl Trust {
     /// The system's roots, and every certificate of the bundle if there is one.
@@ -28,40 +27,24 @@ impl Trust {
             emit!(CA_UNREADABLE, detail = error.to_string());
         }
         let mut roots = RootCertStore::empty();
-        let (system, _) = roots.add_parsable_certificates(found.certs);
-        let bundle = match ca_bundle {
-            Some(path) => add_bundle(&mut roots, path)?,
-            None => Vec::new(),
-        };
+        roots.add_parsable_certificates(found.certs);
+        if let Some(path) = ca_bundle {
+            add_bundle(&mut roots, path)?;
+        }
         if roots.is_empty() {
             emit!(CA_MISSING);
         }
-        Ok(Trust { roots, system: system > 0, bundle })
+        Ok(Trust(roots))
     }
 
-    /// A builder of reqwest clients that trust these roots.
-    pub fn reqwest(&self) -> Result<reqwest::ClientBuilder, TlsError> {
+    /// A builder of clients that trust these roots.
+    pub fn reqwest(self) -> Result<reqwest::ClientBuilder, TlsError> {
         let tls = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
             .with_safe_default_protocol_versions()
             .map_err(|source| TlsError::Setup { source: source.into() })?
-            .with_root_certificates(self.roots.clone())
+            .with_root_certificates(self.0)
             .with_no_client_auth();
         Ok(reqwest::Client::builder().tls_backend_preconfigured(tls))
-    }
-
-    /// The AWS SDK's HTTP client, trusting these roots. It takes certificates as PEM only and panics on bad ones:
-    /// [`Trust::load`] has checked them. Without an explicit proxy it uses none.
-    pub fn aws(&self) -> Result<aws_sdk_s3::config::SharedHttpClient, TlsError> {
-        let store = TrustStore::empty().with_native_roots(self.system);
-        let store = store.with_pem_certificate(self.bundle.as_slice());
-        let context = TlsContext::builder()
-            .with_trust_store(store)
-            .build()
-            .map_err(|source| TlsError::Setup { source: source.into() })?;
-        Ok(aws_smithy_http_client::Builder::new()
-            .tls_provider(Provider::Rustls(CryptoMode::AwsLc))
-            .tls_context(context)
-            .build_https())
     }
 }
 
@@ -97,7 +80,7 @@ fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
 }
 
 /// Every certificate of the file is added, or none is: half a bundle would fail later and elsewhere.
-fn add_bundle(roots: &mut RootCertStore, path: &Path) -> Result<Vec<u8>, TlsError> {
+fn add_bundle(roots: &mut RootCertStore, path: &Path) -> Result<(), TlsError> {
     let unusable = |problem: String| TlsError::Bundle { path: path.to_owned(), problem };
     let bundle = read(path)?;
     let mut count = 0;
@@ -111,7 +94,7 @@ fn add_bundle(roots: &mut RootCertStore, path: &Path) -> Result<Vec<u8>, TlsErro
     if count == 0 {
         return Err(unusable("holds no certificate".to_owned()));
     }
-    Ok(bundle)
+    Ok(())
 }
 
 /// Why there is no trust to start with.
@@ -201,9 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_bundle_both_clients_are_made_from_the_systems_roots() {
-        let trust = Trust::load(None).unwrap();
-        assert!(trust.reqwest().unwrap().build().is_ok());
-        assert!(trust.aws().is_ok());
+    fn without_a_bundle_a_client_is_made_from_the_systems_roots() {
+        assert!(Trust::load(None).unwrap().reqwest().unwrap().build().is_ok());
     }
 }

@@ -141,7 +141,7 @@ mod tests {
         Agent::start(
             ports,
             policy,
-            Deadlines { step: MINUTE, objects: MINUTE },
+            Deadlines { step: MINUTE, objects: MINUTE, upstream: MINUTE },
             Some(cadence),
             &Kept::default(),
         )

@@ -21,7 +21,7 @@ const NEVER: Duration = Duration::from_secs(365 * 24 * 3600);
 const TAGS: Duration = Duration::from_secs(5);
 const PE: &str = "PE/CPE-amd.x86_64-26.11.squashfs";
 /// The clock moves in these tests while the thread of Lio is at work, and that is no hang.
-const DEADLINES: Deadlines = Deadlines { step: NEVER, objects: NEVER };
+const DEADLINES: Deadlines = Deadlines { step: NEVER, objects: NEVER, upstream: NEVER };
 
 /// The site behind a gate: IMS answers once for each permit.
 #[derive(Clone)]

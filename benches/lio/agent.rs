@@ -72,10 +72,26 @@ impl Bench {
         self.fill.clone()
     }
 
-    /// Causes a pass, without starting a program for it; its events, from the signal's on.
-    pub fn pass(&self) -> Vec<Event> {
+    /// SIGHUP, without starting a program for it.
+    pub fn signal(&self) {
         let pid = rustix::process::Pid::from_raw(self.pid.parse().expect("a pid")).expect("a pid");
         rustix::process::kill_process(pid, rustix::process::Signal::HUP).expect("SIGHUP");
+    }
+
+    /// All events up to the end of the next pass that adds a LUN.
+    pub fn events_of_a_pass_that_adds(&self, within: Duration) -> Vec<Event> {
+        let mut events = Vec::new();
+        loop {
+            events.extend(self.log.until("pass_summary", within));
+            if events.last().is_some_and(|summary| summary.fields["added"] != 0) {
+                return events;
+            }
+        }
+    }
+
+    /// Causes a pass; its events, from the signal's on.
+    pub fn pass(&self) -> Vec<Event> {
+        self.signal();
         let mut events = self.log.until("pass_summary", PATIENCE);
         let resync = events.iter().position(|event| event.fields["event"] == "resync");
         events.drain(..resync.unwrap_or(0));
@@ -86,6 +102,13 @@ impl Bench {
     /// From now on it passes by itself, after so many seconds each.
     pub fn passes_every(&self, seconds: u32) {
         configure("bench", &format!("scan.frequency = {seconds}\nscan.tag_frequency = 86400\n"));
+        self.pass();
+    }
+
+    /// From now on it passes and looks at the tags by itself, as often as an agent that is not configured.
+    pub fn passes_as_by_default(&self) {
+        let line = |key: &str| format!("{key} = {}\n", default_seconds(key));
+        configure("bench", &(line("scan.frequency") + &line("scan.tag_frequency")));
         self.pass();
     }
 
@@ -153,6 +176,12 @@ fn ours(program: &str) -> bool {
 
 fn millis(value: &serde_json::Value) -> u64 {
     value.as_u64().expect("milliseconds")
+}
+
+/// The default of a key that is a time.
+pub fn default_seconds(key: &str) -> f64 {
+    let row = sbps_marshal::config::KEYS.iter().find(|row| row.name == key).expect("a key");
+    row.default.parse().expect("seconds")
 }
 
 /// Between two times of the same clock.

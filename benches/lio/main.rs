@@ -1,9 +1,11 @@
 //! How long the predecessor and this agent take to fill an empty target, and what a pass costs that changes nothing.
 //! Runs inside the throw-away VM (`make bench`); prints Markdown and leaves it in /vm/results/bench.md.
-//! The arguments are the numbers of images; without any, 25 100 200.
+//! The arguments are the numbers of images; without any, 25 100 200. With `tag-to-lun` only how long a tag takes to its LUN
+//! is measured.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod agent;
+mod latency;
 mod predecessor;
 mod report;
 mod steady;
@@ -19,13 +21,17 @@ const STEADY: usize = 3;
 fn main() {
     // `cargo bench` and `cargo test --benches` add flags of a harness that is not here.
     let arguments = std::env::args().skip(1).filter(|argument| !argument.starts_with("--"));
-    let mut sizes: Vec<usize> = arguments.map(|n| n.parse().expect("a number of images")).collect();
-    if sizes.is_empty() {
-        sizes = vec![25, 100, 200];
-    }
+    let arguments: Vec<String> = arguments.collect();
     // One for all: a run that switched the tracepoint on again and again ended in a soft lockup of the guest, once, on a
     // busy host. Whether that was the cause was not found out.
     let execs = Execs::watch();
+    if arguments == ["tag-to-lun"] {
+        return tag_to_lun(&execs);
+    }
+    let mut sizes: Vec<usize> = arguments.iter().map(|n| n.parse().expect("a number of images")).collect();
+    if sizes.is_empty() {
+        sizes = vec![25, 100, 200];
+    }
     let content = squashfs(1, 64);
     let largest = *sizes.last().expect("a number of images");
 
@@ -60,6 +66,22 @@ fn main() {
     let text = Results { predecessor_fill, points, steady, by_timer, memory }.to_string();
     println!("\n{text}");
     std::fs::write("/vm/results/bench.md", text).expect("the results' folder");
+    tag_to_lun(&execs);
+}
+
+/// LUNs that are there before the first tag.
+const LIVE: usize = 25;
+
+fn tag_to_lun(execs: &Execs) {
+    println!("from a tag to its LUN, beside {LIVE} LUNs");
+    let content = squashfs(1, 64);
+    let (node, images) = site(LIVE, 2 * latency::SAMPLES, &content);
+    let agent = agent::Bench::fill(&node, execs);
+    let late: Vec<(String, Image)> =
+        images.into_iter().enumerate().skip(LIVE).map(|(n, image)| (id(n), image)).collect();
+    let text = latency::measure(&agent, &node, LIVE, &late).to_string();
+    println!("\n{text}");
+    std::fs::write("/vm/results/tag-to-lun.md", text).expect("the results' folder");
 }
 
 /// An empty target, so many tagged images, and some more that are not.

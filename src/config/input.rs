@@ -16,6 +16,7 @@ pub(super) struct Input {
     pub guard: GuardInput,
     pub ims: ImsInput,
     pub s3: S3Input,
+    pub tls: TlsInput,
     pub pe: PeInput,
     pub mount: MountInput,
     pub lio: LioInput,
@@ -48,6 +49,12 @@ pub(super) struct S3Input {
     pub ca_bundle: Option<Option<PathBuf>>,
 }
 
+/// Of both clients.
+#[derive(Debug, Default)]
+pub(super) struct TlsInput {
+    pub insecure: Option<bool>,
+}
+
 impl Input {
     /// The settings, if every key was read.
     pub fn whole(self) -> Option<Settings> {
@@ -56,8 +63,8 @@ impl Input {
             state_dir: self.state_dir?,
             scan: self.scan.whole()?,
             guard: self.guard.whole()?,
-            ims: self.ims.whole()?,
-            s3: self.s3.whole()?,
+            ims: self.ims.whole(self.tls.insecure?)?,
+            s3: self.s3.whole(self.tls.insecure?)?,
             pe: self.pe.whole()?,
             mount: self.mount.whole()?,
             lio: self.lio.whole()?,
@@ -87,13 +94,14 @@ impl Input {
 }
 
 impl ImsInput {
-    fn whole(self) -> Option<Ims> {
+    fn whole(self, insecure: bool) -> Option<Ims> {
         Some(Ims {
             url: joined(&self.gateway?, &self.uri?)?,
             tagging: self.tagging?,
             timeout: self.timeout?,
             connect_timeout: self.connect_timeout?,
             ca_bundle: self.ca_bundle?,
+            insecure,
             token_file: self.token_file?,
             verify_md5: self.verify_md5?,
         })
@@ -101,7 +109,7 @@ impl ImsInput {
 }
 
 impl S3Input {
-    fn whole(self) -> Option<S3> {
+    fn whole(self, insecure: bool) -> Option<S3> {
         Some(S3 {
             endpoint: format!("{}{}", self.proto?, self.host?),
             region: self.region?,
@@ -110,6 +118,7 @@ impl S3Input {
             timeout: self.timeout?,
             connect_timeout: self.connect_timeout?,
             ca_bundle: self.ca_bundle?,
+            insecure,
         })
     }
 }

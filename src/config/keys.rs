@@ -109,7 +109,7 @@ fn keys() -> Vec<Key> {
         key("state_dir", "/var/lib/sbps-marshal", path(), "Folder of what is remembered over a restart; a change needs a restart", |input| &mut input.state_dir),
 
         key("scan.frequency", "180", period(), "Interval between full passes", |input| &mut input.scan.frequency).was("SCAN_FREQUENCY"),
-        key("scan.tag_frequency", "20", period(), "Interval between polls of the IMS tags; a changed tag starts a pass at once", |input| &mut input.scan.tag_frequency),
+        key("scan.tag_frequency", "15", period(), "Interval between polls of the IMS tags; a changed tag starts a pass at once", |input| &mut input.scan.tag_frequency),
 
         key("guard.confirm_after", "20", period(), "Delay from the observation that an image is gone to the second one, which allows its removal", |input| &mut input.guard.confirm_after),
         key("guard.max_removal_percent", "10", whole(1..=100), "Percentage of our projections that may be removed within guard.window; more wait for confirm-removal", |input| &mut input.guard.max_removal_percent),
@@ -135,6 +135,8 @@ fn keys() -> Vec<Key> {
         key("s3.timeout", "60", limit(), "Total timeout of a listing, and of a manifest", |input| &mut input.s3.timeout),
         key("s3.connect_timeout", "5", limit(), "Connect timeout", |input| &mut input.s3.connect_timeout),
         key("s3.ca_bundle", "", path().optional(), "PEM file of additional trusted CAs", |input| &mut input.s3.ca_bundle),
+
+        key("tls.insecure", "false", flag(), "Whether IMS and S3 are asked without a look at their certificates, as the predecessor did; warned of at each start", |input| &mut input.tls.insecure),
 
         key("pe.prefix", "PE/", line(), "Key prefix of PE images", |input| &mut input.pe.prefix),
         key("pe.suffix", "", line_or_empty(), "Optional key suffix", |input| &mut input.pe.suffix),

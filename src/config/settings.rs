@@ -62,7 +62,7 @@ section! {
     }
 }
 
-/// The image management service. Its `url` is `ims.gateway` and `ims.uri`, joined.
+/// The image management service. Its `url` is `ims.gateway` and `ims.uri`, joined; `insecure` is `tls.insecure`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Ims {
     pub url: String,
@@ -70,11 +70,12 @@ pub struct Ims {
     pub timeout: Duration,
     pub connect_timeout: Duration,
     pub ca_bundle: Option<PathBuf>,
+    pub insecure: bool,
     pub token_file: Option<PathBuf>,
     pub verify_md5: bool,
 }
 
-/// The boot bucket. Its `endpoint` is `s3.proto` and `s3.host`: `https://rgw-vip.nmn`.
+/// The boot bucket. Its `endpoint` is `s3.proto` and `s3.host`: `https://rgw-vip.nmn`; `insecure` is `tls.insecure`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct S3 {
     pub endpoint: String,
@@ -84,6 +85,7 @@ pub struct S3 {
     pub timeout: Duration,
     pub connect_timeout: Duration,
     pub ca_bundle: Option<PathBuf>,
+    pub insecure: bool,
 }
 
 section! {

@@ -110,8 +110,10 @@ fn the_predecessors_environment_works_unchanged() {
 
 /// A value that the key may have and that is not its default.
 fn another(key: &Key) -> &'static str {
+    // A flag has many names for one value.
+    let flag = if key.default == "false" { "yes" } else { "no" };
     let values =
-        ["7", "no", "/other", "http", "http://other", "iqn.2020-01.other", "debug", "text", "helper"];
+        ["7", flag, "/other", "http", "http://other", "iqn.2020-01.other", "debug", "text", "helper"];
     let is_allowed = |value: &&str| *value != key.default && key.read(value, &mut Input::default());
     values.into_iter().find(is_allowed).unwrap_or_else(|| panic!("{}", key.name))
 }
@@ -152,6 +154,13 @@ fn s8_without_any_one_of_the_keys_there_are_no_settings() {
     };
     assert!(without("nothing").is_some());
     assert!(KEYS.iter().all(|key| without(key.name).is_none()));
+}
+
+#[test]
+fn certificates_are_verified_of_both_unless_tls_insecure_is_set() {
+    let insecure = |settings: Settings| (settings.ims.insecure, settings.s3.insecure);
+    assert_eq!(insecure(Site::new().settings()), (false, false));
+    assert_eq!(insecure(Site::new().set("tls.insecure", "true").settings()), (true, true));
 }
 
 #[test]

@@ -107,3 +107,12 @@ pub(super) fn size(info: &str) -> Option<u64> {
     let (_, after) = info.rsplit_once(" Size: ")?;
     after.split_whitespace().next()?.parse().ok()
 }
+
+/// A path and a size or none, whatever is in it.
+#[cfg(any(test, fuzzing))]
+pub fn fuzz(info: &[u8]) {
+    let text = String::from_utf8_lossy(info);
+    let _ = size(&text);
+    let path = path_of("fileio", &text);
+    assert!(!path.contains([' ', ':']));
+}

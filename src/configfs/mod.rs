@@ -10,6 +10,8 @@ mod read;
 use actors::decide::acl_number::acl_number;
 use actors::model::{AclMapping, Backstore, BareLun, FILEIO, LunEntry, Tpg, TpgPath, Traffic};
 use actors::ports::LioError;
+#[cfg(fuzzing)]
+pub use backstore::fuzz;
 use backstore::{EnabledBackstores, backstore};
 use read::{Folder, flag, present, text};
 use rustix::fs::FileType;

@@ -7,18 +7,17 @@ mod ways;
 mod workload;
 
 pub use cache::Cached;
+#[cfg(fuzzing)]
+pub use helper::fuzz;
 pub use svid::Svid;
 pub use ways::Ways;
 
 use crate::config::{Settings, SpireMode};
 use crate::token::FileToken;
+use actors::decide::retry::IDENTITY_LIMIT as LIMIT;
 use actors::ports::{IdentityError, Token, TokenError, TokenPort};
 use std::future::Future;
 use std::path::Path;
-use std::time::Duration;
-
-/// The longest wait for SPIRE: an agent that waits for its server may take 30 s, and a pass has other things to do.
-const LIMIT: Duration = Duration::from_secs(5);
 
 /// What issues tokens that are good for a while.
 pub trait Source: Send + Sync + 'static {

@@ -129,6 +129,7 @@ impl Prepared {
         };
         let mut notes = exposure::of_secrets(&settings);
         notes.extend(identity::note(&settings));
+        notes.extend(tls::note(&settings).map(str::to_owned));
         let in_force = InForce { settings, trusted, mount: Some(mount) };
         Ok(Prepared { in_force, outside: Outside::Real(Box::new(ports)), notes })
     }

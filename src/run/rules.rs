@@ -5,6 +5,7 @@ use actors::decide::cadence::{Cadence, Deadlines};
 use actors::decide::in_use::UseRule;
 use actors::decide::policy::{PeRules, Policy};
 use actors::decide::removals::Limits;
+use actors::decide::retry;
 use actors::model::Site;
 use std::time::Duration;
 
@@ -76,7 +77,11 @@ pub(super) fn policy(settings: &Settings, site: Site) -> Policy {
 }
 
 pub(super) fn deadlines(settings: &Settings) -> Deadlines {
-    Deadlines { step: longest_command(settings) + SILENCE_MARGIN, objects: settings.s3.timeout }
+    Deadlines {
+        step: longest_command(settings) + SILENCE_MARGIN,
+        objects: settings.s3.timeout,
+        upstream: retry::upstream_limit(settings.ims.timeout, settings.s3.timeout),
+    }
 }
 
 #[cfg(test)]
@@ -124,6 +129,14 @@ mod tests {
             (limit, limit + longest_silence(&settings)),
             (Duration::from_secs(120), Duration::from_secs(540))
         );
+    }
+
+    #[test]
+    fn r14_with_the_defaults_ims_and_s3_have_less_time_than_passes_and_systemd_allow() {
+        let settings = load(&Sources::default()).unwrap().settings;
+        let upstream = deadlines(&settings).upstream;
+        assert!(upstream < settings.scan.frequency && upstream < deadlines(&settings).step, "{upstream:?}");
+        assert!(retry::LONGEST_RETRY_AFTER < settings.scan.frequency);
     }
 
     #[test]

@@ -1,13 +1,15 @@
 //! The boot bucket over the AWS SDK: listed to the last page, and read object by object.
 
 mod complete_listing;
+mod connector;
 mod credentials;
 mod listing;
 mod object;
 mod refusal;
 
 use crate::config;
-use crate::tls::{TlsError, Trust};
+use crate::tls::{Https, Service, TlsError};
+use actors::decide::retry::s3_attempts;
 use actors::model::{Etag, Md5Sum, ObjectIndex, ObjectKey, Relevant};
 use actors::ports::{S3Error, S3Port};
 use aws_credential_types::Credentials;
@@ -20,25 +22,17 @@ use aws_sdk_s3::config::{
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::operation::get_object::GetObjectOutput;
 use aws_sdk_s3::types::EncodingType;
+#[cfg(fuzzing)]
+pub use credentials::fuzz;
 use refusal::{explained, status};
 use std::future::Future;
 use std::time::Duration;
-
-/// Of one request. A gateway that restarts, or asks to slow down while the machine room boots, is worth some tries; one
-/// that is down is asked again next pass.
-const ATTEMPTS: u32 = 4;
-
-/// Before the second attempt; doubled before the third and again before the fourth, each time cut by lot, so that the
-/// workers that were refused together do not come back together.
-const FIRST_WAIT: Duration = Duration::from_secs(1);
-
-/// Before any attempt.
-const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
 /// The boot bucket.
 #[derive(Debug)]
 pub struct S3Client {
     client: Client,
+    https: Https,
     bucket: String,
     keys: credentials::CredentialFile,
     timeout: Duration,
@@ -47,16 +41,22 @@ pub struct S3Client {
 impl S3Client {
     /// Nothing is asked and no credential read yet; only a bad CA bundle fails here.
     pub fn new(config: &config::S3) -> Result<Self, TlsError> {
-        // An attempt that hangs leaves time for another one.
-        let attempt = config.timeout / 2;
-        let timeouts = TimeoutConfig::builder()
-            .connect_timeout(config.connect_timeout)
-            .read_timeout(attempt)
-            .operation_attempt_timeout(attempt)
-            .build();
+        let attempts = s3_attempts(config.timeout);
+        let timeouts = TimeoutConfig::builder().operation_attempt_timeout(attempts.limit).build();
+        let retries = RetryConfig::standard()
+            .with_max_attempts(attempts.count)
+            .with_initial_backoff(attempts.first_wait)
+            .with_max_backoff(attempts.longest_wait);
+        let https = Https::new(Service {
+            name: "s3",
+            ca_bundle: config.ca_bundle.clone(),
+            insecure: config.insecure,
+            connect_timeout: config.connect_timeout,
+            timeout: None,
+        })?;
         let sdk = Config::builder()
             .behavior_version(BehaviorVersion::v2026_01_12())
-            .http_client(Trust::load(config.ca_bundle.as_deref())?.aws()?)
+            .http_client(connector::over(https.clone()))
             .endpoint_url(&config.endpoint)
             .region(Region::new(config.region.clone()))
             // A gateway has one name, not one for each bucket.
@@ -65,10 +65,11 @@ impl S3Client {
             .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
             .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
             .timeout_config(timeouts)
-            .retry_config(retries(config.timeout))
+            .retry_config(retries)
             .build();
         Ok(S3Client {
             client: Client::from_conf(sdk),
+            https,
             bucket: config.bucket.clone(),
             // Well before the whole request is given up: else a hung file would be told as a hung S3.
             keys: credentials::CredentialFile::new(config.credential_file.clone(), config.timeout / 4),
@@ -180,6 +181,8 @@ impl S3Client {
 impl S3Port for S3Client {
     async fn list(&self, relevant: &Relevant) -> Result<ObjectIndex, S3Error> {
         let what = format!("listing of bucket {}", self.bucket);
+        // Once in a pass: each begins with a listing.
+        self.https.look().await;
         self.within(&what, self.every_page(&what, relevant)).await
     }
 
@@ -198,34 +201,5 @@ impl S3Port for S3Client {
         let what = self.named(key);
         let object = self.within(&what, self.opened(&what, key, etag)).await?;
         object::md5(&what, object, self.timeout).await
-    }
-}
-
-/// Together the waits take less than half of the time that a request has: so that what is refused at once, each time, is
-/// told as what it is and not as a timeout.
-fn retries(timeout: Duration) -> RetryConfig {
-    RetryConfig::standard()
-        .with_max_attempts(ATTEMPTS)
-        .with_initial_backoff(FIRST_WAIT.min(timeout / 16))
-        .with_max_backoff(LONGEST_WAIT)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_last_of_four_attempts_comes_some_seconds_after_the_first() {
-        let usual = retries(Duration::from_secs(60));
-        assert_eq!((usual.max_attempts(), usual.initial_backoff()), (4, Duration::from_secs(1)));
-        assert_eq!(usual.max_backoff(), Duration::from_secs(5));
-    }
-
-    #[test]
-    fn the_waits_leave_half_of_a_short_deadline_to_the_attempts() {
-        for timeout in [Duration::from_secs(2), Duration::from_millis(100)] {
-            let waits = retries(timeout).initial_backoff() * (1 + 2 + 4);
-            assert!(waits < timeout / 2, "{waits:?} of {timeout:?}");
-        }
     }
 }

@@ -209,5 +209,13 @@ fn with_colons(digits: &str) -> String {
     pairs.join(":")
 }
 
+/// Understood or unreadable, whatever is in it.
+#[cfg(any(test, fuzzing))]
+pub fn fuzz(bytes: &[u8]) {
+    if let Ok(file) = parse(bytes) {
+        drop(file.inventory());
+    }
+}
+
 #[cfg(test)]
 mod tests;

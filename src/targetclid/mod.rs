@@ -16,6 +16,8 @@ mod session;
 mod sockets;
 mod turn;
 
+#[cfg(fuzzing)]
+pub use codec::fuzz;
 pub use command::{Command, IqnError, LONGEST_COMMAND, Target};
 pub use lock::ShellLock;
 pub use session::{Session, Turn};

@@ -33,9 +33,10 @@ fn on_a_bare_machine_each_line_that_fails_says_what_to_do_and_the_exit_code_is_2
     let (code, lines) = lines(&site);
     assert_eq!(code, Some(2));
     let names: Vec<&str> = lines.iter().map(|(name, ..)| name.as_str()).collect();
-    assert_eq!(names, ["configuration", "credentials", "identity", "ims", "bucket", "mount", "kernel"]);
+    let wanted = ["configuration", "tls", "credentials", "identity", "ims", "bucket", "mount", "kernel"];
+    assert_eq!(names, wanted);
     let verdicts: Vec<&str> = lines.iter().map(|(_, verdict, _)| verdict.as_str()).collect();
-    assert_eq!(verdicts, ["ok", "ok", "ok", "failed", "failed", "failed", "failed"]);
+    assert_eq!(verdicts, ["ok", "ok", "ok", "ok", "failed", "failed", "failed", "failed"]);
     for (name, remedy) in [
         ("ims", "check ims.gateway"),
         ("bucket", "ACCESS_KEY:SECRET_KEY"),
@@ -71,6 +72,30 @@ fn secrets_that_others_can_read_are_a_warning_and_a_broken_credential_file_fails
     assert!(verdict == "warning" && told.contains("0644"), "{told}");
     let (verdict, told) = line(&site, "bucket");
     assert!(verdict == "failed" && told.contains("s3.credential_file"), "{told}");
+}
+
+#[test]
+fn tls_insecure_is_a_warning_at_every_start_in_plan_and_in_check_each_with_its_remedy() {
+    let site = Site::new();
+    assert_eq!(line(&site, "tls").0, "ok");
+    site.configure("tls.insecure = true");
+    let (verdict, told) = line(&site, "tls");
+    assert!(
+        verdict == "warning" && told.ends_with("set ims.ca_bundle and s3.ca_bundle, and unset tls.insecure")
+    );
+    let remedy = "CA into ims.ca_bundle and s3.ca_bundle, and unset tls.insecure";
+    for command in [&["plan"][..], &["plan", "--json"], &["check-config"]] {
+        let told = said(&site.run(command));
+        assert!(told.contains("tls.insecure is true") && told.contains(remedy), "{command:?}: {told}");
+    }
+    for _ in 0..2 {
+        let mut agent = site.start(&["run"]);
+        let note = agent.until("configuration_note");
+        assert!(note["message"].as_str().unwrap().contains("tls.insecure is true"), "{note}");
+        assert_eq!(note["level"], "warn");
+        agent.until("started");
+        assert_eq!(agent.stop(), Some(0));
+    }
 }
 
 #[test]

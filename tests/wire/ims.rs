@@ -65,10 +65,37 @@ async fn a_refused_token_is_told_from_every_other_refusal() {
             "{error:?}"
         );
     }
-    for status in [204, 404, 429, 500, 503] {
+    for status in [204, 404, 429, 500, 502, 503, 504] {
         let error = answered(ResponseTemplate::new(status)).await.unwrap_err();
         assert!(matches!(error, ImsError::Status { status: found, .. } if found == status), "{error:?}");
     }
+}
+
+#[tokio::test]
+async fn who_answers_429_or_503_with_retry_after_is_not_asked_again_before() {
+    for status in [429, 503] {
+        let server = MockServer::start().await;
+        let busy = ResponseTemplate::new(status).insert_header("retry-after", "3600");
+        Mock::given(method("GET")).respond_with(busy).expect(1).mount(&server).await;
+        let client = ImsClient::new(&site::ims(server.uri())).unwrap();
+        for _ in 0..3 {
+            let error = client.list_images(None).await.unwrap_err();
+            assert!(matches!(error, ImsError::Status { status: found, .. } if found == status), "{error:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn who_says_no_time_or_one_that_has_passed_is_asked_again_and_believed() {
+    let server = MockServer::start().await;
+    for header in ["0", "Wed, 21 Oct 2015 07:28:00 GMT"] {
+        let busy = ResponseTemplate::new(429).insert_header("retry-after", header);
+        Mock::given(method("GET")).respond_with(busy).up_to_n_times(1).expect(1).mount(&server).await;
+    }
+    Mock::given(method("GET")).respond_with(json("[]")).expect(1).mount(&server).await;
+    let client = ImsClient::new(&site::ims(server.uri())).unwrap();
+    assert!(client.list_images(None).await.is_err() && client.list_images(None).await.is_err());
+    assert!(client.list_images(None).await.is_ok());
 }
 
 #[tokio::test]

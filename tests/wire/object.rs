@@ -198,3 +198,14 @@ async fn r14_a_server_that_does_not_say_whether_an_object_is_there_is_given_up_w
     let answer = client.is_there(&ObjectKey::new(KEY)).await;
     assert!(matches!(answer, Err(S3Error::Timeout { .. })), "{answer:?}");
 }
+
+#[tokio::test]
+async fn r2_a_key_that_would_become_another_one_in_an_url_is_not_asked_for() {
+    let site = Site::new().await;
+    site.expect(Mock::given(method("GET")), ResponseTemplate::new(200), 0).await;
+    let client = S3Client::new(&site.config()).unwrap();
+    for key in ["id/../other/rootfs", "../x", "id/./rootfs"] {
+        let error = client.is_there(&ObjectKey::new(key)).await.unwrap_err();
+        assert!(told(&error).ends_with("its key is no path that can be asked for"), "{}", told(&error));
+    }
+}

@@ -367,10 +367,11 @@ async fn r14_a_listing_without_end_is_given_up_within_the_deadline() {
 async fn a_refused_connection_says_so() {
     let site = Site::new().await;
     let endpoint = format!("http://{}", canned::closed_port().await);
-    let config = config::S3 { endpoint, timeout: 5 * DEADLINE, ..site.config() };
+    let config = config::S3 { endpoint: endpoint.clone(), timeout: 5 * DEADLINE, ..site.config() };
     let error = S3Client::new(&config).unwrap().list(&Relevant::default()).await.unwrap_err();
     assert_eq!(error.kind(), "failed");
-    assert_eq!(told(&error), "listing of bucket boot-images failed: Connection refused (os error 111)");
+    let because = format!("{endpoint} cannot be reached: Connection refused (os error 111)");
+    assert_eq!(told(&error), format!("listing of bucket boot-images failed: {because}"));
 }
 
 #[tokio::test]

@@ -19,6 +19,7 @@ pub fn ims(url: impl Into<String>) -> config::Ims {
         timeout: DEADLINE,
         connect_timeout: DEADLINE / 2,
         ca_bundle: None,
+        insecure: false,
         token_file: None,
         verify_md5: true,
     }
@@ -34,6 +35,7 @@ pub fn s3(endpoint: impl Into<String>, credential_file: &Path) -> config::S3 {
         timeout: DEADLINE,
         connect_timeout: DEADLINE / 2,
         ca_bundle: None,
+        insecure: false,
     }
 }
 

@@ -1,5 +1,6 @@
 //! When the next pass comes.
 
+use crate::decide::retry;
 use crate::decide::status::Summary;
 use std::time::Duration;
 
@@ -19,10 +20,9 @@ pub struct Deadlines {
     pub step: Duration,
     /// For all manifests of a pass, and again for all objects that are asked about one by one.
     pub objects: Duration,
+    /// For all that IMS and S3 are asked in a pass, those included.
+    pub upstream: Duration,
 }
-
-/// First retry after a pass in which something did not answer or did not come about; doubled up to the scan frequency.
-const FIRST_RETRY: Duration = Duration::from_secs(5);
 
 /// Passes and polls are never this late by themselves: only what was lost is.
 const OVERDUE: Duration = Duration::from_secs(60);
@@ -33,8 +33,7 @@ pub fn is_overdue(late: Duration) -> bool {
     late > OVERDUE
 }
 
-/// The one place that decides when the next pass comes. A retry is cut by `lot`, any number, to between half of its time and
-/// all of it: agents that failed together, because one service did, do not come back together.
+/// The one place that decides when the next pass comes. A retry is cut by `lot`, any number.
 pub fn next_delay(
     summary: &Summary,
     failures: u32,
@@ -42,13 +41,19 @@ pub fn next_delay(
     confirm_after: Duration,
     lot: u32,
 ) -> Duration {
-    let retry = (failures > 0).then(|| {
-        let whole = FIRST_RETRY.saturating_mul(1 << (failures - 1).min(16)).min(cadence.scan);
-        whole - whole.mul_f64(f64::from(lot) / f64::from(u32::MAX) / 2.0)
-    });
+    let retry = (failures > 0).then(|| retry::after_failed_passes(failures, cadence.scan, lot));
     let second_look = (summary.waiting_for_second_look > 0).then_some(confirm_after);
     [retry, second_look].into_iter().flatten().fold(cadence.scan, Duration::min)
 }
+
+/// When the tags are looked at first; then each [`Cadence::tags`]. Agents that start together, because the machine room
+/// does, look at different moments from then on.
+pub fn first_poll(cadence: &Cadence, lot: u32) -> Duration {
+    retry::cut_by(lot, cadence.tags)
+}
+
+#[cfg(test)]
+mod fleet;
 
 #[cfg(test)]
 mod tests {

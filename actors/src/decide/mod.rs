@@ -13,6 +13,7 @@
 //! | whether saveconfig.json is written, and what it may forget (R11) | [`save`], [`witness`] |
 //! | what is remembered | [`history`], [`aftermath`] |
 //! | what is told, and when the next pass comes | [`conditions`], [`transitions`], [`status`], [`cadence`] |
+//! | how often others are asked again, and how long a pass waits for them (R14) | [`retry`] |
 
 pub mod acl_number;
 pub(crate) mod aftermath;
@@ -37,6 +38,7 @@ pub mod plan;
 pub mod policy;
 pub mod reason;
 pub mod removals;
+pub mod retry;
 #[cfg(test)]
 pub(crate) mod sample;
 pub mod save;

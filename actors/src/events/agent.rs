@@ -78,6 +78,14 @@ super::events! {
         ()
         "no CA is trusted, so https will fail"
         => "install ca-certificates, or set `ca_bundle`";
+    CA_RENEWED "ca_renewed" [Info]
+        (service)
+        "the CA files have changed on disk: new connections trust what is there now"
+        => "nothing";
+    CA_NOT_RENEWED "ca_not_renewed" [Warn]
+        (service detail)
+        "the CA files have changed on disk and cannot be used; what they were stays trusted"
+        => "`detail` names the file and the remedy";
     AGENT_FAILED "agent_failed" [Error]
         (reason detail)
         "the agent ends: it cannot go on; systemd starts the next one"

@@ -144,6 +144,6 @@ impl Reconciler {
 }
 
 /// Another number each time: the seeds of the standard library's hash maps are.
-fn lot() -> u32 {
+pub(super) fn lot() -> u32 {
     (RandomState::new().build_hasher().finish() >> 32) as u32
 }

@@ -10,9 +10,7 @@ use crate::decide::policy::Policy;
 use crate::decide::status::Counts;
 use crate::ims::ListImages;
 use crate::lio::{Apply, Observe, TryDaemon};
-use crate::model::{
-    Actual, Cause, Md5Sum, ObjectIndex, ObjectKey, ObjectVersion, Relevant, Snapshot, Source,
-};
+use crate::model::{Actual, Cause, Md5Sum, ObjectIndex, ObjectKey, ObjectVersion, Snapshot, Source};
 use crate::mount::{CheckFiles, DiscoverPe, ExamineFiles};
 use crate::s3::{ComputeMd5, ConfirmGone, FetchManifests, Fetched, ListObjects};
 use actix::prelude::*;
@@ -20,7 +18,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
 /// The actors that a pass sends to.
 #[derive(Clone)]
@@ -114,8 +112,9 @@ pub async fn gather(
 ) -> Result<Observation, Cause> {
     let PassContext { peers, policy, deadlines, .. } = context;
     peers.all_alive()?;
-    let (images, actual) = tokio::join!(peers.images.send(ListImages), observe(peers, deadlines));
-    let images = images.unwrap_or_else(|error| Snapshot::Unknown(actor_gone(Source::Ims)(error)));
+    let until = Instant::now() + deadlines.upstream;
+    let images = by(until, Source::Ims, peers.images.send(ListImages));
+    let (images, actual) = tokio::join!(images, observe(peers, deadlines));
     let actual = Arc::new(actual?);
     context.note_progress();
     let empty = ImageList::default();
@@ -123,11 +122,11 @@ pub async fn gather(
     let (wanted, unusable) = listing::wanted_manifests(list, policy);
 
     let mut relevant = listing::relevant(&wanted, named, &actual, policy);
-    let mut objects = list_objects(peers, &relevant).await;
+    let mut objects = by(until, Source::S3, peers.list.send(ListObjects(relevant.clone()))).await;
     context.note_progress();
     // Without a list of images nothing is wanted, and nothing of what was read is forgotten.
     let mut manifests = match images.known() {
-        Some(_) => fetch_manifests(peers, &objects, wanted, deadlines).await,
+        Some(_) => fetch_manifests(peers, &objects, wanted, objects_within(deadlines, until)).await,
         None => Fetched::default(),
     };
     context.note_progress();
@@ -135,13 +134,13 @@ pub async fn gather(
     if objects.known().is_some() && !named.iter().all(|key| relevant.wants(key.as_str())) {
         // A manifest that was just read names an object outside its image's folder: look for that as well.
         relevant.keys.extend(named.iter().cloned());
-        objects = list_objects(peers, &relevant).await;
+        objects = by(until, Source::S3, peers.list.send(ListObjects(relevant.clone()))).await;
         context.note_progress();
     }
     let proven = prove(peers, policy, &mut manifests, &objects, history).await;
     manifests.answers.extend(unusable);
     let (missing, live) =
-        tokio::join!(confirm_gone(context, &objects, &actual), examine(peers, &actual, policy));
+        tokio::join!(confirm_gone(context, &objects, &actual, until), examine(peers, &actual, policy));
     context.note_progress();
 
     let mut candidates = Vec::new();
@@ -179,9 +178,25 @@ pub fn hung(what: &str, waited: Duration) -> Cause {
     Cause { source_name: Source::Lio, kind: "hung", detail }
 }
 
-async fn list_objects(peers: &Peers, relevant: &Relevant) -> Snapshot<Arc<ObjectIndex>> {
-    let answer = peers.list.send(ListObjects(relevant.clone())).await;
-    answer.unwrap_or_else(|error| Snapshot::Unknown(actor_gone(Source::S3)(error)))
+/// An answer of IMS or S3, if it comes while there is time: their ports have deadlines of their own, and this is that of
+/// the pass (R14).
+async fn by<T>(
+    until: Instant,
+    source_name: Source,
+    answer: impl Future<Output = Result<Snapshot<T>, MailboxError>>,
+) -> Snapshot<T> {
+    match timeout_at(until, answer).await {
+        Ok(answer) => answer.unwrap_or_else(|error| Snapshot::Unknown(actor_gone(source_name)(error))),
+        Err(_) => {
+            let detail = "this pass ran out of time before it had an answer".to_owned();
+            Snapshot::Unknown(Cause { source_name, kind: "timeout", detail })
+        }
+    }
+}
+
+/// What objects that are asked about one by one have left.
+fn objects_within(deadlines: &Deadlines, until: Instant) -> Duration {
+    deadlines.objects.min(until.saturating_duration_since(Instant::now()))
 }
 
 /// What of ours the listing does not have, confirmed one by one: the index of a bucket may be behind (R2).
@@ -189,6 +204,7 @@ async fn confirm_gone(
     context: &PassContext,
     objects: &Snapshot<Arc<ObjectIndex>>,
     actual: &Actual,
+    until: Instant,
 ) -> Snapshot<BTreeSet<ObjectKey>> {
     let PassContext { peers, policy, deadlines, .. } = context;
     let Snapshot::Known(index) = objects else { return Snapshot::Known(BTreeSet::new()) };
@@ -196,7 +212,8 @@ async fn confirm_gone(
     if keys.is_empty() {
         return Snapshot::Known(keys);
     }
-    let answer = peers.gone.send(ConfirmGone { keys, within: deadlines.objects }).await;
+    let within = objects_within(deadlines, until);
+    let answer = peers.gone.send(ConfirmGone { keys, within }).await;
     answer.unwrap_or_else(|error| Snapshot::Unknown(actor_gone(Source::S3)(error)))
 }
 
@@ -204,10 +221,10 @@ async fn fetch_manifests(
     peers: &Peers,
     objects: &Snapshot<Arc<ObjectIndex>>,
     wanted: Vec<ManifestQuery>,
-    deadlines: &Deadlines,
+    within: Duration,
 ) -> Fetched {
     let Snapshot::Known(index) = objects else { return Fetched::default() };
-    let request = FetchManifests { wanted: wanted.clone(), index: index.clone(), within: deadlines.objects };
+    let request = FetchManifests { wanted: wanted.clone(), index: index.clone(), within };
     peers.manifests.send(request).await.unwrap_or_else(|error| {
         let unknown = desired::ManifestAnswer::Unknown(actor_gone(Source::S3)(error));
         Fetched {

@@ -6,7 +6,7 @@ mod log;
 mod pass;
 pub(crate) mod store;
 
-use crate::decide::cadence::{Cadence, is_overdue};
+use crate::decide::cadence::{Cadence, first_poll, is_overdue};
 use crate::decide::history::History;
 use crate::decide::images::WantedImage;
 use crate::decide::plan::Plan;
@@ -17,6 +17,7 @@ use crate::ims::ListImages;
 use crate::lio::TryDaemon;
 use crate::model::{Actual, Cause, Identity, ObjectKey, Snapshot};
 use actix::prelude::*;
+use finish::lot;
 use gather::PassContext;
 use pass::{Clock, Memory, Removing};
 use std::cell::{Cell, RefCell};
@@ -177,7 +178,9 @@ impl Actor for Reconciler {
                 // Not during a pass, which has progress of its own or hangs.
                 ctx.run_interval(HEARTBEAT, |act, _| act.note_alive());
                 act.queue(ctx);
-                act.poll_tags_later(ctx);
+            }
+            if let Some(first) = act.cadence.as_ref().map(|cadence| first_poll(cadence, lot())) {
+                ctx.run_later(first, |_, ctx| ctx.notify(PollTags));
             }
         }));
     }

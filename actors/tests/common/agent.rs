@@ -34,7 +34,7 @@ struct Script {
     /// How long one look into a file takes, on a clock that stands still.
     look_takes: Duration,
     panics: Option<Party>,
-    ims_is_silent: bool,
+    hangs: Option<Party>,
 }
 
 /// Whose port may panic.
@@ -90,9 +90,16 @@ impl Scripted {
         self.script().panics = None;
     }
 
-    /// From now on no question to IMS is ever answered.
-    pub fn ims_falls_silent(&self) {
-        self.script().ims_is_silent = true;
+    /// Every question to this party stays without an answer, whatever deadline its port should have.
+    pub fn hangs(&self, party: Option<Party>) {
+        self.script().hangs = party;
+    }
+
+    async fn maybe_hang(&self, party: Party) {
+        let hangs = self.script().hangs == Some(party);
+        if hangs {
+            std::future::pending::<()>().await;
+        }
     }
 
     fn maybe_panic(&self, party: Party) {
@@ -156,9 +163,7 @@ impl Scripted {
 impl ImsPort for Scripted {
     async fn list_images(&self, token: Option<&Token>) -> Result<Vec<Value>, ImsError> {
         self.maybe_panic(Party::Ims);
-        if self.script().ims_is_silent {
-            std::future::pending::<()>().await;
-        }
+        self.maybe_hang(Party::Ims).await;
         let answer = self.script().ims.pop_front().flatten();
         match answer {
             Some(images) => Ok(images),
@@ -170,6 +175,7 @@ impl ImsPort for Scripted {
 impl S3Port for Scripted {
     async fn list(&self, relevant: &Relevant) -> Result<ObjectIndex, S3Error> {
         self.maybe_panic(Party::S3);
+        self.maybe_hang(Party::S3).await;
         self.sim.list(relevant).await
     }
 
@@ -194,6 +200,7 @@ impl S3Port for Scripted {
 impl MountPort for Scripted {
     async fn check(&self) -> Result<MountFacts, MountError> {
         self.maybe_panic(Party::Mount);
+        self.maybe_hang(Party::Mount).await;
         self.sim.check().await
     }
 

@@ -56,9 +56,10 @@ pub fn untag(node: &Node, images: std::ops::Range<usize>) {
     images.for_each(|n| node.sim.tag(&id(n), false));
 }
 
+const MINUTE: Duration = Duration::from_secs(60);
+
 /// What a simulated site has time for.
-pub const DEADLINES: Deadlines =
-    Deadlines { step: Duration::from_secs(60), objects: Duration::from_secs(60) };
+pub const DEADLINES: Deadlines = Deadlines { step: MINUTE, objects: MINUTE, upstream: MINUTE };
 
 /// A fileio backstore that somebody else made.
 pub fn foreign(name: &str, file: &str) -> Backstore {

@@ -2,7 +2,7 @@
 
 use crate::common::clock::{Clock, in_time, settle};
 use crate::common::lio::{Hung, Moment, hang};
-use crate::common::{AT_ONCE, Node, Party, Scripted, policy};
+use crate::common::{AT_ONCE, DEADLINES, Node, Party, Scripted, policy};
 use crate::{TAGGED, rootfs};
 use actors::decide::cadence::{Cadence, Deadlines};
 use actors::decide::status::Status;
@@ -18,7 +18,7 @@ const STEP: Duration = Duration::from_secs(10);
 /// A node whose LIO hangs whenever such a moment comes.
 fn node_that_hangs(sim: Sim, at: fn(Moment<'_>) -> bool) -> (Node, Hung) {
     let (hook, hung) = hang(at);
-    let deadlines = Deadlines { step: STEP, objects: STEP };
+    let deadlines = Deadlines { step: STEP, objects: STEP, upstream: STEP };
     (Node::watched(sim, policy(AT_ONCE, 10), deadlines, hook), hung)
 }
 
@@ -84,7 +84,7 @@ async fn r14_a_pass_of_many_steps_is_not_given_up_as_long_as_one_of_them_ends_in
     let sim = Sim::small_site();
     let (begin_step, mut begun) = tokio::sync::mpsc::unbounded_channel();
     let (permit, permitted) = std::sync::mpsc::channel::<()>();
-    let deadlines = Deadlines { step: STEP, objects: STEP };
+    let deadlines = Deadlines { step: STEP, objects: STEP, upstream: STEP };
     let node = Node::watched(sim, policy(AT_ONCE, 10), deadlines, move |moment| {
         if creates(moment) {
             let _ = begin_step.send(());
@@ -114,7 +114,7 @@ async fn r14_a_pass_that_waits_for_ever_has_no_progress_by_which_the_watchdog_wo
     let waited = progress();
     clock.advance(rarely / 2).await;
     assert!(progress() > waited, "it waits for its next pass, and says so");
-    agent.ims_falls_silent();
+    agent.hangs(Some(Party::Mount));
     clock.advance(rarely / 2).await;
     let frozen = progress();
     for _ in 0..10 {
@@ -165,6 +165,27 @@ async fn r14_a_question_to_ims_or_s3_that_panics_is_unknown_and_the_next_pass_as
         assert_eq!(in_time(agent.pass(&cast)).await.summary.unknown, [unknown]);
         agent.panics_no_more();
         assert!(in_time(agent.pass(&cast)).await.converged, "{party:?}");
+    }
+}
+
+#[actix::test]
+async fn r14_a_pass_waits_no_longer_for_ims_and_s3_than_it_has_for_both() {
+    let clock = Clock::stop();
+    // S3 is asked after IMS: it has what that has left.
+    for (party, unknown) in [(Party::Ims, &["ims:timeout", "s3:timeout"][..]), (Party::S3, &["s3:timeout"])] {
+        let agent = Scripted::new(Sim::small_site());
+        let deadlines = Deadlines { upstream: 10 * SECOND, ..DEADLINES };
+        let cast = agent.start_by(policy(AT_ONCE, 10), deadlines, None);
+        agent.hangs(Some(party));
+        let pass = actix::spawn(cast.reconciler.send(Tick { confirmed: None }));
+        settle().await;
+        clock.advance(9 * SECOND).await;
+        assert!(!pass.is_finished(), "it has its time");
+        clock.advance(SECOND).await;
+        let status = end(pass).await;
+        assert!(status.summary.unknown == unknown && status.summary.removed == 0, "{status}");
+        agent.hangs(None);
+        assert!(in_time(agent.pass(&cast)).await.converged, "the next pass works");
     }
 }
 

@@ -30,6 +30,16 @@ pub async fn serve(answer: &'static str, then: Then) -> SocketAddr {
     .await
 }
 
+/// Answers whatever comes, and does not wait until it is a request: as a server of another protocol does.
+pub async fn serve_at_once(answer: &'static str) -> SocketAddr {
+    serving(move |mut client| async move {
+        client.read_u8().await?;
+        client.write_all(answer.as_bytes()).await?;
+        std::future::pending().await
+    })
+    .await
+}
+
 /// Answers nobody until so many requests wait for an answer at the same time, then all of them.
 pub async fn serve_together(count: usize, answer: &'static str) -> SocketAddr {
     let together = Arc::new(Barrier::new(count));

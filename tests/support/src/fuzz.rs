@@ -3,8 +3,12 @@
 /// How many of each parser in an ordinary run; FUZZ_RUNS sets another number.
 const RUNS: u64 = 20_000;
 
-/// Feeds `parse` what comes of this corpus. The same inputs each time: a panic comes back.
-pub fn fuzz(corpus: &[&[u8]], mut parse: impl FnMut(&[u8])) {
+/// Feeds `parse` what comes of the seeds in `fuzz/seeds/TARGET`, recorded and nasty ones. The same inputs each time: a
+/// panic comes back.
+pub fn fuzz(target: &str, mut parse: impl FnMut(&[u8])) {
+    let seeds = seeds(target);
+    let corpus: Vec<&[u8]> = seeds.iter().map(Vec::as_slice).collect();
+    let corpus = corpus.as_slice();
     let runs = std::env::var("FUZZ_RUNS").map_or(RUNS, |runs| runs.parse().expect("FUZZ_RUNS is a number"));
     let mut dice = Dice(0x9e37_79b9_7f4a_7c15);
     corpus.iter().for_each(|input| parse(input));
@@ -15,6 +19,14 @@ pub fn fuzz(corpus: &[&[u8]], mut parse: impl FnMut(&[u8])) {
         }
         parse(&input);
     }
+}
+
+fn seeds(target: &str) -> Vec<Vec<u8>> {
+    let folder = format!("{}/../../fuzz/seeds/{target}", env!("CARGO_MANIFEST_DIR"));
+    let entries = std::fs::read_dir(&folder).unwrap_or_else(|error| panic!("{folder}: {error}"));
+    let mut files: Vec<_> = entries.flatten().map(|entry| entry.path()).collect();
+    files.sort();
+    files.iter().map(|file| std::fs::read(file).expect("a seed")).collect()
 }
 
 fn change(input: &mut Vec<u8>, corpus: &[&[u8]], dice: &mut Dice) {

@@ -35,6 +35,12 @@ impl Log {
     pub fn text(&self) -> String {
         LINES.with_borrow(|lines| String::from_utf8_lossy(lines.as_deref().unwrap_or_default()).into_owned())
     }
+
+    /// How often this event so far.
+    #[must_use]
+    pub fn count(&self, event: &str) -> usize {
+        self.text().matches(&format!("event=\"{event}\"")).count()
+    }
 }
 
 impl Drop for Log {

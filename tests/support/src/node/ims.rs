@@ -29,11 +29,14 @@ struct Door {
     callers: Vec<String>,
     /// Why others were not.
     refused: Vec<String>,
+    /// How many came, let in or not.
+    came: usize,
 }
 
 impl Respond for Images {
     fn respond(&self, request: &Request) -> ResponseTemplate {
         let mut door = self.1.lock().expect("the door");
+        door.came += 1;
         if let Some(keys) = &door.keys {
             let header = request.headers.get("authorization").and_then(|value| value.to_str().ok());
             let token = header.and_then(|value| value.strip_prefix("Bearer ")).ok_or("no token".to_owned());
@@ -72,6 +75,11 @@ impl Ims {
     pub fn take_callers(&self) -> (Vec<String>, Vec<String>) {
         let mut door = self.images.1.lock().expect("the door");
         (std::mem::take(&mut door.callers), std::mem::take(&mut door.refused))
+    }
+
+    /// How often it was asked since it was started.
+    pub fn asked(&self) -> usize {
+        self.images.1.lock().expect("the door").came
     }
 
     /// Adds the record of an image whose manifest is where IMS puts it.

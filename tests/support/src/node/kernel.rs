@@ -32,6 +32,15 @@ pub fn luns() -> Target {
     entries.filter_map(|entry| read_lun(&entry.ok()?.path())).collect()
 }
 
+/// Whether there is a LUN of the backstore of this name: a look that costs little, for who looks again and again.
+pub fn has_lun_of(backstore: &str) -> bool {
+    let folder = Path::new(ROOT).join("iscsi").join(IQN).join("tpgt_1/lun");
+    let folders =
+        |path: PathBuf| fs::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.path());
+    let links = folders(folder).flat_map(folders).filter_map(|path| fs::read_link(path).ok());
+    links.into_iter().any(|target| target.file_name().is_some_and(|name| name == backstore))
+}
+
 /// Takes every LUN, backstore and target away, as a boot does: whoever saved them still has them saved.
 pub fn clear_target() {
     let entries = |folder: &Path| -> Vec<PathBuf> {
