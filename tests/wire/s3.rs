@@ -360,7 +360,8 @@ async fn r14_a_listing_without_end_is_given_up_within_the_deadline() {
         Page::new().object(&format!("PE/{n}"), 1, "e").truncated(Some(&n.to_string())).answer()
     };
     Mock::given(method("GET")).respond_with(endless).expect(2..).mount(&site.server).await;
-    assert!(matches!(site.list().await, Err(S3Error::Timeout { .. })));
+    let answer = site.list().await;
+    assert!(matches!(answer, Err(S3Error::Timeout { .. })), "{answer:?}");
 }
 
 #[tokio::test]
