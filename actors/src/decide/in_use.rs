@@ -3,7 +3,7 @@
 //! The kernel counts what initiators ask of each LUN. Each pass remembers the counts and when they were last seen to have
 //! moved; what has moved within the quiet period is in use. What cannot be found out is in use as well.
 
-use crate::decide::removals::code_of;
+use crate::decide::code::code_of;
 use crate::model::{Actual, Identity, Ours, Traffic};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};

@@ -19,6 +19,7 @@ pub mod acl_number;
 pub(crate) mod aftermath;
 pub mod cadence;
 pub mod check;
+pub mod code;
 pub(crate) mod conditions;
 pub(crate) mod daemon;
 pub mod desired;

@@ -1,10 +1,10 @@
 //! R1, R2 and R3: which removals may happen now.
 
+use crate::decide::code::code_of;
 use crate::decide::history::{Breaker, FirstLook, HeldInUse, History};
 use crate::decide::in_use::InUse;
 use crate::decide::withdrawal::Withdrawal;
 use crate::model::{Identity, Ours, TpgPath};
-use sha2::{Digest, Sha224};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
@@ -255,13 +255,6 @@ fn second_look(removal: &Removal, context: RemovalContext<'_>) -> Option<Hold> {
         Some(waited) if waited >= limits.confirm_after => None,
         _ => Some(Hold::SecondLook(limits.confirm_after.saturating_sub(waited.unwrap_or_default()))),
     }
-}
-
-/// A code that names exactly these projections, and `what` is confirmed of them.
-pub(super) fn code_of<'a>(what: &str, identities: impl IntoIterator<Item = &'a Identity>) -> String {
-    let of = |hash: Sha224, identity: &Identity| hash.chain_update(identity.wwn().as_str());
-    let digest = identities.into_iter().fold(Sha224::new_with_prefix(what), of);
-    digest.finalize().iter().take(4).map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

@@ -200,7 +200,6 @@ impl S3Port for Scripted {
 impl MountPort for Scripted {
     async fn check(&self) -> Result<MountFacts, MountError> {
         self.maybe_panic(Party::Mount);
-        self.maybe_hang(Party::Mount).await;
         self.sim.check().await
     }
 
@@ -222,6 +221,7 @@ impl MountPort for Scripted {
     }
 
     async fn examine(&self, keys: Vec<ObjectKey>) -> Result<Examined, MountError> {
+        self.maybe_hang(Party::Mount).await;
         self.sim.examine(keys).await
     }
 }
