@@ -5,6 +5,8 @@ use support::node::{Agent, Event, Execs, Follow, Node};
 
 /// No pass of its own falls into a measurement.
 const QUIET: &str = "scan.frequency = 86400\nscan.tag_frequency = 86400\n";
+/// Each command with its answer.
+const LIO_IN_DETAIL: &str = "log.level = \"sbps_marshal::lio=debug,info\"\n";
 /// The largest target takes minutes on an emulated CPU.
 const PATIENCE: Duration = Duration::from_secs(1800);
 /// What the bench itself starts.
@@ -108,6 +110,7 @@ impl Bench {
     /// From now on it passes and looks at the tags by itself, as often as an agent that is not configured.
     pub fn passes_as_by_default(&self) {
         let line = |key: &str| format!("{key} = {}\n", default_seconds(key));
+        configure("level", LIO_IN_DETAIL);
         configure("bench", &(line("scan.frequency") + &line("scan.tag_frequency")));
         self.pass();
     }
@@ -131,7 +134,7 @@ impl Bench {
     /// Tags one more image; what its pass takes, command by command.
     pub fn one_more(&self, node: &Node, id: &str) -> Alone {
         // New settings start the actors anew, with a pass that changes nothing.
-        configure("level", "log.level = \"sbps_marshal::lio=debug,info\"\n");
+        configure("level", LIO_IN_DETAIL);
         self.pass();
         node.ims.tag(id, true);
         let events = self.pass();
@@ -142,7 +145,7 @@ impl Bench {
 }
 
 /// From one answer of targetclid to the next; to the first, from the beginning of the change.
-fn commands(events: &[Event]) -> Vec<(&'static str, f64)> {
+pub fn commands(events: &[Event]) -> Vec<(&'static str, f64)> {
     let added = events.iter().find(|event| event.fields["event"] == "lun_added").expect("the LUN");
     let begun = added.micros - millis(&added.fields["duration_ms"]) * 1000;
     let took = events.windows(2).filter_map(|pair| {

@@ -21,6 +21,8 @@ pub struct Sample {
     /// Of these, the pass: to the first command for LIO, and from there to the LUN.
     look: f64,
     commands: f64,
+    /// Each command, with what comes before it: the first with the turn at the daemon.
+    each: Vec<(&'static str, f64)>,
 }
 
 /// Both ways, at this number of LUNs before.
@@ -63,7 +65,7 @@ fn tag(agent: &Bench, node: &Node, (id, image): &(String, Image), with_signal: b
     let seconds = begun.elapsed().as_secs_f64();
     let events = agent.events_of_a_pass_that_adds(PATIENCE);
     let (look, commands) = parts(&events);
-    Sample { seconds, look, commands }
+    Sample { seconds, look, commands, each: agent::commands(&events) }
 }
 
 /// From the reason of the pass to the first command, and from there to the LUN.
@@ -115,6 +117,17 @@ impl fmt::Display for Latency {
             let all: Vec<String> = samples.iter().map(|sample| format!("{:.1}", sample.seconds)).collect();
             writeln!(f, "\n{way}: {}.", all.join(" "))?;
         }
-        writeln!(f)
+        let commands = ["create backstore", "set alias", "create LUN"].map(|verb| {
+            let of = |sample: &Sample| {
+                sample.each.iter().filter(|(found, _)| *found == verb).map(|(_, s)| s).sum()
+            };
+            format!("{verb} {:.2}", median(told, of))
+        });
+        let rest = median(told, |sample| sample.seconds - sample.look - sample.commands);
+        writeln!(
+            f,
+            "\nAfter SIGHUP, medians in s: until the pass begins and until the LUN is seen {rest:.2}, {}.\n",
+            commands.join(", ")
+        )
     }
 }
