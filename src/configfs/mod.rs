@@ -15,6 +15,7 @@ pub use backstore::fuzz;
 use backstore::{EnabledBackstores, backstore};
 use read::{Folder, flag, present, text};
 use rustix::fs::FileType;
+use rustix::io::Errno;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -211,7 +212,8 @@ impl Configfs {
         Ok(sessions)
     }
 
-    /// What has been asked of each LUN of a TPG (facts 3.2). One whose counts are not there, or are no numbers, is left out.
+    /// What has been asked of each LUN of a TPG (facts 3.2). One that is half made, or whose counts are not there or no
+    /// numbers, is left out.
     fn traffic(&self, tpg: &TpgPath) -> Result<BTreeMap<u16, Traffic>, LioError> {
         let Some(luns) = Folder::open(self.root.join(format!("{tpg}/lun")))? else {
             return Ok(BTreeMap::new());
@@ -219,8 +221,11 @@ impl Configfs {
         let mut traffic = BTreeMap::new();
         for name in luns.list(".", FileType::Directory)?.unwrap_or_default() {
             let count = |of: &str| -> Result<Option<u64>, LioError> {
-                let text = luns.text(&format!("{name}/statistics/scsi_tgt_port/{of}"))?;
-                Ok(text.and_then(|text| text.parse().ok()))
+                match luns.text(&format!("{name}/statistics/scsi_tgt_port/{of}")) {
+                    // It leads to no backstore (yet).
+                    Err(LioError::Configfs { source, .. }) if is_no_device(&source) => Ok(None),
+                    text => Ok(text?.and_then(|text| text.parse().ok())),
+                }
             };
             let seen = (number(&name), count("in_cmds")?, count("read_mbytes")?);
             if let (Some(lun), Some(commands), Some(read_mib)) = seen {
@@ -282,6 +287,10 @@ impl Configfs {
             None => Ok(None),
         }
     }
+}
+
+fn is_no_device(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(Errno::NODEV.raw_os_error())
 }
 
 fn gone(folder: &Path) -> LioError {

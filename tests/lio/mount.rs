@@ -32,7 +32,7 @@ fn lio_h2_a_rootfs_and_manifest_replaced_in_place_keep_the_old_lun_and_are_never
     let _default_cache = mount::Remounted::with("");
     let first = squashfs(1, 64);
     let old = node.add_image(&id(0), &first, 0, true);
-    let agent = Agent::start(&node, "");
+    let agent = Agent::start(&node, "guard.quiet_period = 10");
     agent.wait_until_converged(1, 120);
     let before = luns();
     let initiator = Initiator::login();
@@ -54,11 +54,11 @@ fn lio_h2_a_rootfs_and_manifest_replaced_in_place_keep_the_old_lun_and_are_never
         (reader.good()[0] > reads + 1).then_some(())
     });
 
-    // The remedy that the event tells.
-    node.ims.tag(&id(0), false);
-    agent.wait_for_pass("the old one is gone", 120, passes, |pass| pass["removed"] == 1);
+    // The remedy that the event tells, once nobody reads any more (R4).
     assert_eq!(reader.wrong(), 0, "the old LUN had its own content or none");
     drop(reader);
+    node.ims.tag(&id(0), false);
+    agent.wait_for_pass("the old one is gone", 120, passes, |pass| pass["removed"] == 1);
     node.ims.tag(&id(0), true);
     wait_for("the new one is there", Duration::from_secs(120), || projected(&new).then_some(()));
     assert!(!projected(&old));
