@@ -34,7 +34,7 @@ test-spire: setup ## our identity from a real SPIRE server and agent on this hos
 
 test-lio: setup build image ## the tests on a real kernel, in the VM; LIO_FILTER=name runs some of them
 	tests/vm/matches "$(LIO_TEST)" "$(LIO_FILTER)"
-	$(VM) lio $(VM_FILES) --bin "$(LIO_TEST):lio" -- sh -c 'site up && lio --test-threads=1 $(LIO_FILTER)'
+	VM_TIMEOUT=$${VM_TIMEOUT:-4500} $(VM) lio $(VM_FILES) --bin "$(LIO_TEST):lio" -- sh -c 'site up && lio --test-threads=1 $(LIO_FILTER)'
 
 lint: setup ## format, clippy with warnings denied, and what the inside may depend on
 	cargo fmt --all --check
