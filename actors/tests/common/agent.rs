@@ -221,7 +221,6 @@ impl MountPort for Scripted {
     }
 
     async fn examine(&self, keys: Vec<ObjectKey>) -> Result<Examined, MountError> {
-        self.maybe_hang(Party::Mount).await;
         self.sim.examine(keys).await
     }
 }

@@ -107,14 +107,16 @@ async fn r14_a_pass_that_waits_for_ever_has_no_progress_by_which_the_watchdog_wo
     let clock = Clock::stop();
     let agent = Scripted::new(Sim::small_site());
     let rarely = Duration::from_secs(3600);
-    let cast = agent.start(Some(Cadence { scan: rarely, tags: rarely }), AT_ONCE);
+    let without_one = Deadlines { upstream: 1000 * rarely, ..DEADLINES };
+    let cadence = Cadence { scan: rarely, tags: rarely };
+    let cast = agent.start_by(policy(AT_ONCE, 10), without_one, Some(cadence));
     in_time(cast.status.clone().changed()).await.unwrap();
     settle().await;
     let progress = || cast.progress.load(Ordering::Relaxed);
     let waited = progress();
     clock.advance(rarely / 2).await;
     assert!(progress() > waited, "it waits for its next pass, and says so");
-    agent.hangs(Some(Party::Mount));
+    agent.hangs(Some(Party::Ims));
     clock.advance(rarely / 2).await;
     let frozen = progress();
     for _ in 0..10 {
