@@ -287,11 +287,7 @@ fn what_looks_wrong_and_is_not_touched_is_told_once_and_when_it_is_right_again()
         assert_eq!((field(odd[0], "image_id"), field(odd[0], "reason")), (PE, "content_changed"));
         node.sim.put_squashfs(PE, 16384);
         node.pass().await;
-        let lines = take();
-        let mut cleared: Vec<&str> =
-            named(&lines, "resolved").iter().map(|line| field(line, "was")).collect();
-        cleared.sort_unstable();
-        assert_eq!(cleared, ["projection_drifted", "removals_held"]);
+        assert_eq!(named(&take(), "resolved").len(), 2, "the drift, and the code of its removal");
     });
 }
 
