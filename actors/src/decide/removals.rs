@@ -1,4 +1,4 @@
-//! R1, R2 and R3: which removals may happen now.
+//! R1 to R4: which removals may happen now.
 
 use crate::decide::code::code_of;
 use crate::decide::history::{Breaker, FirstLook, HeldInUse, History};
@@ -159,7 +159,7 @@ pub struct Judgement {
     pub confirmed: bool,
 }
 
-/// R1, R2 and R3: which of the due removals may happen now.
+/// R1 to R4: which of the due removals may happen now.
 pub fn removals(due: Vec<Removal>, context: RemovalContext<'_>) -> Judgement {
     let RemovalContext { ours, history, limits, time, confirmed, .. } = context;
     let looks: BTreeMap<Identity, FirstLook> =

@@ -63,10 +63,10 @@ pub(super) fn numbers<'a>(
     without.sort_by_key(|projection| (projection.modified, &projection.identity));
     taken.extend(saved.luns.iter().filter(|lun| lun.tpg == actual.tpg_path).map(|lun| lun.lun));
     taken.extend(history.numbers.values());
-    let (in_use, quarantined) = (taken.clone(), history.freed.keys());
-    taken.extend(quarantined);
+    let mut in_use = taken.clone();
+    taken.extend(history.freed.keys());
     let numbers = allocate(without.iter().map(|p| &p.identity), &taken, policy.luns.clone());
-    let mut in_use: BTreeSet<u16> = in_use.into_iter().chain(numbers.values().flatten().copied()).collect();
+    in_use.extend(numbers.values().flatten());
     for Projection { identity, .. } in without {
         let free = numbers.get(identity).copied().flatten().map(|lun| Number { lun, reused: None });
         let number = free.or_else(|| {
