@@ -10,7 +10,7 @@ use crate::mount::again::LookAgain;
 use crate::ports::{HistoryPort, ImsPort, LioPort, MountPort, S3Port, TokenPort};
 use crate::reconciler::gather::{PassContext, Peers};
 use crate::reconciler::store::Store;
-use crate::reconciler::{Outfit, Reconciler, Remembered};
+use crate::reconciler::{Outfit, Reconciler, Remembered, Settle};
 use crate::s3::{Manifests, S3};
 use actix::prelude::*;
 use std::sync::Arc;
@@ -104,12 +104,14 @@ impl Agent {
         Agent { reconciler, status, progress, end_session: lio.recipient(), stop }
     }
 
-    /// Finishes the step under way, begins no other, and ends the session; gives up after `deadline`. Whether the
-    /// session was ended in time.
+    /// Finishes the step under way, begins no other, ends the session, and stores what is remembered; gives up after
+    /// `deadline`. Whether the session was ended in time.
     pub async fn stop(self, deadline: Duration) -> bool {
         self.stop.send_replace(true);
-        let ended = tokio::time::timeout(deadline, self.end_session.send(EndSession)).await;
-        matches!(ended, Ok(Ok(())))
+        let ended = tokio::time::timeout(deadline, self.end_session.send(EndSession));
+        // The next start would take what is stored by halves for lost, and hold removals for it.
+        let stored = tokio::time::timeout(deadline, self.reconciler.send(Settle));
+        matches!(tokio::join!(ended, stored).0, Ok(Ok(())))
     }
 }
 
@@ -119,18 +121,26 @@ mod tests {
     use crate::decide::in_use::{UseRule, UsedBy};
     use crate::decide::policy::{OnChange, PeRules};
     use crate::decide::removals::Limits;
+    use crate::model::Boot;
+    use crate::ports::HistoryError;
     use crate::reconciler::Resync;
     use crate::reconciler::lost::LoseTimer;
     use crate::sim::{self, Sim};
+    use std::pin::pin;
     use std::sync::atomic::Ordering;
+    use tokio::sync::Notify;
 
     const MINUTE: Duration = Duration::from_secs(60);
     const HOUR: Duration = Duration::from_secs(3600);
 
     fn agent(cadence: Cadence) -> Agent {
         let sim = Sim::small_site();
-        let (ims, tokens, s3) = (sim.clone(), sim.clone(), sim.clone());
-        let (mount, history) = (sim.clone(), sim.clone());
+        agent_on(&sim, sim.clone(), cadence)
+    }
+
+    fn agent_on(sim: &Sim, history: impl HistoryPort, cadence: Cadence) -> Agent {
+        let (ims, tokens, s3, mount) = (sim.clone(), sim.clone(), sim.clone(), sim.clone());
+        let sim = sim.clone();
         let ports = Ports { ims, tokens, s3, mount, history, lio: move || sim.clone() };
         let limits = Limits { confirm_after: MINUTE, max_removal_percent: 10, max_removals: 3, window: HOUR };
         let pe = PeRules { prefix: "PE/".into(), suffix: String::new(), on_change: OnChange::Hold };
@@ -172,5 +182,48 @@ mod tests {
         status.changed().await.unwrap();
         tokio::time::pause();
         assert!(has_progress(&agent, MINUTE).await);
+    }
+
+    /// A disk that stores when it is allowed to.
+    #[derive(Clone, Default)]
+    struct Slow(std::rc::Rc<(Notify, Notify, std::cell::Cell<bool>)>);
+
+    impl HistoryPort for Slow {
+        async fn load(&self) -> Result<Option<Vec<u8>>, HistoryError> {
+            Ok(None)
+        }
+
+        async fn store(&self, _: Vec<u8>) -> Result<(), HistoryError> {
+            let (begun, allowed, stored) = &*self.0;
+            begun.notify_one();
+            allowed.notified().await;
+            stored.set(true);
+            Ok(())
+        }
+
+        fn boot(&self) -> Boot {
+            Boot { id: "slow".into(), since: MINUTE }
+        }
+    }
+
+    #[actix::test]
+    async fn a_stop_waits_for_the_history_that_is_being_stored_or_the_next_start_would_take_it_for_lost() {
+        let disk = Slow::default();
+        let agent = agent_on(&Sim::small_site(), disk.clone(), Cadence { scan: HOUR, tags: HOUR });
+        let (begun, allowed, stored) = &*disk.0;
+        begun.notified().await;
+        let mut stop = pin!(agent.stop(MINUTE));
+        let early = tokio::time::timeout(Duration::from_millis(200), &mut stop).await;
+        assert!(early.is_err(), "it waits");
+        allowed.notify_one();
+        assert!(stop.await && stored.get());
+    }
+
+    #[actix::test]
+    async fn a_disk_that_hangs_holds_up_a_stop_no_longer_than_a_session_may() {
+        let disk = Slow::default();
+        let agent = agent_on(&Sim::small_site(), disk.clone(), Cadence { scan: HOUR, tags: HOUR });
+        disk.0.0.notified().await;
+        assert!(agent.stop(Duration::from_millis(200)).await, "the session has ended all the same");
     }
 }

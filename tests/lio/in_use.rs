@@ -68,7 +68,9 @@ fn lio_r4_a_lun_stays_while_a_node_reads_from_it_and_goes_when_it_was_quiet_or_a
     let quiet_since = Instant::now();
     wait_for("it is removed", Duration::from_secs(3 * QUIET), || (!projected(&image)).then_some(()));
     assert!(quiet_since.elapsed() >= Duration::from_secs(QUIET), "after {:?}", quiet_since.elapsed());
-    assert_eq!(agent.events_of("lun_removed").len(), 1);
+    let removed =
+        wait_for("it is told", Duration::from_secs(10), || agent.events_of("lun_removed").into_iter().next());
+    assert_eq!(removed["image_id"], id(1), "{removed}");
 
     assert!(initiator.disk(&other).read_direct() == Some(other_content), "another one is read");
     passes(&agent, 1);

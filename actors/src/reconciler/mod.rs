@@ -169,10 +169,17 @@ impl Actor for Reconciler {
         let mut stop = self.stop.clone();
         let stopped = async move { stop.wait_for(|stop| *stop).await.is_ok() };
         ctx.spawn(stopped.into_actor(self).map(|_, _, ctx| ctx.stop()));
-        let store = self.store.clone();
-        // Nothing else happens before it is known what was.
-        let loaded = async move { store.load().await };
+        let (store, mut stop) = (self.store.clone(), self.stop.clone());
+        // Nothing else happens before it is known what was; a file that hangs does not hold up a stop.
+        let loaded = async move {
+            tokio::select! {
+                biased;
+                _ = stop.wait_for(|stop| *stop) => None,
+                loaded = store.load() => Some(loaded),
+            }
+        };
         ctx.wait(loaded.into_actor(self).map(|loaded, act, ctx| {
+            let Some(loaded) = loaded else { return };
             act.recall(loaded);
             if act.cadence.is_some() {
                 // Not during a pass, which has progress of its own or hangs.
@@ -233,6 +240,17 @@ impl Handler<Tick> for Reconciler {
         });
         AtomicResponse::new(Box::pin(finished))
     }
+}
+
+/// Request: nothing but the end of the pass under way, and of what it stores. [`MailboxError`] says as much.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Settle;
+
+impl Handler<Settle> for Reconciler {
+    type Result = ();
+
+    fn handle(&mut self, _: Settle, _: &mut Self::Context) {}
 }
 
 /// Request: a pass at once, for this reason. During a pass, however often: one more pass.
