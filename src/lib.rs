@@ -25,6 +25,7 @@ pub mod plan_output;
 pub mod run;
 pub mod s3;
 pub mod saveconfig;
+pub mod status;
 pub mod targetclid;
 pub mod telemetry;
 pub mod tls;
