@@ -8,13 +8,12 @@ use crate::lio::{EndSession, Lio};
 use crate::mount::Mount;
 use crate::mount::again::LookAgain;
 use crate::ports::{HistoryPort, ImsPort, LioPort, MountPort, S3Port, TokenPort};
+use crate::progress::Progress;
 use crate::reconciler::gather::{PassContext, Peers};
 use crate::reconciler::store::Store;
 use crate::reconciler::{Outfit, Reconciler, Remembered, Settle};
 use crate::s3::{Manifests, S3};
 use actix::prelude::*;
-use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 use tokio::sync::watch;
 
@@ -47,8 +46,8 @@ pub struct Agent {
     pub reconciler: Addr<Reconciler>,
     /// How things are, after each pass.
     pub status: watch::Receiver<Status>,
-    /// Grows whenever something has come about: what the watchdog is fed by.
-    pub progress: Arc<AtomicU64>,
+    /// How far it is.
+    pub progress: Progress,
     end_session: Recipient<EndSession>,
     stop: watch::Sender<bool>,
 }
@@ -74,7 +73,7 @@ impl Agent {
         let (stop, stopped) = watch::channel(false);
         let status = Status { scan_id: kept.remembered.scan_id.get(), ..Status::default() };
         let (status_sender, status) = watch::channel(status);
-        let (site, progress) = (policy.site.clone(), Arc::new(AtomicU64::new(0)));
+        let (site, progress) = (policy.site.clone(), Progress::default());
         let ims = Ims::new(ports.ims, ports.tokens).start();
         let s3 = S3::new(ports.s3, &site.bucket, kept.manifests.clone()).start();
         let mount = Mount::new(ports.mount, site.clone(), policy.pe.clone()).start();
@@ -127,7 +126,6 @@ mod tests {
     use crate::reconciler::lost::LoseTimer;
     use crate::sim::{self, Sim};
     use std::pin::pin;
-    use std::sync::atomic::Ordering;
     use tokio::sync::Notify;
 
     const MINUTE: Duration = Duration::from_secs(60);
@@ -159,9 +157,9 @@ mod tests {
 
     /// Whether something comes about within this time, on a clock that moves by itself.
     async fn has_progress(agent: &Agent, within: Duration) -> bool {
-        let before = agent.progress.load(Ordering::Relaxed);
+        let before = agent.progress.count();
         tokio::time::sleep(within).await;
-        agent.progress.load(Ordering::Relaxed) != before
+        agent.progress.count() != before
     }
 
     #[actix::test]

@@ -2,10 +2,9 @@
 
 use crate::notify;
 use actors::agent::Agent;
+use actors::progress::Progress;
 use std::cell::RefCell;
 use std::rc::Rc;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -16,7 +15,7 @@ use tokio::time::Instant;
 pub(super) struct Watchdog(Rc<RefCell<Watched>>);
 
 struct Watched {
-    progress: Arc<AtomicU64>,
+    progress: Progress,
     /// What it was when it was seen to move, and when that was.
     seen: u64,
     moved: Instant,
@@ -27,15 +26,15 @@ struct Watched {
 impl Watchdog {
     /// Begins to feed, if systemd wants it. [`watch`](Self::watch) follows.
     pub fn start() -> Self {
-        let watchdog = Watchdog::of(Arc::default(), Duration::MAX);
+        let watchdog = Watchdog::of(Progress::default(), Duration::MAX);
         if let Some(period) = notify::watchdog_period() {
             actix::spawn(watchdog.clone().feed(period));
         }
         watchdog
     }
 
-    fn of(progress: Arc<AtomicU64>, longest_silence: Duration) -> Self {
-        let seen = progress.load(Ordering::Relaxed);
+    fn of(progress: Progress, longest_silence: Duration) -> Self {
+        let seen = progress.count();
         let watched = Watched { progress, seen, moved: Instant::now(), longest_silence };
         Watchdog(Rc::new(RefCell::new(watched)))
     }
@@ -48,7 +47,7 @@ impl Watchdog {
     /// Whether something has come about, or a step may still be under way.
     fn lives(&self) -> bool {
         let mut watched = self.0.borrow_mut();
-        let (now, count) = (Instant::now(), watched.progress.load(Ordering::Relaxed));
+        let (now, count) = (Instant::now(), watched.progress.count());
         if count != watched.seen {
             (watched.seen, watched.moved) = (count, now);
         }
@@ -74,13 +73,13 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn r14_the_watchdog_is_fed_by_progress_and_no_longer_than_the_longest_step_without_it() {
-        let progress = Arc::new(AtomicU64::new(7));
+        let progress = Progress::default();
         let watchdog = Watchdog::of(progress.clone(), LONGEST);
         tokio::time::advance(LONGEST).await;
         assert!(watchdog.lives(), "it has just been started, and may be at its longest step");
         tokio::time::advance(SECOND).await;
         assert!(!watchdog.lives(), "that step has a deadline: something is frozen");
-        progress.fetch_add(1, Ordering::Relaxed);
+        progress.note();
         assert!(watchdog.lives());
         tokio::time::advance(LONGEST - SECOND).await;
         assert!(watchdog.lives());
@@ -92,14 +91,14 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn r14_a_new_agent_has_its_own_time_and_what_the_one_before_does_is_no_progress_of_it() {
-        let before = Arc::new(AtomicU64::new(0));
+        let before = Progress::default();
         let watchdog = Watchdog::of(before.clone(), SECOND);
         tokio::time::advance(2 * SECOND).await;
         assert!(!watchdog.lives());
-        watchdog.0.swap(&Watchdog::of(Arc::default(), LONGEST).0);
+        watchdog.0.swap(&Watchdog::of(Progress::default(), LONGEST).0);
         tokio::time::advance(LONGEST).await;
         assert!(watchdog.lives());
-        before.fetch_add(1, Ordering::Relaxed);
+        before.note();
         tokio::time::advance(SECOND).await;
         assert!(!watchdog.lives());
     }

@@ -17,8 +17,9 @@ const MAY_IMPORT: [(&str, &[&str]); 10] = [
     ("ims", &["decide", "events", "model", "ports"]),
     ("s3", &["decide", "events", "model", "ports"]),
     ("mount", &["decide", "events", "model", "ports"]),
-    ("lio", &["decide", "events", "model", "ports", "mount"]),
-    ("reconciler", &["decide", "events", "model", "ports", "ims", "s3", "mount", "lio"]),
+    ("progress", &[]),
+    ("lio", &["decide", "events", "model", "ports", "progress", "mount"]),
+    ("reconciler", &["decide", "events", "model", "ports", "progress", "ims", "s3", "mount", "lio"]),
     ("sim", &["decide", "model", "ports"]),
 ];
 

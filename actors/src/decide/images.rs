@@ -2,7 +2,7 @@
 
 use crate::model::ImageId;
 use serde_json::Value;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What a record says about projection (facts C2.1: every shape that has been seen).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +24,8 @@ pub enum Tag {
 pub struct ImageRecord {
     /// Its id.
     pub id: ImageId,
+    /// What people call it. Not unique, and nothing is decided by it.
+    pub name: Option<String>,
     /// `link.path`, where the record has one.
     pub link: Option<String>,
     /// `link.etag`: that of its manifest, where IMS knows it.
@@ -71,6 +73,12 @@ impl ImageList {
         wanted.collect()
     }
 
+    /// What people call them.
+    pub fn names(&self) -> BTreeMap<ImageId, String> {
+        let named = self.records.iter().filter_map(|record| Some((record.id.clone(), record.name.clone()?)));
+        named.collect()
+    }
+
     /// The record of an image.
     pub fn get(&self, id: &ImageId) -> Option<&ImageRecord> {
         self.records.iter().find(|record| record.id == *id)
@@ -89,7 +97,8 @@ fn read_record(value: &Value) -> Option<ImageRecord> {
     let id = value.get("id")?.as_str().filter(|id| !id.is_empty())?;
     let link = value.pointer("/link/path").and_then(Value::as_str).map(str::to_owned);
     let link_etag = value.pointer("/link/etag").and_then(Value::as_str).map(str::to_owned);
-    Some(ImageRecord { id: ImageId::new(id), link, link_etag, tag: read_tag(value.get("metadata")) })
+    let name = value.get("name").and_then(Value::as_str).map(str::to_owned);
+    Some(ImageRecord { id: ImageId::new(id), name, link, link_etag, tag: read_tag(value.get("metadata")) })
 }
 
 const TAG: &str = "sbps-project";
@@ -181,7 +190,13 @@ mod tests {
 
     #[test]
     fn without_tagging_every_image_is_wanted() {
-        let record = ImageRecord { id: ImageId::new("a"), link: None, link_etag: None, tag: Tag::Untagged };
+        let record = ImageRecord {
+            id: ImageId::new("a"),
+            name: None,
+            link: None,
+            link_etag: None,
+            tag: Tag::Untagged,
+        };
         assert!(record.is_wanted(false) && !record.is_wanted(true));
     }
 }

@@ -3,8 +3,12 @@
 use crate::decide::plan::Plan;
 use crate::decide::reason::Reason;
 use crate::decide::removals::Hold;
-use crate::model::{Actual, Cause, Report, SaveOutcome, Site};
+use crate::decide::transitions::OpenConditions;
+use crate::model::{Actual, Cause, ImageId, Report, SaveOutcome, Site, Source};
+use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
 
 /// How much was asked and found, for the summary.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -18,7 +22,7 @@ pub struct Counts {
 }
 
 /// How things are.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Status {
     /// Number of the last pass that ended; 0: none yet.
     pub scan_id: u64,
@@ -26,6 +30,50 @@ pub struct Status {
     pub converged: bool,
     /// What the last pass came to.
     pub summary: Summary,
+    /// When it ended, since boot, and how long it took.
+    pub ended: Option<(Duration, Duration)>,
+    /// When the next one is due, since boot, if it comes by itself.
+    pub due: Option<Duration>,
+    /// What the last pass that saw the node found, for whoever asks; `None`: there was none yet.
+    pub found: Option<Arc<Found>>,
+    /// Who answered.
+    pub sources: BTreeMap<Source, SourceState>,
+    /// What is wrong.
+    pub conditions: OpenConditions,
+}
+
+/// What a pass found and left.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Found {
+    /// What it did, and what waits.
+    pub plan: Arc<Plan>,
+    /// What configfs showed after it.
+    pub actual: Actual,
+    /// What people call the images that IMS lists.
+    pub names: BTreeMap<ImageId, String>,
+}
+
+/// Whether a source answers.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct SourceState {
+    /// When it last did, since boot.
+    pub answered: Option<Duration>,
+    /// Why it did not in the last pass.
+    pub cause: Option<Cause>,
+}
+
+/// The same after one more pass that ended now, in which these did not answer.
+pub fn sources<'a>(
+    before: &BTreeMap<Source, SourceState>,
+    unknown: impl Iterator<Item = &'a Cause> + Clone,
+    now: Duration,
+) -> BTreeMap<Source, SourceState> {
+    let state = |source: Source| {
+        let cause = unknown.clone().find(|cause| cause.source_name == source).cloned();
+        let before = before.get(&source).and_then(|before| before.answered);
+        (source, SourceState { answered: if cause.is_none() { Some(now) } else { before }, cause })
+    };
+    Source::ALL.map(state).into()
 }
 
 /// What a pass came to.
@@ -210,7 +258,7 @@ mod tests {
 
     #[test]
     fn a_status_says_what_is_not_zero_and_nothing_else() {
-        let quiet = Status { scan_id: 7, converged: true, summary: summary() };
+        let quiet = Status { scan_id: 7, converged: true, summary: summary(), ..Status::default() };
         assert_eq!(quiet.to_string(), "pass 7: 6 live, +0 -0");
         let unknown = vec!["s3:timeout".to_owned()];
         let loud = Status { summary: Summary { failed: 1, held: 2, unknown, ..summary() }, ..quiet };

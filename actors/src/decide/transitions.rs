@@ -5,14 +5,24 @@ use crate::decide::conditions::{self, Holding};
 use crate::decide::plan::Plan;
 use crate::model::{Cause, Condition, ConditionType, Kind, Report, SaveOutcome, Source, Subject};
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 /// So many conditions of one type are told each by itself after one pass; then their number.
 const MOST_TOLD: usize = 20;
 
 /// The conditions that hold, as far as anybody knows.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct OpenConditions {
-    holding: BTreeSet<Condition>,
+    holding: BTreeMap<Condition, Open>,
+}
+
+/// One that holds.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Open {
+    /// What it means here, and the remedy.
+    pub detail: String,
+    /// When the first pass after which it held had ended, since boot.
+    pub since: Duration,
 }
 
 /// What is to be told.
@@ -29,43 +39,59 @@ pub struct Transitions {
 }
 
 impl OpenConditions {
+    /// Each that holds.
+    pub fn iter(&self) -> impl Iterator<Item = (&Condition, &Open)> {
+        self.holding.iter()
+    }
+
     /// After a pass.
-    pub fn pass(&mut self, plan: &Plan, report: &Report) -> Transitions {
+    pub fn pass(&mut self, plan: &Plan, report: &Report, now: Duration) -> Transitions {
         let blind: BTreeSet<Source> = plan.unknown.iter().map(|cause| cause.source_name).collect();
         let save_untried = report.saved == SaveOutcome::Untried;
         let unseen = |condition: &Condition| match condition.condition_type {
             ConditionType::SaveProblem => save_untried,
             _ => needs(condition).iter().any(|source| blind.contains(source)),
         };
-        self.update(conditions::after(plan, report), unseen)
+        self.update(conditions::after(plan, report), unseen, now)
     }
 
     /// After a pass that saw nothing.
-    pub fn unknown(&mut self, cause: &Cause) -> Transitions {
+    pub fn unknown(&mut self, cause: &Cause, now: Duration) -> Transitions {
         let unseen = |condition: &Condition| needs(condition).contains(&Source::Lio);
-        self.update(vec![conditions::of_cause(cause)], unseen)
+        self.update(vec![conditions::of_cause(cause)], unseen, now)
     }
 
     /// What is `unseen` has not cleared, although it was not found.
-    fn update(&mut self, found: Vec<Holding>, unseen: impl Fn(&Condition) -> bool) -> Transitions {
-        let mut now = BTreeSet::new();
+    fn update(
+        &mut self,
+        found: Vec<Holding>,
+        unseen: impl Fn(&Condition) -> bool,
+        now: Duration,
+    ) -> Transitions {
+        let (mut before, mut holding) = (std::mem::take(&mut self.holding), BTreeMap::new());
         let (mut told, mut started) = (Transitions::default(), Few::default());
-        for holding in found {
-            let is_new = now.insert(holding.condition.clone()) && !self.holding.contains(&holding.condition);
-            if is_new && started.counts(holding.condition.condition_type) {
-                told.started.push(holding);
+        for found in found {
+            let (condition, detail) = (found.condition.clone(), found.detail.clone());
+            if holding.contains_key(&condition) {
+                continue;
             }
+            let was = before.remove(&condition);
+            if was.is_none() && started.counts(condition.condition_type) {
+                told.started.push(found);
+            }
+            let since = was.map_or(now, |was| was.since);
+            holding.insert(condition, Open { detail, since });
         }
         let mut cleared = Few::default();
-        for condition in std::mem::take(&mut self.holding).difference(&now.clone()) {
-            if unseen(condition) {
-                now.insert(condition.clone());
+        for (condition, open) in before {
+            if unseen(&condition) {
+                holding.insert(condition, open);
             } else if cleared.counts(condition.condition_type) {
-                told.cleared.push(condition.clone());
+                told.cleared.push(condition);
             }
         }
         (told.many_started, told.many_cleared) = (started.many(), cleared.many());
-        self.holding = now;
+        self.holding = holding;
         told
     }
 }
@@ -125,6 +151,8 @@ mod tests {
     use super::*;
     use crate::model::{ImageId, ImageRef, ObjectKey, Subject};
 
+    const NOW: Duration = Duration::from_secs(7);
+
     fn pending(image: ImageRef) -> Holding {
         let subject = Subject::Image(image);
         let condition = Condition { condition_type: ConditionType::ImagePending, subject, reason: "kind" };
@@ -140,19 +168,19 @@ mod tests {
     }
 
     fn holding(open: &OpenConditions) -> Vec<&str> {
-        open.holding.iter().map(|condition| condition.condition_type.event()).collect()
+        open.holding.keys().map(|condition| condition.condition_type.event()).collect()
     }
 
     #[test]
     fn what_starts_and_what_clears_is_told_once_each() {
         let mut open = OpenConditions::default();
-        let started = open.update(vec![rootfs(), rootfs()], seen);
+        let started = open.update(vec![rootfs(), rootfs()], seen, NOW);
         assert_eq!(started, Transitions { started: vec![rootfs()], ..Transitions::default() });
-        assert_eq!(open.update(vec![rootfs()], seen), Transitions::default());
-        assert_eq!(open.update(vec![], |_| true), Transitions::default(), "nobody has seen it");
+        assert_eq!(open.update(vec![rootfs()], seen, NOW), Transitions::default());
+        assert_eq!(open.update(vec![], |_| true, NOW), Transitions::default(), "nobody has seen it");
         let cleared = vec![rootfs().condition];
-        assert_eq!(open.update(vec![], seen), Transitions { cleared, ..Transitions::default() });
-        assert_eq!(open.update(vec![], seen), Transitions::default());
+        assert_eq!(open.update(vec![], seen, NOW), Transitions { cleared, ..Transitions::default() });
+        assert_eq!(open.update(vec![], seen, NOW), Transitions::default());
     }
 
     #[test]
@@ -161,30 +189,34 @@ mod tests {
         let images = |count: usize| -> Vec<Holding> {
             (0..count).map(|n| pending(ImageRef::Rootfs(ImageId::new(format!("{n:03}"))))).collect()
         };
-        assert_eq!(open.update(images(20), seen).many_started, []);
-        assert_eq!(open.update(vec![], seen).many_cleared, []);
-        let started = open.update(images(21), seen);
+        assert_eq!(open.update(images(20), seen, NOW).many_started, []);
+        assert_eq!(open.update(vec![], seen, NOW).many_cleared, []);
+        let started = open.update(images(21), seen, NOW);
         assert_eq!((started.started.len(), started.many_started), (20, vec![("image_pending", 21)]));
-        let cleared = open.update(vec![], seen);
+        let cleared = open.update(vec![], seen, NOW);
         assert_eq!((cleared.cleared.len(), cleared.many_cleared), (20, vec![("image_pending", 21)]));
     }
 
     #[test]
     fn a_condition_holds_until_it_is_seen_no_more() {
         let mut open = OpenConditions::default();
-        open.update(vec![rootfs(), rootfs()], seen);
+        open.update(vec![rootfs(), rootfs()], seen, NOW);
         assert_eq!(holding(&open), ["image_pending"]);
-        open.update(vec![], seen);
+        let later = Holding { detail: "still".into(), ..rootfs() };
+        open.update(vec![later], seen, 2 * NOW);
+        let (_, still) = open.iter().next().unwrap();
+        assert_eq!(*still, Open { detail: "still".into(), since: NOW }, "with what is known now");
+        open.update(vec![], seen, NOW);
         assert_eq!(holding(&open), Vec::<&str>::new());
     }
 
     #[test]
     fn what_cannot_be_seen_has_not_cleared() {
         let mut open = OpenConditions::default();
-        open.update(vec![rootfs()], seen);
-        open.unknown(&Cause { source_name: Source::Lio, kind: "configfs", detail: String::new() });
+        open.update(vec![rootfs()], seen, NOW);
+        open.unknown(&Cause { source_name: Source::Lio, kind: "configfs", detail: String::new() }, NOW);
         assert_eq!(holding(&open), ["image_pending", "source_unknown"]);
-        open.update(vec![rootfs()], seen);
+        open.update(vec![rootfs()], seen, NOW);
         assert_eq!(holding(&open), ["image_pending"]);
     }
 
@@ -192,8 +224,8 @@ mod tests {
     fn of_two_reasons_why_configfs_cannot_be_read_the_last_one_holds() {
         let mut open = OpenConditions::default();
         let cause = |kind| Cause { source_name: Source::Lio, kind, detail: String::new() };
-        open.unknown(&cause("hung"));
-        let told = open.unknown(&cause("configfs"));
+        open.unknown(&cause("hung"), NOW);
+        let told = open.unknown(&cause("configfs"), NOW);
         assert_eq!((told.started.len(), told.cleared.len(), holding(&open).len()), (1, 1, 1));
     }
 
@@ -201,9 +233,9 @@ mod tests {
     fn what_can_be_seen_clears_although_another_source_stays_unknown() {
         let mut open = OpenConditions::default();
         let pe = pending(ImageRef::Pe(ObjectKey::new("PE/a")));
-        open.update(vec![pe, rootfs()], seen);
-        open.update(vec![], |condition: &Condition| needs(condition).contains(&Source::Ims));
-        let left: Vec<_> = open.holding.iter().map(|condition| &condition.subject).collect();
+        open.update(vec![pe, rootfs()], seen, NOW);
+        open.update(vec![], |condition: &Condition| needs(condition).contains(&Source::Ims), NOW);
+        let left: Vec<_> = open.holding.keys().map(|condition| &condition.subject).collect();
         assert_eq!(left, [&Subject::Image(ImageRef::Rootfs(ImageId::new("id")))]);
     }
 
@@ -211,10 +243,10 @@ mod tests {
     fn a_source_that_did_not_answer_is_not_well_again_because_configfs_cannot_be_read() {
         let cause = |source_name| Cause { source_name, kind: "timeout", detail: String::new() };
         let mut open = OpenConditions::default();
-        open.update(vec![conditions::of_cause(&cause(Source::Ims))], seen);
-        open.unknown(&cause(Source::Lio));
+        open.update(vec![conditions::of_cause(&cause(Source::Ims))], seen, NOW);
+        open.unknown(&cause(Source::Lio), NOW);
         assert_eq!(holding(&open).len(), 2);
-        open.update(vec![conditions::of_cause(&cause(Source::Ims))], seen);
+        open.update(vec![conditions::of_cause(&cause(Source::Ims))], seen, NOW);
         assert_eq!(holding(&open).len(), 1, "configfs can be read again");
     }
 }

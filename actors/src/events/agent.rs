@@ -3,7 +3,7 @@
 super::events! {
     PASS_SUMMARY "pass_summary" [Info, Warn]
         (scan_id result live added remade removed failed pending second_look held unclear findings unknown save
-         images_listed candidates manifests_fetched apply_ms)
+         images_listed candidates manifests_fetched apply_ms duration_ms)
         "the one line of every pass; a warning if a source did not answer or something failed"
         => "alarm on a `result` that stays `not_converged`";
     TAGS_CHANGED "tags_changed" [Info]
@@ -106,6 +106,10 @@ super::events! {
         (detail)
         "the log keeps its level"
         => "mend `log.level`";
+    CONTROL_NOT_SERVED "control_not_served" [Error]
+        (detail)
+        "the control socket, the port of http.listen, or the file of changes cannot be had: operators see less, nodes are served"
+        => "see `detail`, then `systemctl restart sbps-marshal`";
     SYSTEMD_NOT_TOLD "systemd_not_told" [Warn]
         (detail)
         "a notification to systemd failed"

@@ -9,6 +9,7 @@ use crate::decide::save::is_reached;
 use crate::events::emit;
 use crate::model::{Actual, Failure, Identity, Report, Request, SaveOutcome, Step, with_causes};
 use crate::ports::{LioError, LioPort, PortError, Rest};
+use crate::progress::Phase;
 use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
@@ -56,7 +57,8 @@ impl<P: LioPort> Lio<P> {
     /// Whether the daemon still answers at the end.
     fn carry_out_all(&mut self, plan: &Plan, before: &Actual, report: &mut Report, scan_id: u64) -> bool {
         let (mut failures, mut so_far) = (FailuresInARow::default(), SoFar::default());
-        for change in &plan.changes {
+        for (done, change) in plan.changes.iter().enumerate() {
+            self.progress.enter(Phase::Changing { done, of: plan.changes.len() });
             let begun = Instant::now();
             if so_far.leaves(change, || self.are_live(&change.after)) {
                 so_far.left.insert(change.file.clone());

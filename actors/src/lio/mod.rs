@@ -15,9 +15,10 @@ use crate::decide::witness::Witness;
 use crate::model::{Actual, Report, Request, Site, Snapshot};
 use crate::mount::again::LookAgain;
 use crate::ports::{LioError, LioPort, Rest};
+use crate::progress::Progress;
 use actix::prelude::*;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::AtomicBool;
 use tokio::sync::watch;
 
 /// Owns the one session to targetclid and the view of configfs.
@@ -25,7 +26,7 @@ pub struct Lio<P> {
     port: P,
     stop: watch::Receiver<bool>,
     files: Recipient<LookAgain>,
-    progress: Arc<AtomicU64>,
+    progress: Progress,
     site: Site,
     /// What the daemon's tree shows.
     agreed: Agreed,
@@ -46,7 +47,7 @@ impl<P: LioPort> Lio<P> {
         port: P,
         stop: watch::Receiver<bool>,
         files: Recipient<LookAgain>,
-        progress: Arc<AtomicU64>,
+        progress: Progress,
         site: Site,
     ) -> Self {
         let (agreed, witness, futile) = (Agreed::default(), Witness::default(), Futile::default());
@@ -56,7 +57,7 @@ impl<P: LioPort> Lio<P> {
 
     /// For whoever waits for us: we do not hang.
     fn note_progress(&self) {
-        self.progress.fetch_add(1, Ordering::Relaxed);
+        self.progress.note();
     }
 }
 

@@ -17,6 +17,11 @@ pub enum Source {
     Lio,
 }
 
+impl Source {
+    /// All of them, in the order in which a pass asks.
+    pub const ALL: [Source; 4] = [Source::Ims, Source::S3, Source::Mount, Source::Lio];
+}
+
 impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

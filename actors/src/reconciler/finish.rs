@@ -7,13 +7,17 @@ use super::pass::Outcome;
 use crate::decide::aftermath::{after_pass, count_unreported};
 use crate::decide::cadence::next_delay;
 use crate::decide::history::History;
+use crate::decide::images::ImageList;
 use crate::decide::plan::{Confirmation, Plan};
-use crate::decide::status::{Status, Summary};
+use crate::decide::status::{self, Found, Status, Summary};
 use crate::events::emit;
 use crate::model::{Cause, with_causes};
 use crate::ports::HistoryError;
+use crate::progress::Phase;
 use actix::prelude::*;
 use std::hash::{BuildHasher, Hasher, RandomState};
+use std::sync::Arc;
+use std::time::Duration;
 use tokio::time::Instant;
 
 impl Reconciler {
@@ -42,8 +46,10 @@ impl Reconciler {
         outcome: Option<Result<Outcome, Cause>>,
         confirmed: Option<String>,
         scan_id: u64,
+        began: Duration,
         ctx: &mut Context<Self>,
     ) -> Status {
+        self.context.progress.enter(Phase::Idle);
         if !matches!(outcome, Some(Ok(_))) {
             // Stored at once, for whoever sees LIO hang restarts the agent.
             let (removing, now) = (self.removing.take(), self.clock.now());
@@ -54,22 +60,29 @@ impl Reconciler {
             return self.status.borrow().clone();
         };
         let mut busy = false;
+        let (now, before) = (self.clock.now(), self.status.borrow().clone());
+        let (mut found, mut sources) = (before.found, before.sources);
         let summary = match outcome {
             Ok(Outcome { observation, plan, report }) => {
-                log::transitions(&self.conditions.pass(&plan, &report), scan_id);
+                log::transitions(&self.conditions.pass(&plan, &report, now), scan_id);
                 self.judge_confirmation(&plan, confirmed, scan_id);
                 let policy = &self.context.policy;
                 let objects = observation.desired.objects.known().map(|index| &**index);
-                let now = self.clock.now();
                 self.history = after_pass(&plan, &report, objects, &observation.live, policy, now);
                 self.named = observation.named;
                 self.removing.take();
                 self.unreported.clear();
-                if let Some(list) = observation.images.known() {
+                let list = observation.images.known();
+                if let Some(list) = list {
                     self.wanted = Some(list.wanted(policy.tagging));
                 }
                 busy = report.busy.is_some() || report.locked.is_some();
-                Summary::of(&plan, &report, &observation.counts, &policy.site)
+                sources = status::sources(&sources, plan.unknown.iter(), now);
+                let summary = Summary::of(&plan, &report, &observation.counts, &policy.site);
+                let names = list.map(ImageList::names).or_else(|| Some(found?.names.clone()));
+                let actual = report.after.unwrap_or_else(|| (*observation.actual).clone());
+                found = Some(Arc::new(Found { plan, actual, names: names.unwrap_or_default() }));
+                summary
             }
             Err(cause) => {
                 if cause.kind == ACTOR_GONE {
@@ -79,21 +92,32 @@ impl Reconciler {
                 }
                 self.confirmed = confirmed;
                 self.history.restart_looks();
-                log::transitions(&self.conditions.unknown(&cause), scan_id);
-                let live = self.status.borrow().summary.live;
-                Summary::failed(cause, live)
+                log::transitions(&self.conditions.unknown(&cause, now), scan_id);
+                sources.entry(cause.source_name).or_default().cause = Some(cause.clone());
+                Summary::failed(cause, before.summary.live)
             }
         };
         self.failures = if summary.is_troubled() { self.failures.saturating_add(1) } else { 0 };
-        let status = Status { scan_id, converged: summary.is_converged(), summary };
-        self.context.note_progress();
+        let confirm_after = self.context.policy.limits.confirm_after;
+        let delay = self
+            .cadence
+            .as_ref()
+            .map(|cadence| next_delay(&summary, self.failures, cadence, confirm_after, lot()));
+        let status = Status {
+            scan_id,
+            converged: summary.is_converged(),
+            summary,
+            ended: Some((now, now.saturating_sub(began))),
+            due: delay.map(|delay| now + delay),
+            found,
+            sources,
+            conditions: self.conditions.clone(),
+        };
         log::summary(&status);
         self.status.send_replace(status.clone());
         *self.remembered.history.borrow_mut() = Some(self.history.clone());
         self.remembered.scan_id.set(scan_id);
-        if let Some(cadence) = self.cadence.clone() {
-            let confirm_after = self.context.policy.limits.confirm_after;
-            let delay = next_delay(&status.summary, self.failures, &cadence, confirm_after, lot());
+        if let Some(delay) = delay {
             self.due = Some(Instant::now() + delay);
             self.timer = Some(ctx.run_later(delay, |act, ctx| act.queue(ctx)));
             if busy && !self.trying {

@@ -12,11 +12,11 @@ use crate::ims::ListImages;
 use crate::lio::{Apply, Observe, TryDaemon};
 use crate::model::{Actual, Cause, Md5Sum, ObjectIndex, ObjectKey, ObjectVersion, Snapshot, Source};
 use crate::mount::{CheckFiles, DiscoverPe, ExamineFiles};
+use crate::progress::Progress;
 use crate::s3::{ComputeMd5, ConfirmGone, FetchManifests, Fetched, ListObjects};
 use actix::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::time::{Instant, timeout, timeout_at};
 
@@ -73,13 +73,13 @@ pub struct PassContext {
     /// How long it waits.
     pub deadlines: Deadlines,
     /// Grows whenever something has come about: what the watchdog is fed by.
-    pub progress: Arc<AtomicU64>,
+    pub progress: Progress,
 }
 
 impl PassContext {
     /// Something has come about.
     pub fn note_progress(&self) {
-        self.progress.fetch_add(1, Ordering::Relaxed);
+        self.progress.note();
     }
 }
 

@@ -44,7 +44,8 @@ pub fn summary(status: &Status) {
                 images_listed = s.counts.images_listed,
                 candidates = s.counts.candidates,
                 manifests_fetched = s.counts.manifests_fetched,
-                apply_ms = s.apply_ms;
+                apply_ms = s.apply_ms,
+                duration_ms = status.ended.map(|(_, took)| u64::try_from(took.as_millis()).unwrap_or(u64::MAX));
                 status.to_string()
             )
         };

@@ -16,6 +16,7 @@ use crate::events::emit;
 use crate::ims::ListImages;
 use crate::lio::TryDaemon;
 use crate::model::{Actual, Cause, Identity, ObjectKey, Snapshot};
+use crate::progress::Phase;
 use actix::prelude::*;
 use finish::lot;
 use gather::PassContext;
@@ -213,6 +214,8 @@ impl Handler<Tick> for Reconciler {
         }
         let scan_id = self.status.borrow().scan_id + 1;
         let confirmed = msg.confirmed.or(self.confirmed.take());
+        let began = self.clock.now();
+        self.context.progress.enter(Phase::Looking);
         let pass = self.context.clone().run(self.memory(), confirmed.clone(), scan_id);
         let mut stop = self.stop.clone();
         let bounded = async move {
@@ -223,7 +226,7 @@ impl Handler<Tick> for Reconciler {
             }
         };
         let finished = bounded.into_actor(self).then(move |outcome, act, ctx| {
-            let status = act.finish(outcome, confirmed, scan_id, ctx);
+            let status = act.finish(outcome, confirmed, scan_id, began, ctx);
             let (store, bytes) = (act.store.clone(), act.to_store());
             let storing = async move {
                 match bytes {

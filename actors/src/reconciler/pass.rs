@@ -7,12 +7,13 @@ use crate::decide::plan::{Plan, plan};
 use crate::decide::removals::LookTime;
 use crate::lio::Apply;
 use crate::model::{Cause, Identity, ObjectKey, Report, Source};
+use crate::progress::Progress;
 use crate::reconciler::gather::{self, Observation, PassContext};
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
@@ -85,11 +86,11 @@ impl PassContext {
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Ends when no step has ended for so long: however many there are, each has its deadline (R14).
-async fn stalled(progress: &AtomicU64, deadline: Duration) {
-    let (mut before, mut moved) = (progress.load(Ordering::Relaxed), Instant::now());
+async fn stalled(progress: &Progress, deadline: Duration) {
+    let (mut before, mut moved) = (progress.count(), Instant::now());
     while moved.elapsed() < deadline {
         sleep(LOOK_EVERY.min(deadline)).await;
-        let now = progress.load(Ordering::Relaxed);
+        let now = progress.count();
         if now != before {
             (before, moved) = (now, Instant::now());
         }

@@ -145,7 +145,7 @@ fn record() -> impl Strategy<Value = (ImageRecord, ManifestAnswer)> {
     });
     (0_u8..3, tag, manifest).prop_map(|(n, tag, manifest)| {
         let link = Some(format!("s3://{BUCKET}/i{n}/manifest.json"));
-        (ImageRecord { id: ImageId::new(format!("i{n}")), link, link_etag: None, tag }, manifest)
+        (ImageRecord { id: ImageId::new(format!("i{n}")), name: None, link, link_etag: None, tag }, manifest)
     })
 }
 
