@@ -3,7 +3,7 @@
 use crate::config;
 use crate::configfs::{Configfs, Mapped};
 use crate::saveconfig;
-use crate::targetclid::{Command, IqnError, Patience, Session, ShellLock, Target, Turn};
+use crate::targetclid::{Access, Command, IqnError, Patience, Session, ShellLock, Target, Turn};
 use actors::model::{AclMapping, Actual, Backstore, LunEntry, Request, Step, TpgPath, Word, WordError};
 use actors::ports::{LioError, LioPort, Rest};
 use std::collections::{BTreeMap, BTreeSet};
@@ -59,6 +59,11 @@ pub enum SettingError {
     },
 }
 
+/// Our TPG, as these settings name it.
+pub fn tpg_path(settings: &config::Lio) -> TpgPath {
+    TpgPath::new(format!("iscsi/{}/tpgt_{}", settings.iqn, settings.tpg))
+}
+
 impl LioAdapter {
     /// Nothing is read or connected before it is needed: LIO may come up after us.
     pub fn new(settings: &config::Lio) -> Result<Self, SettingError> {
@@ -70,7 +75,7 @@ impl LioAdapter {
         Ok(LioAdapter {
             configfs: Configfs::new(&settings.configfs),
             target,
-            tpg_path: TpgPath::new(format!("iscsi/{}/tpgt_{}", settings.iqn, settings.tpg)),
+            tpg_path: tpg_path(settings),
             save_file: settings.save_file.as_ref().map(token).transpose()?,
             session: Session::new(&settings.socket),
             lock: ShellLock::default(),
@@ -79,6 +84,11 @@ impl LioAdapter {
             hbas: None,
             mapped: BTreeMap::new(),
         })
+    }
+
+    /// The same, whose session others know by this.
+    pub fn with_access(self, access: Access) -> Self {
+        LioAdapter { session: self.session.with_access(access), ..self }
     }
 
     /// The same with another lock than plain targetcli's and another patience with the daemon: for tests.

@@ -3,6 +3,7 @@
 //! The daemon serves one client at a time and tells nobody that others wait. So a thread looks, as long as a session is
 //! kept, whatever the agent does meanwhile: it waits for its next pass, for IMS, or for a file of a mount that hangs.
 
+use super::access::{Access, Opened};
 use super::connect::{self, Rest};
 use super::exchange::take_leave;
 use super::post::Post;
@@ -20,11 +21,13 @@ pub(super) struct Connection {
     pub(super) stream: UnixStream,
     /// Where it can be seen whether somebody else wants the daemon. Without it the connection serves for one command.
     post: Option<Post>,
+    access: Access,
+    _opened: Opened,
 }
 
 impl Connection {
-    pub(super) fn new(stream: UnixStream, post: Option<Post>) -> Self {
-        Connection { stream, post }
+    pub(super) fn new(stream: UnixStream, post: Option<Post>, access: &Access) -> Self {
+        Connection { stream, post, access: access.clone(), _opened: access.open() }
     }
 
     pub(super) fn post(&self) -> Option<&Post> {
@@ -33,6 +36,9 @@ impl Connection {
 
     /// It is in step, as far as is known, and nobody else wants the daemon.
     fn may_stay(&self) -> bool {
+        if self.access.released().is_some() {
+            return false;
+        }
         let hung_up = matches!(connect::rest(&self.stream), Ok(Rest::Closed));
         !hung_up && self.post.as_ref().is_some_and(|post| !post.is_wanted())
     }

@@ -3,6 +3,7 @@
 //! Its protocol has no framing of requests, no status and no quoting (facts 2.1-2.8). So one command at a time, made
 //! of checked words only, and whatever is not exactly one answer ends the session.
 
+mod access;
 mod codec;
 mod command;
 mod connect;
@@ -16,6 +17,7 @@ mod session;
 mod sockets;
 mod turn;
 
+pub use access::{Access, Waits};
 #[cfg(fuzzing)]
 pub use codec::fuzz;
 pub use command::{Command, IqnError, LONGEST_COMMAND, Target};

@@ -3,6 +3,7 @@
 //! The connection is made when it is first needed and kept as long as it is in step and nobody else wants the daemon; any
 //! doubt drops it. A command that may have been received is never sent again: the caller looks at configfs instead.
 
+use super::access::Access;
 use super::command::Command;
 use super::connect::{self, Rest};
 use super::deadline::Deadline;
@@ -12,7 +13,7 @@ use super::post::{Post, can_be_stopped};
 use super::turn::{self, InVain, Obstacle, Patience};
 use actors::ports::LioError;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// A session with targetclid, which serves one client at a time.
 #[derive(Debug)]
@@ -20,6 +21,7 @@ pub struct Session {
     socket: PathBuf,
     patience: Patience,
     kept: Kept,
+    access: Access,
     /// The daemon's process, as it was last known.
     daemon: Option<u32>,
     /// Why our turn did not come when it was last waited for, and how long that was.
@@ -31,7 +33,7 @@ pub struct Session {
 /// A clone is a session of its own, not connected yet.
 impl Clone for Session {
     fn clone(&self) -> Self {
-        Session::new(&self.socket).with_patience(self.patience)
+        Session::new(&self.socket).with_patience(self.patience).with_access(self.access.clone())
     }
 }
 
@@ -78,12 +80,19 @@ impl Session {
     /// A session that connects when it is first used.
     pub fn new(socket: impl Into<PathBuf>) -> Self {
         let (patience, kept) = (Patience::default(), Kept::default());
-        Session { socket: socket.into(), patience, kept, daemon: None, obstacle: None, waited: false }
+        let access = Access::default();
+        Session { socket: socket.into(), patience, kept, access, daemon: None, obstacle: None, waited: false }
     }
 
     /// The same session with another patience.
     pub fn with_patience(mut self, patience: Patience) -> Self {
         self.patience = patience;
+        self
+    }
+
+    /// The same session, known to others by this.
+    pub fn with_access(mut self, access: Access) -> Self {
+        self.access = access;
         self
     }
 
@@ -95,6 +104,12 @@ impl Session {
     /// Waits for our turn. If it does not come, the error says who is in the way. Until [`Session::renew`] that is waited
     /// for once; after that it is said at once.
     pub fn turn(&mut self) -> Result<Turn<'_>, LioError> {
+        if let Some(left) = self.access.released() {
+            self.end();
+            let command = Command::greeting().as_str().to_owned();
+            let holder = format!("an operator (sbps-marshal release) for another {} s", left.as_secs());
+            return Err(LioError::Busy { command, holder, seconds: 0 });
+        }
         let kept =
             self.kept().map_err(|failure| self.report(failure, &Command::greeting(), Duration::ZERO))?;
         let connection = match kept {
@@ -141,11 +156,14 @@ impl Session {
                 (patience.client, patience.daemon) = (patience.again, patience.again);
             }
         }
-        match turn::wait(&self.socket, &patience) {
+        let began = Instant::now();
+        let waited = turn::wait(&self.socket, &patience);
+        self.access.waited(began.elapsed());
+        match waited {
             Ok((stream, greeting)) => {
                 (self.obstacle, self.waited) = (None, false);
                 let post = can_be_stopped(&greeting).then(|| Post::of(&stream, self.daemon)).flatten();
-                let connection = Connection::new(stream, post);
+                let connection = Connection::new(stream, post, &self.access);
                 self.daemon = connection.post().map(|post| post.daemon).or(self.daemon);
                 Ok(connection)
             }
