@@ -26,6 +26,13 @@ impl FileToken {
     }
 }
 
+impl FileToken {
+    /// Whether there is a file at all.
+    pub fn is_used(&self) -> bool {
+        self.path.is_some()
+    }
+}
+
 impl TokenPort for FileToken {
     async fn token(&self, renew: bool) -> Result<Option<Token>, TokenError> {
         let Some(path) = &self.path else { return Ok(None) };

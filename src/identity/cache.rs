@@ -59,6 +59,24 @@ impl<S: Source> Cached<S> {
     }
 }
 
+impl<S: Source> Cached<S> {
+    /// What `of` makes, at any time, of the source, of the token that is held, and of how long that is good.
+    pub fn watch<T>(
+        &self,
+        of: impl Fn(&S, Option<(&Svid, Duration)>) -> T + Send + Sync + 'static,
+    ) -> impl Fn() -> T + Send + Sync + 'static {
+        let shared = Arc::clone(&self.shared);
+        move || {
+            let held = shared.held();
+            let svid = held
+                .svid
+                .as_ref()
+                .and_then(|(svid, since)| Some((svid, svid.life.checked_sub(since.elapsed())?)));
+            of(&shared.source, svid)
+        }
+    }
+}
+
 impl<S: Source> TokenPort for Cached<S> {
     async fn token(&self, renew: bool) -> Result<Option<Token>, TokenError> {
         let refused = renew.then(|| self.shared.drop_refused()).flatten();

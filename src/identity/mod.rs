@@ -13,11 +13,14 @@ pub use svid::Svid;
 pub use ways::Ways;
 
 use crate::config::{Settings, SpireMode};
+use crate::status::document::IdentityStatus;
+use crate::status::epoch_in;
 use crate::token::FileToken;
 use actors::decide::retry::IDENTITY_LIMIT as LIMIT;
 use actors::ports::{IdentityError, Token, TokenError, TokenPort};
 use std::future::Future;
 use std::path::Path;
+use std::sync::Arc;
 
 /// What issues tokens that are good for a while.
 pub trait Source: Send + Sync + 'static {
@@ -45,6 +48,26 @@ impl Tokens {
             SpireMode::TokenFile => of_file(settings.ims.token_file.clone()),
             SpireMode::None => of_file(None),
             _ => Tokens::Spire(Box::new(Cached::new(Ways::new(settings.spire.clone(), LIMIT), LIMIT))),
+        }
+    }
+}
+
+/// Who we are to IMS, at any time.
+pub type Watch = Arc<dyn Fn() -> IdentityStatus + Send + Sync>;
+
+impl Tokens {
+    /// For whoever wants to know who we are, without asking anybody for it.
+    pub fn watch(&self) -> Watch {
+        match self {
+            Tokens::File(file) => {
+                let way = if file.is_used() { SpireMode::TokenFile } else { SpireMode::None };
+                Arc::new(move || IdentityStatus { way: Some(way.name().into()), ..IdentityStatus::default() })
+            }
+            Tokens::Spire(spire) => Arc::new(spire.watch(|ways, svid| IdentityStatus {
+                way: ways.told().map(str::to_owned),
+                spiffe_id: svid.map(|(svid, _)| svid.spiffe_id.clone()),
+                expires: svid.map(|(_, left)| epoch_in(left)),
+            })),
         }
     }
 }

@@ -139,6 +139,11 @@ impl Ways {
         self.last().told.as_ref().map(|(way, _)| *way)
     }
 
+    /// The way that was told last, if any was.
+    pub fn told(&self) -> Option<&'static str> {
+        self.way().map(Way::name)
+    }
+
     /// The way that worked last.
     pub fn way_name(&self) -> &'static str {
         self.way().unwrap_or(Way::None).name()

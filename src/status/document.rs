@@ -55,6 +55,9 @@ pub struct AgentStatus {
     pub identity: IdentityStatus,
     /// The session with targetclid.
     pub session: SessionStatus,
+    /// LUN numbers that were freed and are given to no other image yet.
+    #[serde(default)]
+    pub quarantined: usize,
 }
 
 /// A pass that has ended.
@@ -109,6 +112,12 @@ pub struct SessionStatus {
     pub state: String,
     /// Until when, if released.
     pub released_until: Option<f64>,
+    /// How often the daemon was waited for.
+    #[serde(default)]
+    pub waits: u64,
+    /// How long in all.
+    #[serde(default)]
+    pub waited_seconds: f64,
 }
 
 /// An image.
