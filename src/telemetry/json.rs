@@ -34,7 +34,7 @@ where
     }
 }
 
-fn render(now: SystemTime, event: &Event<'_>) -> String {
+pub(super) fn render(now: SystemTime, event: &Event<'_>) -> String {
     let mut fields = Fields::default();
     event.record(&mut fields);
     let metadata = event.metadata();

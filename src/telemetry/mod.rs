@@ -5,7 +5,10 @@
 mod journal;
 mod json;
 mod line;
+mod tap;
 mod time;
+
+pub use tap::Tap;
 
 use std::io::{self, Write};
 use std::str::FromStr;
@@ -45,9 +48,9 @@ impl LevelHandle {
     }
 }
 
-/// Sends all events of this process to stderr. Once.
-pub fn init(log: &Log) -> Result<LevelHandle, TelemetryError> {
-    let (subscriber, level) = subscriber(log, journal::is_stderr(), io::stderr);
+/// Sends all events of this process to stderr, and ours to the tap. Once.
+pub fn init(log: &Log, tap: Tap) -> Result<LevelHandle, TelemetryError> {
+    let (subscriber, level) = subscriber(log, journal::is_stderr(), io::stderr, tap);
     subscriber.try_init()?;
     Ok(level)
 }
@@ -59,7 +62,12 @@ pub fn complain(line: &str) {
     let _ = writeln!(io::stderr(), "{priority}{line}");
 }
 
-fn subscriber<W>(log: &Log, for_journal: bool, writer: W) -> (impl Subscriber + Send + Sync, LevelHandle)
+fn subscriber<W>(
+    log: &Log,
+    for_journal: bool,
+    writer: W,
+    tap: Tap,
+) -> (impl Subscriber + Send + Sync, LevelHandle)
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
@@ -76,7 +84,8 @@ where
             lines.event_format(journal::Prioritized { lines: text, for_journal }).boxed()
         }
     };
-    (tracing_subscriber::registry().with(filter).with(lines), LevelHandle(handle))
+    let tap = tap.with_filter(targets("info"));
+    (tracing_subscriber::registry().with(lines.with_filter(filter)).with(tap), LevelHandle(handle))
 }
 
 /// The filter that a checked `log.level` means.
@@ -122,8 +131,12 @@ mod tests {
     fn logged_to(journal: bool, level: &str, format: LogFormat, events: impl FnOnce(&LevelHandle)) -> String {
         let buffer = Buffer::default();
         let writer = buffer.clone();
-        let (subscriber, handle) =
-            subscriber(&Log { level: level.to_owned(), format }, journal, move || writer.clone());
+        let (subscriber, handle) = subscriber(
+            &Log { level: level.to_owned(), format },
+            journal,
+            move || writer.clone(),
+            Tap::default(),
+        );
         with_default(subscriber, || events(&handle));
         String::from_utf8(buffer.0.lock().unwrap().clone()).unwrap()
     }
@@ -208,8 +221,12 @@ mod tests {
                 Err(io::ErrorKind::BrokenPipe.into())
             }
         }
-        let (subscriber, _level) =
-            subscriber(&Log { level: "info".into(), format: LogFormat::Json }, false, || Gone);
+        let (subscriber, _level) = subscriber(
+            &Log { level: "info".into(), format: LogFormat::Json },
+            false,
+            || Gone,
+            Tap::default(),
+        );
         with_default(subscriber, || info!("nobody reads this"));
     }
 }
