@@ -15,7 +15,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 LIO_TEST = $$(cargo test --no-run --test lio --message-format=json 2>/dev/null | sed -n 's|.*"executable":"\([^"]*/lio-[^"]*\)".*|\1|p' | tail -n 1)
 VM = tests/vm/run
 SPIRE = $$(tests/spire/build)
-VM_FILES = --bin $(TARGET)/debug/sbps-marshal --file systemd/sbps-marshal.service \
+VM_FILES = --bin $(TARGET)/debug/sbps-marshal --file systemd/sbps-marshal.service --file monitoring \
 	--bin "$(SPIRE)/spire-server" --bin "$(SPIRE)/spire-agent" --env SPIRE_BIN=/run/vm/bin
 
 help: ## what there is

@@ -4,7 +4,9 @@ use crate::causes;
 use crate::check;
 use crate::config::{self, Flag, Loaded, Settings, Sources};
 use crate::confirm;
+use crate::control::LONGEST_RELEASE;
 use crate::files::Folders;
+use crate::operate::{self, Ago};
 use crate::plan_output::{self, PlanJson};
 use crate::run::{self, Backend};
 use crate::telemetry::complain;
@@ -72,6 +74,39 @@ enum Subcommand {
         #[arg(long)]
         defaults: bool,
     },
+    /// Shows what the running agent projects, what waits and why, who answers, and what is wrong
+    Status {
+        /// As one JSON object
+        #[arg(long)]
+        json: bool,
+        /// Shows it again every 2 seconds, until it is interrupted
+        #[arg(long)]
+        watch: bool,
+    },
+    /// Asks the running agent for a pass now, and shows it step by step: exit code 0 if everything is as it should be, 3 if
+    /// not
+    Resync,
+    /// Shows what has changed on this node: LUNs that came and went, and why
+    History {
+        /// Only what is not older: 90s, 30min, 2h, 7d
+        #[arg(long, value_name = "TIME")]
+        since: Option<Ago>,
+        /// As a JSON array of the log's lines
+        #[arg(long)]
+        json: bool,
+    },
+    /// Says where the LUN maps of several workers differ: exit code 0 if nowhere, 3 if somewhere
+    Compare {
+        /// What `status --json` printed on each of them
+        #[arg(required = true, num_args = 2.., value_name = "FILE")]
+        files: Vec<PathBuf>,
+    },
+    /// Gives the session with targetclid away, for maintenance by hand; the agent changes nothing meanwhile
+    Release {
+        /// For so many minutes; 0 takes it back
+        #[arg(value_parser = clap::value_parser!(u64).range(0..=LONGEST_RELEASE))]
+        minutes: u64,
+    },
     /// Lets the running agent do removals that it holds because they are too many; good for a minute
     ConfirmRemoval {
         /// The code that the log and `plan` show: it names exactly those removals
@@ -117,6 +152,19 @@ impl Cli {
                 let _ = if json { print_json(&checks) } else { print(&check::text(&checks)) };
                 ExitCode::from(check::exit_code(&checks))
             }
+            Subcommand::Status { json, watch } => {
+                with_settings(&sources, |Loaded { settings, .. }| operate::status(&settings, json, watch))
+            }
+            Subcommand::Resync => {
+                with_settings(&sources, |Loaded { settings, .. }| operate::resync(&settings))
+            }
+            Subcommand::History { since, json } => {
+                with_settings(&sources, |Loaded { settings, .. }| operate::history(&settings, since, json))
+            }
+            Subcommand::Compare { files } => operate::compare(&files),
+            Subcommand::Release { minutes } => {
+                with_settings(&sources, |Loaded { settings, .. }| operate::release(&settings, minutes))
+            }
             Subcommand::ConfirmRemoval { code } => {
                 with_settings(&sources, |Loaded { settings, .. }| confirm_removal(&settings, &code))
             }
@@ -142,7 +190,7 @@ fn with_settings(sources: &Sources, then: impl FnOnce(Loaded) -> ExitCode) -> Ex
     }
 }
 
-fn print_json(value: &impl serde::Serialize) -> ExitCode {
+pub(crate) fn print_json(value: &impl serde::Serialize) -> ExitCode {
     match serde_json::to_string_pretty(value) {
         Ok(text) => print(&format!("{text}\n")),
         Err(error) => fail(&error),
@@ -150,7 +198,7 @@ fn print_json(value: &impl serde::Serialize) -> ExitCode {
 }
 
 /// A reader that has gone away, as in `plan | head`, is no error.
-fn print(text: &str) -> ExitCode {
+pub(crate) fn print(text: &str) -> ExitCode {
     let _ = std::io::stdout().write_all(text.as_bytes());
     ExitCode::SUCCESS
 }
@@ -159,7 +207,7 @@ fn print(text: &str) -> ExitCode {
 const LONGEST_ERROR: usize = 2000;
 
 /// The chain of causes, one line each.
-fn fail(error: &(dyn std::error::Error + 'static)) -> ExitCode {
+pub(crate) fn fail(error: &(dyn std::error::Error + 'static)) -> ExitCode {
     for (cause, mark) in causes::chain(error).zip(iter::once("sbps-marshal").chain(iter::repeat("  because")))
     {
         complain(&format!("{mark}: {}", causes::one_line(&cause.to_string(), LONGEST_ERROR)));

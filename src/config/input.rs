@@ -22,6 +22,8 @@ pub(super) struct Input {
     pub lio: LioInput,
     pub spire: SpireInput,
     pub log: LogInput,
+    pub http: HttpInput,
+    pub metrics: MetricsInput,
 }
 
 #[derive(Debug, Default)]
@@ -70,6 +72,8 @@ impl Input {
             lio: self.lio.whole()?,
             spire: self.spire.whole()?,
             log: self.log.whole()?,
+            http: self.http.whole()?,
+            metrics: self.metrics.whole()?,
         })
     }
 

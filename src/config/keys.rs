@@ -164,6 +164,9 @@ fn keys() -> Vec<Key> {
 
         key("log.level", "info", log_filter(), "Level of our own events; libraries log warnings and errors, unless named", |input| &mut input.log.level),
         key("log.format", "json", one_of([("json", LogFormat::Json), ("text", LogFormat::Text)]), "Line format: for machines or for a person", |input| &mut input.log.format),
+
+        key("http.listen", "", address().optional(), "Where /metrics, /healthz and /readyz are served over TCP to whoever reaches it; a change needs a restart", |input| &mut input.http.listen),
+        key("metrics.textfile", "", path().optional(), "File that the metrics are written to after each pass, for node_exporter's textfile collector; a change needs a restart", |input| &mut input.metrics.textfile),
     ]
 }
 

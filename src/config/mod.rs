@@ -24,6 +24,7 @@ pub use keys::{KEYS, Key};
 pub use render::{default_file, markdown_table};
 pub use settings::*;
 
+pub use fragment::hostname;
 use fragment::{Fragment, flatten};
 
 /// Where the configuration is unless `--config` says otherwise; `conf.d` is beside it.

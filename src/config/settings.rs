@@ -4,6 +4,7 @@
 
 use actors::decide::in_use::UsedBy;
 use actors::decide::policy::OnChange;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -19,6 +20,8 @@ pub struct Settings {
     pub lio: Lio,
     pub spire: Spire,
     pub log: Log,
+    pub http: Http,
+    pub metrics: Metrics,
     pub runtime_dir: PathBuf,
     pub state_dir: PathBuf,
 }
@@ -137,6 +140,20 @@ section! {
     Log, read as LogInput {
         level: String,
         format: LogFormat,
+    }
+}
+
+section! {
+    /// What is served over TCP.
+    Http, read as HttpInput {
+        listen: Option<SocketAddr>,
+    }
+}
+
+section! {
+    /// What monitors read.
+    Metrics, read as MetricsInput {
+        textfile: Option<PathBuf>,
     }
 }
 

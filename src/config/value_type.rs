@@ -3,6 +3,7 @@
 //! Environment and flags are text, so every value is checked as text; TOML may write numbers with or without quotes.
 
 use std::fmt::Display;
+use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::path::{Component, PathBuf};
 use std::str::FromStr;
@@ -119,6 +120,11 @@ pub(super) fn name() -> ValueType<String> {
 /// A file or folder.
 pub(super) fn path() -> ValueType<PathBuf> {
     ValueType::new("an absolute path without ..", absolute)
+}
+
+/// Where to listen on TCP.
+pub(super) fn address() -> ValueType<SocketAddr> {
+    ValueType::new("an IP address and a port, such as 127.0.0.1:9465 or [::]:9465", |text| text.parse().ok())
 }
 
 /// A file that holds a secret.

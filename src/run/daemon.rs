@@ -6,6 +6,8 @@ use super::rules::{cadence, longest_silence, longest_stop};
 use super::signals::{Signals, Told};
 use super::watchdog::Watchdog;
 use super::{RunError, end};
+use crate::boot;
+use crate::control::{Current, Server};
 use crate::notify;
 use actors::agent::{Agent, Kept};
 use actors::decide::status::Status;
@@ -39,13 +41,27 @@ pub(super) async fn run(
     prepared: Prepared,
     reloader: &Reloader<'_>,
     mut signals: Signals,
+    server: Option<&Server>,
 ) -> Result<(), RunError> {
+    let started = boot::since();
     let kept = Kept::default();
     let mut next = Restart { prepared: Box::new(prepared), confirmed: None };
     let watchdog = Watchdog::start();
     loop {
         let cadence = cadence(&next.prepared.in_force.settings);
+        let asked = next.prepared.asked();
         let (agent, in_force) = next.prepared.start(Some(cadence), &kept);
+        if let (Some(server), Some((identity, access))) = (server, asked) {
+            server.serve(Current {
+                started,
+                reconciler: agent.reconciler.clone(),
+                status: agent.status.clone(),
+                phase: agent.progress.phase(),
+                identity,
+                access,
+                settings: in_force.settings.clone(),
+            });
+        }
         emit!(
             STARTED,
             version = env!("CARGO_PKG_VERSION"),
@@ -62,6 +78,7 @@ pub(super) async fn run(
         if matches!(outcome, Next::Stop) {
             notify::stopping(longest_stop(&in_force.settings));
         }
+        server.inspect(|server| server.pause());
         let ended = end(agent, &in_force.settings).await;
         match after(outcome, ended)? {
             Some(restart) => next = restart,

@@ -11,9 +11,11 @@ pub use prepared::PortsError;
 
 use crate::aside::Aside;
 use crate::causes;
+use crate::changes;
 use crate::config::{Loaded, Settings, Sources};
+use crate::control::Server;
 use crate::lock::{InstanceLock, LockError};
-use crate::telemetry::{self, LevelHandle, TelemetryError};
+use crate::telemetry::{self, LevelHandle, Tap, TelemetryError};
 use actix::{System, SystemRunner};
 use actors::agent::{Agent, Kept};
 use actors::decide::plan::Plan;
@@ -90,9 +92,10 @@ impl RunError {
 /// Runs the agent until it is told to stop; with `once`, for one pass. Whether it has converged. Every error but that
 /// of the log itself is logged.
 pub fn run(sources: &Sources, loaded: Loaded, once: bool, backend: Backend) -> Result<bool, RunError> {
-    let level = telemetry::init(&loaded.settings.log)?;
+    let tap = Tap::default();
+    let level = telemetry::init(&loaded.settings.log, tap.clone())?;
     loaded.notes.iter().for_each(|note| emit!(CONFIGURATION_NOTE; note.as_str()));
-    let outcome = alone(sources, loaded.settings, once, backend, &level);
+    let outcome = alone(sources, loaded.settings, once, backend, &level, &tap);
     match &outcome {
         Ok(_) => emit!(STOPPED),
         Err(error) => {
@@ -109,6 +112,7 @@ fn alone(
     once: bool,
     backend: Backend,
     level: &LevelHandle,
+    tap: &Tap,
 ) -> Result<bool, RunError> {
     let lock = match backend {
         Backend::Real => Some(InstanceLock::acquire(&settings.runtime_dir, once)?),
@@ -122,12 +126,20 @@ fn alone(
             return one_pass(prepared, signals).await;
         }
         let reloader = Reloader { sources, backend, level, aside: Aside::default() };
-        daemon::run(prepared, &reloader, signals).await.map(|()| true)
+        let server = (backend == Backend::Real).then(|| serve(&prepared.in_force.settings, tap)).flatten();
+        daemon::run(prepared, &reloader, signals, server.as_ref()).await.map(|()| true)
     });
     if let Some(lock) = lock {
         lock.release();
     }
     outcome
+}
+
+/// Without it operators see less, and nodes are served all the same.
+fn serve(settings: &Settings, tap: &Tap) -> Option<Server> {
+    let refused = |error: io::Error| emit!(CONTROL_NOT_SERVED, detail = causes::with_causes(&error));
+    changes::keep(tap, &settings.state_dir).unwrap_or_else(refused);
+    Server::start(settings, tap.clone()).map_err(refused).ok()
 }
 
 /// What a pass would do now.

@@ -12,6 +12,7 @@ use crate::ims::ImsClient;
 use crate::lio::{LioAdapter, SettingError};
 use crate::mount::S3fsMount;
 use crate::s3::S3Client;
+use crate::targetclid::Access;
 use crate::tls::{self, Fingerprint, SystemRoots, TlsError};
 use actors::agent::{Agent, Kept, Ports};
 use actors::decide::cadence::Cadence;
@@ -65,6 +66,8 @@ pub(super) struct InForce {
     trusted: Option<[Fingerprint; 2]>,
     /// Its probe thread may hang, and there shall not be another one beside it.
     mount: Option<S3fsMount>,
+    /// What an operator was given stays given.
+    access: Option<Access>,
 }
 
 impl InForce {
@@ -103,7 +106,7 @@ impl Prepared {
     pub fn make(settings: Settings, backend: Backend, before: Option<&InForce>) -> Result<Self, PortsError> {
         let trusted = trusted(&settings, backend)?;
         if backend == Backend::Simulated {
-            let in_force = InForce { settings, trusted, mount: None };
+            let in_force = InForce { settings, trusted, mount: None, access: None };
             return Ok(Prepared {
                 in_force,
                 outside: Outside::Simulated(Sim::small_site()),
@@ -115,7 +118,8 @@ impl Prepared {
             Some(mount) => mount,
             None => S3fsMount::new(&settings.mount).map_err(PortsError::Mount)?,
         };
-        let lio = LioAdapter::new(&settings.lio).map_err(PortsError::Lio)?;
+        let access = before.and_then(|before| before.access.clone()).unwrap_or_default();
+        let lio = LioAdapter::new(&settings.lio).map_err(PortsError::Lio)?.with_access(access.clone());
         let ports = Ports {
             ims: ImsClient::new(&settings.ims).map_err(PortsError::Ims)?,
             tokens: Tokens::new(&settings),
@@ -130,13 +134,21 @@ impl Prepared {
         let mut notes = exposure::of_secrets(&settings);
         notes.extend(identity::note(&settings));
         notes.extend(tls::note(&settings).map(str::to_owned));
-        let in_force = InForce { settings, trusted, mount: Some(mount) };
+        let in_force = InForce { settings, trusted, mount: Some(mount), access: Some(access) };
         Ok(Prepared { in_force, outside: Outside::Real(Box::new(ports)), notes })
     }
 
     /// What is not wrong but should be said once, one line each.
     pub fn notes(&self) -> &[String] {
         &self.notes
+    }
+
+    /// What an operator may ask of it beside its passes; nothing in the simulated backend.
+    pub fn asked(&self) -> Option<(identity::Watch, Access)> {
+        match &self.outside {
+            Outside::Real(ports) => Some((ports.tokens.watch(), self.in_force.access.clone()?)),
+            Outside::Simulated(_) => None,
+        }
     }
 
     /// Says it in the log.

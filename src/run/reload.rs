@@ -101,10 +101,14 @@ fn prepare(sources: &Sources, backend: Backend, now: &InForce) -> Result<Option<
 }
 
 fn stays_where_it_is(old: &Settings, new: &Settings) -> Result<(), ReloadError> {
-    let folders =
-        [("runtime_dir", &old.runtime_dir, &new.runtime_dir), ("state_dir", &old.state_dir, &new.state_dir)];
-    match folders.into_iter().find(|(_, old, new)| old != new) {
-        Some((key, ..)) => Err(ReloadError::NeedsRestart { key }),
+    let changed = [
+        ("runtime_dir", old.runtime_dir != new.runtime_dir),
+        ("state_dir", old.state_dir != new.state_dir),
+        ("http.listen", old.http != new.http),
+        ("metrics.textfile", old.metrics != new.metrics),
+    ];
+    match changed.into_iter().find(|(_, changed)| *changed) {
+        Some((key, _)) => Err(ReloadError::NeedsRestart { key }),
         None => Ok(()),
     }
 }

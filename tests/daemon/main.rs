@@ -5,6 +5,7 @@
 mod agent;
 mod check;
 mod confirm;
+mod control;
 mod credentials;
 mod log;
 mod reload;

@@ -57,6 +57,27 @@ fn every_link_of_a_document_leads_somewhere() {
 }
 
 #[test]
+fn every_alert_leads_to_its_section_and_asks_for_metrics_that_there_are() {
+    let read = |name: &str| std::fs::read_to_string(root().join(name)).unwrap();
+    let alerts = read("monitoring/alerts.yml");
+    let runbooks = alerts.lines().filter_map(|line| line.trim().strip_prefix("runbook: "));
+    let runbooks: Vec<&str> = runbooks.collect();
+    assert_eq!(runbooks.len(), alerts.matches("- alert: ").count());
+    for runbook in runbooks {
+        let (file, anchor) = runbook.split_once('#').unwrap();
+        assert!(anchors(&read(file)).contains(anchor), "{runbook}");
+    }
+    let registered = read("src/metrics/node.rs") + &read("src/metrics/counters.rs");
+    for text in [alerts, read("monitoring/grafana.json"), read("monitoring/alerts_test.yml")] {
+        for name in text.split("sbps_marshal_").skip(1) {
+            let name = name.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').next().unwrap();
+            let name = name.trim_end_matches("_bucket").trim_end_matches("_total");
+            assert!(registered.contains(&format!("\"{name}\"")), "{name}");
+        }
+    }
+}
+
+#[test]
 fn every_fact_that_a_comment_cites_is_told() {
     let facts = fs::read_to_string(root().join("docs/facts.md")).unwrap();
     let headings = facts.lines().filter_map(|line| line.trim_start_matches('#').strip_prefix(' '));

@@ -7,6 +7,7 @@ mod adapter;
 mod bad_input;
 mod busy;
 mod check;
+mod day;
 mod demo;
 mod foreign;
 mod half_made;

@@ -54,6 +54,11 @@ impl Agent {
     /// Installs and starts it; returns when systemd says that it is ready.
     pub fn start(node: &Node, more: &str) -> Self {
         Agent::install(node, more);
+        Agent::start_installed()
+    }
+
+    /// Starts the one that is installed.
+    pub fn start_installed() -> Self {
         let cursor = cursor();
         run("systemctl", &["start", UNIT]);
         Agent { cursor }

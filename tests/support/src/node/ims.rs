@@ -71,6 +71,11 @@ impl Ims {
         self.images.1.lock().expect("the door").keys = Some(keys);
     }
 
+    /// From now on nobody is answered but with 401; or everybody again.
+    pub fn refuses(&self, refuses: bool) {
+        self.images.1.lock().expect("the door").keys = refuses.then(JwtBundleSet::new);
+    }
+
     /// The SPIFFE IDs of the callers that were answered since the last question, in order, and why others were refused.
     pub fn take_callers(&self) -> (Vec<String>, Vec<String>) {
         let mut door = self.images.1.lock().expect("the door");

@@ -1,0 +1,126 @@
+//! A pass that an operator asks for and looks on at: what it is at, what it tells, and what it came to, one object a
+//! line.
+
+use super::Current;
+use super::routes::Body;
+use crate::telemetry::Tap;
+use actors::decide::status::Status;
+use actors::events::emit;
+use actors::progress::Phase;
+use actors::reconciler::Tick;
+use http::{HeaderValue, Response, header};
+use http_body_util::BodyExt;
+use http_body_util::channel::{Channel, Sender};
+use hyper::body::Bytes;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::convert::Infallible;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// Lines that may wait for the client.
+const AHEAD: usize = 64;
+
+/// A client that takes no line for so long is left alone; the pass goes on.
+const LINE_WITHIN: Duration = Duration::from_secs(30);
+
+/// One line.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Line {
+    /// The sources are asked.
+    Looking,
+    /// LIO is told.
+    Changing {
+        /// Changes that have ended.
+        done: usize,
+        /// All of them.
+        of: usize,
+    },
+    /// What the log says.
+    Told(Value),
+    /// The pass has ended.
+    Done {
+        /// Its number.
+        scan_id: u64,
+        /// Whether everything is as it should be.
+        converged: bool,
+        /// In one line.
+        summary: String,
+    },
+    /// There will be no answer.
+    Lost {
+        /// Why.
+        why: String,
+    },
+}
+
+/// Asks for a pass, and answers with its lines.
+pub(super) fn stream(current: &Arc<Current>, tap: &Tap) -> Response<Body> {
+    let (sender, body) = Channel::<Bytes, Infallible>::new(AHEAD);
+    emit!(RESYNC, reason = "operator");
+    let told = tap.listen();
+    tokio::spawn(watch(current.clone(), told, sender));
+    let mut response = Response::new(body.boxed());
+    let lines = HeaderValue::from_static("application/x-ndjson");
+    response.headers_mut().insert(header::CONTENT_TYPE, lines);
+    response
+}
+
+async fn watch(
+    current: Arc<Current>,
+    mut told: tokio::sync::broadcast::Receiver<Arc<str>>,
+    mut client: Sender<Bytes, Infallible>,
+) {
+    let mut phase = current.phase.clone();
+    // A pass that is under way began before this was asked for: its successor answers.
+    let mut pass = pin!(current.reconciler.send(Tick { confirmed: None }));
+    let ended = loop {
+        let line = tokio::select! {
+            biased;
+            Ok(event) = told.recv() => event_line(&event),
+            Ok(()) = phase.changed() => phase_line(*phase.borrow_and_update()),
+            ended = &mut pass => break ended,
+        };
+        if let Some(line) = line
+            && !send(&mut client, &line).await
+        {
+            return;
+        }
+    };
+    while let Ok(event) = told.try_recv() {
+        if let Some(line) = event_line(&event) {
+            send(&mut client, &line).await;
+        }
+    }
+    let last = match ended {
+        Ok(status) => done(&status),
+        Err(_) => Line::Lost { why: "the agent was stopped or reloaded meanwhile: ask again".into() },
+    };
+    send(&mut client, &last).await;
+}
+
+fn event_line(event: &str) -> Option<Line> {
+    serde_json::from_str(event).ok().map(Line::Told)
+}
+
+fn phase_line(phase: Phase) -> Option<Line> {
+    match phase {
+        Phase::Idle => None,
+        Phase::Looking => Some(Line::Looking),
+        Phase::Changing { done, of } => Some(Line::Changing { done, of }),
+    }
+}
+
+fn done(status: &Status) -> Line {
+    Line::Done { scan_id: status.scan_id, converged: status.converged, summary: status.to_string() }
+}
+
+/// Whether the client still listens.
+async fn send(client: &mut Sender<Bytes, Infallible>, line: &Line) -> bool {
+    let Ok(mut text) = serde_json::to_string(line) else { return true };
+    text.push('\n');
+    matches!(timeout(LINE_WITHIN, client.send_data(text.into())).await, Ok(Ok(())))
+}
