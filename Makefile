@@ -34,7 +34,8 @@ test-spire: setup ## our identity from a real SPIRE server and agent on this hos
 
 test-lio: setup build image ## the tests on a real kernel, in the VM; LIO_FILTER=name runs some of them
 	tests/vm/matches "$(LIO_TEST)" "$(LIO_FILTER)"
-	VM_TIMEOUT=$${VM_TIMEOUT:-4500} $(VM) lio $(VM_FILES) --bin "$(LIO_TEST):lio" -- sh -c 'site up && lio --test-threads=1 $(LIO_FILTER)'
+	code=0; VM_TIMEOUT=$${VM_TIMEOUT:-4500} $(VM) lio $(VM_FILES) --bin "$(LIO_TEST):lio" -- sh -c 'site up && lio --test-threads=1 $(LIO_FILTER)' || code=$$?; \
+	tests/vm/no-secrets $(TARGET)/vm/lio/share/results || ((code)) || code=1; exit $$code
 
 lint: setup ## format, clippy with warnings denied, and what the inside may depend on
 	cargo fmt --all --check
@@ -44,7 +45,7 @@ lint: setup ## format, clippy with warnings denied, and what the inside may depe
 	tests/lint-inside
 	cargo test --quiet --test house
 	tests/lint-inside-test
-	for script in tests/vm/setup tests/vm/image tests/vm/rootfs tests/vm/run tests/vm/matches tests/spire/build tests/lint-inside tests/lint-inside-test bench/run bench/listing fuzz/run .ci/run; do bash -n $$script; done
+	for script in tests/vm/setup tests/vm/image tests/vm/rootfs tests/vm/run tests/vm/matches tests/vm/no-secrets tests/spire/build tests/lint-inside tests/lint-inside-test bench/run bench/listing fuzz/run .ci/run; do bash -n $$script; done
 
 bench: setup image ## times and counts in the VM; writes bench/RESULTS.md
 	cargo build --release --bin sbps-marshal
