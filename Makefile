@@ -60,13 +60,14 @@ bench-listing: setup ## what a bucket with up to a million foreign objects costs
 fuzz: ## libFuzzer against each parser for FUZZ_SECONDS=60 each; needs cargo-fuzz
 	fuzz/run $(FUZZ_SECONDS)
 
-install: ## the release build into $(DESTDIR)$(PREFIX), with its unit, commented defaults, documents and license
+install: ## the release build into $(DESTDIR)$(PREFIX), with its unit, commented defaults, documents, Splunk app and license
 	cargo build --release --bin sbps-marshal
 	install -D -m 0755 $(TARGET)/release/sbps-marshal $(DESTDIR)$(PREFIX)/bin/sbps-marshal
 	install -D -m 0644 systemd/sbps-marshal.service $(DESTDIR)$(UNITDIR)/sbps-marshal.service
 	install -D -m 0644 systemd/config.d/00-defaults.toml $(DESTDIR)/etc/sbps-marshal/conf.d/00-defaults.toml
 	install -D -m 0644 -t $(DESTDIR)$(DOCDIR) README.md LICENSE
 	install -D -m 0644 -t $(DESTDIR)$(DOCDIR)/docs docs/*.md
+	find splunk -type f -exec install -D -m 0644 {} $(DESTDIR)$(DOCDIR)/{} \;
 
 build:
 	cargo build --workspace

@@ -25,7 +25,7 @@ fn files(folder: &str, end: &str) -> Vec<PathBuf> {
 }
 
 fn documents() -> Vec<PathBuf> {
-    let mut all = files("docs", ".md");
+    let mut all = [files("docs", ".md"), files("splunk", ".md")].concat();
     all.extend(["README.md", "CONTRIBUTING.md"].map(|name| root().join(name)));
     assert!(all.len() > 6, "{all:?}");
     all
