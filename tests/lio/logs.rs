@@ -4,7 +4,7 @@ use crate::spire::{PLAIN, PROGRAM, config};
 use serde_json::Value;
 use std::path::Path;
 use std::time::Duration;
-use support::node::{Agent, Node, squashfs, wait_for};
+use support::node::{Agent, Node, run, squashfs, wait_for};
 use support::spire::Spire;
 
 const ID: &str = "0000000a-5392-41cf-b915-94f03a372d00";
@@ -16,9 +16,18 @@ const EVERYTHING: &str = "hyper=trace,hyper_util=trace,reqwest=trace,h2=trace,to
                           spiffe=trace,aws_config=trace,aws_sdk_s3=trace,aws_sigv4=trace,aws_runtime=trace,\
                           aws_smithy_runtime=trace,aws_smithy_runtime_api=trace,aws_smithy_http_client=trace,trace";
 
-fn wait_for_line(agent: &Agent, words: &[&str]) {
+/// The lines of this start, in whatever format, that journalctl chooses by these options. Not those after a cursor: one
+/// that is no match itself costs the first line that is.
+fn lines(invocation: &str, options: &[&str]) -> Vec<String> {
+    run("journalctl", &["-q", "--sync"]);
+    let start = format!("_SYSTEMD_INVOCATION_ID={invocation}");
+    let ours = ["-q", "-o", "cat", "--no-pager", "-u", "sbps-marshal", &start];
+    run("journalctl", &[ours.as_slice(), options].concat()).lines().map(str::to_owned).collect()
+}
+
+fn wait_for_line(invocation: &str, words: &[&str]) {
     wait_for(&format!("a line with {words:?}"), Duration::from_secs(240), || {
-        let lines = agent.lines(&["-p", "info"]);
+        let lines = lines(invocation, &["-p", "info"]);
         lines.iter().any(|line| words.iter().all(|word| line.contains(word))).then_some(())
     });
 }
@@ -34,12 +43,12 @@ fn level(format: &str, line: &str) -> String {
     level.as_str().expect("a level").to_owned()
 }
 
-fn check_priorities(agent: &Agent, format: &str) {
-    let all = agent.lines(&[]);
+fn check_priorities(invocation: &str, format: &str) {
+    let all = lines(invocation, &[]);
     let of = |levels: &[&str]| -> Vec<String> {
         all.iter().filter(|line| levels.contains(&level(format, line).as_str())).cloned().collect()
     };
-    let (errors, warnings) = (agent.lines(&["-p", "err"]), agent.lines(&["-p", "warning"]));
+    let (errors, warnings) = (lines(invocation, &["-p", "err"]), lines(invocation, &["-p", "warning"]));
     assert_eq!(errors, of(&["error"]), "{format}");
     assert_eq!(warnings, of(&["error", "warn"]), "{format}");
     assert!(errors.iter().any(|line| line.contains("source_unknown")), "{errors:?}");
@@ -64,18 +73,19 @@ fn lio_logs_each_format_has_its_priorities_and_at_the_level_trace_of_everything_
     for format in ["json", "hec", "text"] {
         let log = format!("log.format = {format:?}\nlog.level = {EVERYTHING:?}\n{}", config(&spire));
         let agent = Agent::start(&node, &log);
+        let invocation = agent.property("InvocationID");
         // With a JWT; SPIRE's agent may need some passes to hear of the entry.
-        wait_for_line(&agent, &["identity_way", "workload-api"]);
-        wait_for_line(&agent, &["pass_summary", "1 live"]);
+        wait_for_line(&invocation, &["identity_way", "workload-api"]);
+        wait_for_line(&invocation, &["pass_summary", "1 live"]);
         let (callers, _) = node.ims.take_callers();
         assert!(callers.iter().any(|caller| caller == PLAIN), "{callers:?}");
         // With a token that IMS does not take.
         Agent::configure(&node, &format!("{log}\nims.token_file = {TOKEN_FILE:?}"));
         agent.reload();
-        wait_for_line(&agent, &["source_unknown", "ims", "unauthorized"]);
+        wait_for_line(&invocation, &["source_unknown", "token file"]);
         agent.stop();
-        check_priorities(&agent, format);
-        for line in agent.lines(&[]) {
+        check_priorities(&invocation, format);
+        for line in lines(&invocation, &[]) {
             let secret =
                 ["vmtest-secret", TOKEN, "eyJ", "Bearer "].into_iter().find(|word| line.contains(word));
             assert_eq!(secret, None, "{format}: {line}");

@@ -89,15 +89,6 @@ impl Agent {
         run("journalctl", &[since.as_slice(), &["-u", UNIT, "_PID=1"]].concat())
     }
 
-    /// Its lines since it was started, as the journal has them, in whatever format; further options of journalctl may choose.
-    pub fn lines(&self, options: &[&str]) -> Vec<String> {
-        run("journalctl", &["-q", "--sync"]);
-        let since = ["-q", "-o", "cat", "--no-pager", "--after-cursor", &self.cursor];
-        let ours = ["-u", UNIT, "-t", "sbps-marshal"];
-        let lines = run("journalctl", &[since.as_slice(), &ours, options].concat());
-        lines.lines().map(str::to_owned).collect()
-    }
-
     /// Every event since it was started. A line that is no JSON object fails the test.
     pub fn events(&self) -> Vec<Value> {
         let lines = run(
