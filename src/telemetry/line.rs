@@ -63,13 +63,16 @@ impl Line {
 
 /// The value in at most `room` bytes.
 fn encoded(value: &Value, room: usize, encode: fn(&Value) -> String) -> Option<String> {
-    let whole = encode(value);
-    if whole.len() <= room {
-        return Some(whole);
+    let text = value.as_str();
+    // No character is shorter when it is encoded.
+    if text.is_none_or(|text| text.len() <= room) {
+        let whole = encode(value);
+        if whole.len() <= room {
+            return Some(whole);
+        }
     }
-    let text = value.as_str()?;
+    let text = text?;
     let cut_at = |at: usize| encode(&Value::from(format!("{}{MARK}", &text[..at])));
-    // No character is shorter when it is encoded, so the best place is not beyond.
     let places: Vec<usize> = text.char_indices().map(|(at, _)| at).take_while(|at| *at <= room).collect();
     let fitting = places.partition_point(|at| cut_at(*at).len() <= room);
     places[..fitting].last().map(|at| cut_at(*at))

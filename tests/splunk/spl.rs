@@ -54,7 +54,9 @@ fn command(parser: &mut Parser, mut rows: Vec<Row>) -> Vec<Row> {
         "stats" => rows = sums(parser, &rows),
         "timechart" => {
             // One bucket here; Splunk has one for each span.
-            (parser.word(), parser.wants("="), parser.word());
+            parser.word();
+            parser.wants("=");
+            parser.word();
             rows = sums(parser, &rows);
         }
         other => panic!("{other} is no command here"),
@@ -102,9 +104,9 @@ impl Sums {
 
     fn add(&self, row: &mut Row, group: &[&Row]) {
         for (function, value, name) in &self.sums {
-            let values = group.iter().map(|row| value(row)).filter(|value| !value.is_null());
+            let mut values = group.iter().map(|row| value(row)).filter(|value| !value.is_null());
             let sum = match function.as_str() {
-                "latest" => values.last(),
+                "latest" => values.next_back(),
                 "max" => values.max_by(|a, b| number(a).total_cmp(&number(b))),
                 other => panic!("{other} is no function of stats here"),
             };
