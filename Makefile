@@ -34,7 +34,8 @@ test-spire: setup ## our identity from a real SPIRE server and agent on this hos
 
 test-lio: setup build image ## the tests on a real kernel, in the VM; LIO_FILTER=name runs some of them
 	tests/vm/matches "$(LIO_TEST)" "$(LIO_FILTER)"
-	VM_TIMEOUT=$${VM_TIMEOUT:-4500} $(VM) lio $(VM_FILES) --bin "$(LIO_TEST):lio" -- sh -c 'site up && lio --test-threads=1 $(LIO_FILTER)'
+	code=0; VM_TIMEOUT=$${VM_TIMEOUT:-4500} $(VM) lio $(VM_FILES) --bin "$(LIO_TEST):lio" -- sh -c 'site up && lio --test-threads=1 $(LIO_FILTER)' || code=$$?; \
+	tests/vm/no-secrets $(TARGET)/vm/lio/share/results || ((code)) || code=1; exit $$code
 
 lint: setup ## format, clippy with warnings denied, and what the inside may depend on
 	cargo fmt --all --check
@@ -44,7 +45,7 @@ lint: setup ## format, clippy with warnings denied, and what the inside may depe
 	tests/lint-inside
 	cargo test --quiet --test house
 	tests/lint-inside-test
-	for script in tests/vm/setup tests/vm/image tests/vm/rootfs tests/vm/run tests/vm/matches tests/spire/build tests/lint-inside tests/lint-inside-test bench/run bench/listing fuzz/run .ci/run; do bash -n $$script; done
+	for script in tests/vm/setup tests/vm/image tests/vm/rootfs tests/vm/run tests/vm/matches tests/vm/no-secrets tests/spire/build tests/lint-inside tests/lint-inside-test bench/run bench/listing fuzz/run .ci/run; do bash -n $$script; done
 
 bench: setup image ## times and counts in the VM; writes bench/RESULTS.md
 	cargo build --release --bin sbps-marshal
@@ -59,13 +60,14 @@ bench-listing: setup ## what a bucket with up to a million foreign objects costs
 fuzz: ## libFuzzer against each parser for FUZZ_SECONDS=60 each; needs cargo-fuzz
 	fuzz/run $(FUZZ_SECONDS)
 
-install: ## the release build into $(DESTDIR)$(PREFIX), with its unit, commented defaults, documents and license
+install: ## the release build into $(DESTDIR)$(PREFIX), with its unit, commented defaults, documents, Splunk app and license
 	cargo build --release --bin sbps-marshal
 	install -D -m 0755 $(TARGET)/release/sbps-marshal $(DESTDIR)$(PREFIX)/bin/sbps-marshal
 	install -D -m 0644 systemd/sbps-marshal.service $(DESTDIR)$(UNITDIR)/sbps-marshal.service
 	install -D -m 0644 systemd/config.d/00-defaults.toml $(DESTDIR)/etc/sbps-marshal/conf.d/00-defaults.toml
 	install -D -m 0644 -t $(DESTDIR)$(DOCDIR) README.md LICENSE
 	install -D -m 0644 -t $(DESTDIR)$(DOCDIR)/docs docs/*.md
+	find splunk -type f -exec install -D -m 0644 {} $(DESTDIR)$(DOCDIR)/{} \;
 
 build:
 	cargo build --workspace

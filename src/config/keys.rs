@@ -163,7 +163,7 @@ fn keys() -> Vec<Key> {
         key("spire.agent_sock_path", "/var/lib/spire/agent.sock", path(), "Socket of the Workload API", |input| &mut input.spire.agent_sock_path).was("SPIRE_AGENT_SOCK_PATH"),
 
         key("log.level", "info", log_filter(), "Level of our own events; libraries log warnings and errors, unless named", |input| &mut input.log.level),
-        key("log.format", "json", one_of([("json", LogFormat::Json), ("text", LogFormat::Text)]), "Line format: for machines or for a person", |input| &mut input.log.format),
+        key("log.format", "json", one_of([("json", LogFormat::Json), ("hec", LogFormat::Hec), ("text", LogFormat::Text)]), "Line format; json: a flat object; hec: the same in the envelope of Splunk's HTTP Event Collector; text: for a person", |input| &mut input.log.format),
 
         key("http.listen", "", address().optional(), "Where /metrics, /healthz and /readyz are served over TCP to whoever reaches it; a change needs a restart", |input| &mut input.http.listen),
         key("metrics.textfile", "", path().optional(), "File that the metrics are written to after each pass, for node_exporter's textfile collector; a change needs a restart", |input| &mut input.metrics.textfile),

@@ -20,11 +20,11 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 pub use errors::{ConfigError, ConfigErrors};
+pub(crate) use fragment::hostname;
 pub use keys::{KEYS, Key};
 pub use render::{default_file, markdown_table};
 pub use settings::*;
 
-pub use fragment::hostname;
 use fragment::{Fragment, flatten};
 
 /// Where the configuration is unless `--config` says otherwise; `conf.d` is beside it.

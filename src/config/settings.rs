@@ -162,7 +162,9 @@ section! {
 pub enum LogFormat {
     /// One flat JSON object a line.
     Json,
-    /// For a person at a terminal.
+    /// The same in the envelope of Splunk's HTTP Event Collector.
+    Hec,
+    /// For a person.
     Text,
 }
 

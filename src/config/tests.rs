@@ -112,7 +112,7 @@ fn the_predecessors_environment_works_unchanged() {
 fn another(key: &Key) -> &'static str {
     // A flag has many names for one value.
     let flag = if key.default == "false" { "yes" } else { "no" };
-    let words = ["http", "debug", "text", "helper", "attached", "replace", "127.0.0.1:9465"];
+    let words = ["http", "debug", "hec", "helper", "attached", "replace", "127.0.0.1:9465"];
     let mut values = ["7", flag, "/other", "http://other", "iqn.2020-01.other"].into_iter().chain(words);
     let is_allowed = |value: &&str| *value != key.default && key.read(value, &mut Input::default());
     values.find(is_allowed).unwrap_or_else(|| panic!("{}", key.name))

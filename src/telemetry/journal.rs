@@ -1,13 +1,9 @@
 //! The priority of each line, where journald reads our stderr: without it `journalctl -p warning` shows nothing.
 
-use std::fmt;
 use std::io;
 
 use rustix::fs::fstat;
-use tracing::{Event, Level, Subscriber};
-use tracing_subscriber::fmt::format::Writer;
-use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
-use tracing_subscriber::registry::LookupSpan;
+use tracing::Level;
 
 /// systemd's word for it (systemd.exec(5)): device and inode of the stream that it gave us.
 const STREAM_VARIABLE: &str = "JOURNAL_STREAM";
@@ -30,31 +26,6 @@ pub(super) fn prefix(level: Level) -> &'static str {
         Level::WARN => "<4>",
         Level::INFO => "<6>",
         _ => "<7>",
-    }
-}
-
-/// A format whose lines have their priority in front, if they are for the journal.
-pub(super) struct Prioritized<F> {
-    pub lines: F,
-    pub for_journal: bool,
-}
-
-impl<S, N, F> FormatEvent<S, N> for Prioritized<F>
-where
-    S: Subscriber + for<'a> LookupSpan<'a>,
-    N: for<'a> FormatFields<'a> + 'static,
-    F: FormatEvent<S, N>,
-{
-    fn format_event(
-        &self,
-        context: &FmtContext<'_, S, N>,
-        mut writer: Writer<'_>,
-        event: &Event<'_>,
-    ) -> fmt::Result {
-        if self.for_journal {
-            writer.write_str(prefix(*event.metadata().level()))?;
-        }
-        self.lines.format_event(context, writer, event)
     }
 }
 

@@ -1,118 +1,68 @@
 //! An event as one flat JSON object (facts P58): `time`, `epoch`, `level`, `event`, `message`, then the event's own
-//! fields in their order. Spans are not shown: an event says everything itself, so every line can be read alone.
-
-use std::error::Error;
-use std::fmt::{self, Debug};
-use std::time::SystemTime;
+//! fields in their order; and the same in the envelope of Splunk's HTTP Event Collector.
 
 use serde_json::Value;
-use tracing::field::{Field, Visit};
-use tracing::{Event, Subscriber};
-use tracing_subscriber::fmt::format::Writer;
-use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
-use tracing_subscriber::registry::LookupSpan;
 
 use super::line::Line;
+use super::record::Record;
 use super::time::{epoch, rfc3339};
-use crate::causes;
 
-/// The format.
-pub(super) struct JsonLines;
+/// Of this program, in the envelope.
+const SOURCE: &str = "sbps-marshal";
 
-impl<S, N> FormatEvent<S, N> for JsonLines
-where
-    S: Subscriber + for<'a> LookupSpan<'a>,
-    N: for<'a> FormatFields<'a> + 'static,
-{
-    fn format_event(
-        &self,
-        _: &FmtContext<'_, S, N>,
-        mut writer: Writer<'_>,
-        event: &Event<'_>,
-    ) -> fmt::Result {
-        writer.write_str(&render(SystemTime::now(), event))
+/// What splunk/sbps_marshal/default/props.conf is for.
+const SOURCETYPE: &str = "sbps_marshal:json";
+
+/// One flat object.
+pub(super) fn flat(record: &Record) -> String {
+    let mut line = Line::default();
+    put(&mut line, "time", &rfc3339(record.since_1970).into());
+    put(&mut line, "epoch", &epoch(record.since_1970));
+    put_event(&mut line, record);
+    line.end("}")
+}
+
+/// The envelope has the time, so the event in it does not.
+pub(super) fn enveloped(record: &Record, host: &str) -> String {
+    let mut line = Line::default();
+    put(&mut line, "time", &epoch(record.since_1970));
+    put(&mut line, "host", &host.into());
+    put(&mut line, "source", &SOURCE.into());
+    put(&mut line, "sourcetype", &SOURCETYPE.into());
+    line.push(",\"event\":");
+    put_event(&mut line, record);
+    line.end("}}")
+}
+
+fn put_event(line: &mut Line, record: &Record) {
+    put(line, "level", &record.level_name().into());
+    put(line, "event", &record.event);
+    if let Some(message) = &record.message {
+        put(line, "message", message);
+    }
+    for (key, value) in &record.fields {
+        put(line, key, value);
+    }
+    if let Some(left_out) = line.left_out() {
+        line.push(&format!(",\"fields_left_out\":{left_out}"));
     }
 }
 
-pub(super) fn render(now: SystemTime, event: &Event<'_>) -> String {
-    let mut fields = Fields::default();
-    event.record(&mut fields);
-    let metadata = event.metadata();
-    let since_1970 = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-
-    let mut line = Line::start();
-    line.put("time", &rfc3339(since_1970).into());
-    line.put("epoch", &epoch(since_1970));
-    line.put("level", &metadata.level().as_str().to_ascii_lowercase().into());
-    // Splunk wants an event on every line; libraries do not name theirs.
-    line.put("event", &fields.event.unwrap_or_else(|| metadata.target().into()));
-    if let Some(message) = fields.message {
-        line.put("message", &message);
-    }
-    for (name, value) in fields.others {
-        line.put(&key(name), &value);
-    }
-    line.end()
+fn put(line: &mut Line, key: &str, value: &Value) {
+    let separator = if line.is_empty() || line.ends_with(':') { '{' } else { ',' };
+    line.put(&format!("{separator}\"{key}\":"), value, encoded);
 }
 
-/// The fields of one event, with their types.
-#[derive(Default)]
-struct Fields {
-    event: Option<Value>,
-    message: Option<Value>,
-    others: Vec<(&'static str, Value)>,
-}
-
-impl Fields {
-    fn keep(&mut self, field: &Field, value: Value) {
-        match field.name() {
-            "event" => self.event = Some(value),
-            "message" => self.message = Some(value),
-            name => self.others.push((name, value)),
-        }
+/// Without what journald takes for binary, and what some take for the end of a line: JSON has to escape neither.
+fn encoded(value: &Value) -> String {
+    let json = value.to_string();
+    let is_plain = |c: char| !matches!(c, '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}');
+    if json.chars().all(is_plain) {
+        return json;
     }
-}
-
-impl Visit for Fields {
-    fn record_f64(&mut self, field: &Field, value: f64) {
-        self.keep(field, value.into());
-    }
-
-    fn record_i64(&mut self, field: &Field, value: i64) {
-        self.keep(field, value.into());
-    }
-
-    fn record_u64(&mut self, field: &Field, value: u64) {
-        self.keep(field, value.into());
-    }
-
-    fn record_bool(&mut self, field: &Field, value: bool) {
-        self.keep(field, value.into());
-    }
-
-    fn record_str(&mut self, field: &Field, value: &str) {
-        self.keep(field, value.into());
-    }
-
-    /// The whole chain: the last cause is what an operator needs.
-    fn record_error(&mut self, field: &Field, error: &(dyn Error + 'static)) {
-        self.keep(field, causes::with_causes(error).into());
-    }
-
-    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        self.keep(field, format!("{value:?}").into());
-    }
-}
-
-/// Snake case, and never one of the keys that every line has.
-fn key(name: &str) -> String {
-    let name = name.strip_prefix("r#").unwrap_or(name);
-    let snake = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '_' };
-    let key: String = name.chars().map(snake).collect();
-    match key.as_str() {
-        "time" | "epoch" | "level" => key + "_",
-        _ => key,
-    }
+    json.chars()
+        .map(|c| if is_plain(c) { c.to_string() } else { format!("\\u{:04x}", u32::from(c)) })
+        .collect()
 }
 
 #[cfg(test)]
@@ -156,6 +106,12 @@ mod tests {
     }
 
     #[test]
+    fn two_fields_that_would_have_one_name_have_two() {
+        let line = line(|| info!(pool.size = 3, pool_size = 4, "full"));
+        assert!(line.ends_with("\"pool_size\":3,\"pool_size_\":4}\n"), "{line}");
+    }
+
+    #[test]
     fn an_error_is_told_with_all_its_causes() {
         #[derive(Debug, thiserror::Error)]
         #[error("the list did not come")]
@@ -168,5 +124,18 @@ mod tests {
     #[test]
     fn numbers_that_json_does_not_have_are_null() {
         assert!(line(|| info!(rate = f64::NAN)).ends_with("\"rate\":null}\n"));
+    }
+
+    #[test]
+    fn hec_is_the_envelope_around_the_event_which_has_no_second_time() {
+        let line = logged("info", LogFormat::Hec, |_| info!(event = "lun_added", lun = 7, "projected"));
+        let (head, rest) = line.split_once(",\"host\"").unwrap();
+        let time: f64 = head.strip_prefix("{\"time\":").unwrap().parse().unwrap();
+        assert!(time > 1.7e9 && time.fract() != 0.0, "{line}");
+        assert_eq!(
+            rest,
+            ":\"w001\",\"source\":\"sbps-marshal\",\"sourcetype\":\"sbps_marshal:json\",\"event\":{\"level\":\"info\",\
+             \"event\":\"lun_added\",\"message\":\"projected\",\"lun\":7}}\n"
+        );
     }
 }

@@ -1,80 +1,81 @@
-//! A JSON object of one line that is never too long and never broken.
+//! A line that is never too long and never broken.
 
 use serde_json::Value;
 
 /// Splunk cuts at 10,000 bytes and journald at 48 KiB, both in the middle of an object (facts P58).
-const LONGEST_LINE: usize = 8 * 1024;
+pub(super) const LONGEST_LINE: usize = 8 * 1024;
 
 /// One value may not take the room of all others.
 const LONGEST_TEXT: usize = 4 * 1024;
 
-/// Kept free for [`Line::end`].
+/// Kept free for how many fields are left out, for the end, and for the priority in front.
 const LONGEST_END: usize = 64;
 
 /// What stands where text was cut.
-const MARK: &str = "...[cut]";
+pub(super) const MARK: &str = "...[cut]";
 
 /// A line while it grows.
+#[derive(Default)]
 pub(super) struct Line {
     text: String,
     left_out: usize,
 }
 
 impl Line {
-    /// Nothing in it.
-    pub fn start() -> Line {
-        Line { text: String::new(), left_out: 0 }
-    }
-
-    /// One key. Text is cut to what there is room for; what does not fit at all is counted.
-    pub fn put(&mut self, key: &str, value: &Value) {
-        let before = format!("{}\"{key}\":", if self.text.is_empty() { '{' } else { ',' });
+    /// A value as `encode` writes it, and what stands before it. Text is cut to what there is room for; what does not fit
+    /// at all is counted.
+    pub fn put(&mut self, before: &str, value: &Value, encode: fn(&Value) -> String) {
         let room = (LONGEST_LINE - LONGEST_END).saturating_sub(self.text.len() + before.len());
-        match encoded(value, room.min(LONGEST_TEXT)) {
+        match encoded(value, room.min(LONGEST_TEXT), encode) {
             Some(value) => {
-                self.text.push_str(&before);
+                self.text.push_str(before);
                 self.text.push_str(&value);
             }
             None => self.left_out += 1,
         }
     }
 
+    /// A few characters, as they are.
+    pub fn push(&mut self, text: &str) {
+        self.text.push_str(text);
+    }
+
+    /// Nothing in it.
+    pub fn is_empty(&self) -> bool {
+        self.text.is_empty()
+    }
+
+    /// What it ends with so far.
+    pub fn ends_with(&self, end: char) -> bool {
+        self.text.ends_with(end)
+    }
+
+    /// How many values are not in it, if some are not.
+    pub fn left_out(&self) -> Option<usize> {
+        (self.left_out > 0).then_some(self.left_out)
+    }
+
     /// The line, with its newline.
-    pub fn end(mut self) -> String {
-        if self.left_out > 0 {
-            self.text.push_str(&format!(",\"fields_left_out\":{}", self.left_out));
-        }
-        self.text.push_str("}\n");
-        self.text
+    pub fn end(self, end: &str) -> String {
+        self.text + end + "\n"
     }
 }
 
-/// The value as JSON of at most `room` bytes.
-fn encoded(value: &Value, room: usize) -> Option<String> {
-    let whole = value.to_string();
-    if whole.len() <= room {
-        return Some(whole);
-    }
-    let text = value.as_str()?;
-    let mut room = room.checked_sub(MARK.len() + "\"\"".len())?;
-    let mut kept = String::new();
-    for c in text.chars() {
-        match room.checked_sub(encoded_len(c)) {
-            Some(left) => room = left,
-            None => break,
+/// The value in at most `room` bytes.
+fn encoded(value: &Value, room: usize, encode: fn(&Value) -> String) -> Option<String> {
+    let text = value.as_str();
+    // No character is shorter when it is encoded.
+    if text.is_none_or(|text| text.len() <= room) {
+        let whole = encode(value);
+        if whole.len() <= room {
+            return Some(whole);
         }
-        kept.push(c);
     }
-    Some(Value::from(kept + MARK).to_string())
-}
-
-/// Bytes of a character in JSON; control characters are `\u001f` at most.
-fn encoded_len(c: char) -> usize {
-    match c {
-        '"' | '\\' => 2,
-        c if c.is_ascii_control() => 6,
-        c => c.len_utf8(),
-    }
+    let text = text?;
+    let cut_at = |at: usize| encode(&Value::from(format!("{}{MARK}", &text[..at])));
+    let places: Vec<usize> = text.char_indices().map(|(at, _)| at).take_while(|at| *at <= room).collect();
+    let fitting = places.partition_point(|at| cut_at(*at).len() <= room);
+    places[..fitting].last().map(|at| cut_at(*at))
 }
 
 #[cfg(test)]
@@ -82,11 +83,13 @@ mod tests {
     use super::*;
 
     fn line(values: &[(&str, Value)]) -> (String, Value) {
-        let mut line = Line::start();
+        let mut line = Line::default();
         for (key, value) in values {
-            line.put(key, value);
+            let separator = if line.is_empty() { '{' } else { ',' };
+            line.put(&format!("{separator}\"{key}\":"), value, Value::to_string);
         }
-        let line = line.end();
+        let left_out = line.left_out().map(|count| format!(",\"left_out\":{count}")).unwrap_or_default();
+        let line = line.end(&format!("{left_out}}}"));
         let object = serde_json::from_str(&line).unwrap();
         (line, object)
     }
@@ -96,7 +99,7 @@ mod tests {
         for unit in ["x", "é", "\"", "\n", "\u{1}", "🦀"] {
             let (line, object) = line(&[("text", unit.repeat(10_000).into()), ("after", 1.into())]);
             let text = object["text"].as_str().unwrap();
-            assert!(line.len() < LONGEST_LINE && line.len() > 1_000, "{unit:?}: {}", line.len());
+            assert!(line.len() < LONGEST_LINE && line.len() > 4_000, "{unit:?}: {}", line.len());
             assert!(text.starts_with(unit) && text.ends_with(MARK), "{unit:?}");
             assert_eq!(object["after"], 1);
         }
@@ -107,10 +110,7 @@ mod tests {
         let long = Value::from("x".repeat(5_000));
         let (line, object) =
             line(&[("a", long.clone()), ("b", long.clone()), ("c", long.clone()), ("d", long)]);
-        assert!(
-            line.len() <= LONGEST_LINE && line.ends_with("...[cut]\",\"fields_left_out\":2}\n"),
-            "{line}"
-        );
+        assert!(line.len() <= LONGEST_LINE && line.ends_with("...[cut]\",\"left_out\":2}\n"), "{line}");
         assert!(object["c"].is_null());
     }
 

@@ -2,8 +2,8 @@
 //! them from info on, whatever the level of the log is.
 
 use super::json;
+use super::record::Record;
 use std::sync::Arc;
-use std::time::SystemTime;
 use tokio::sync::broadcast;
 use tracing::{Event, Subscriber};
 use tracing_subscriber::layer::{Context, Layer};
@@ -32,7 +32,7 @@ impl<S: Subscriber> Layer<S> for Tap {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
         if self.0.receiver_count() > 0 {
             // That nobody listens any more is no error.
-            let _ = self.0.send(json::render(SystemTime::now(), event).trim_end().into());
+            let _ = self.0.send(json::flat(&Record::now(event)).trim_end().into());
         }
     }
 }

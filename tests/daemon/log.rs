@@ -8,13 +8,15 @@ use std::os::unix::net::UnixDatagram;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-/// What `run --once --sim` logs into a file, with this JOURNAL_STREAM.
-fn logged(stream: impl FnOnce(u64, u64) -> String) -> String {
+const FORMATS: [&str; 3] = ["json", "hec", "text"];
+
+/// What `run --once --sim` logs into a file in this format, with this JOURNAL_STREAM.
+fn logged(format: &str, stream: impl FnOnce(u64, u64) -> String) -> String {
     let site = Site::new();
     let log = File::create(site.path("log")).unwrap();
     let metadata = log.metadata().unwrap();
     let status = Command::new(env!("CARGO_BIN_EXE_sbps-marshal"))
-        .args(["run", "--once", "--sim"])
+        .args(["run", "--once", "--sim", "--set", &format!("log.format={format}")])
         .env("JOURNAL_STREAM", stream(metadata.dev(), metadata.ino()))
         .stderr(Stdio::from(log))
         .status()
@@ -25,14 +27,27 @@ fn logged(stream: impl FnOnce(u64, u64) -> String) -> String {
 
 #[test]
 fn l8_each_line_has_its_priority_when_stderr_is_the_journal() {
-    let log = logged(|device, inode| format!("{device}:{inode}"));
-    assert!(log.contains("<6>{") && log.lines().all(|line| line.starts_with('<')), "{log}");
+    for (format, start) in FORMATS.into_iter().zip(["<6>{\"time\":\"", "<6>{\"time\":1", "<6>info "]) {
+        let log = logged(format, |device, inode| format!("{device}:{inode}"));
+        assert!(log.contains(start) && log.lines().all(|line| line.starts_with('<')), "{log}");
+    }
 }
 
 #[test]
 fn l8_no_line_has_a_priority_when_stderr_is_anything_else() {
-    let log = logged(|device, inode| format!("{device}:{}", inode + 1));
-    assert!(log.lines().all(|line| line.starts_with('{')), "{log}");
+    for (format, start) in FORMATS.into_iter().zip(['{', '{', '2']) {
+        let log = logged(format, |device, inode| format!("{device}:{}", inode + 1));
+        assert!(log.lines().all(|line| line.starts_with(start)), "{log}");
+    }
+}
+
+#[test]
+fn the_envelope_of_hec_has_the_name_of_the_node() {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
+    let log = logged("hec", |_, _| String::new());
+    let hosts =
+        log.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["host"].take());
+    assert!(hosts.into_iter().all(|host| host == name.trim()) && log.contains("\"pass_summary\""), "{log}");
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::path::Path;
 const MOST_ENTRIES: usize = 12;
 
 /// What each storey may import of the others, beside itself: all but the agent, which starts the rest.
-const MAY_IMPORT: [(&str, &[&str]); 10] = [
+const MAY_IMPORT: [(&str, &[&str]); 11] = [
     ("model", &[]),
     ("ports", &["model"]),
     ("decide", &["model"]),

@@ -12,6 +12,7 @@ mod demo;
 mod foreign;
 mod half_made;
 mod in_use;
+mod logs;
 mod mount;
 mod order;
 mod polite;

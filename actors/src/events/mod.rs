@@ -123,6 +123,11 @@ macro_rules! events {
 }
 use events;
 
+/// The whole table.
+pub fn all() -> impl Iterator<Item = Event> {
+    changes::TABLE.iter().copied().chain(conditions::table()).chain(agent::TABLE.iter().copied())
+}
+
 /// The page docs/events.md.
 pub fn page() -> String {
     let mut page = String::from(INTRODUCTION);
@@ -137,8 +142,9 @@ const INTRODUCTION: &str = "# Events
 
 <!-- Rendered from `actors/src/events/`; `UPDATE=1 cargo test --test house` writes it anew. -->
 
-Every line that the agent itself logs from `info` upwards is one of these events (libraries may warn without one): a flat
-JSON object with `time`, `epoch`, `level`, `event`, `message`, and the fields below. A field without a value is left out.
+Every line that the agent itself logs from `info` upwards is one of these events (libraries may warn without one): with
+`log.format` `json` a flat JSON object with `time`, `epoch`, `level`, `event`, `message`, and the fields below ([the other
+formats](operations.md#logs)). A field without a value is left out.
 `image_id` is the id of an IMS image or the key of a PE image, and nothing else; what is no image has `subject`. `reason` is
 short and from a bounded set; `detail` is for a person. `scan_id` is the number of the pass.
 ";
