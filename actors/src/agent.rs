@@ -8,7 +8,6 @@ use crate::lio::{EndSession, Lio};
 use crate::mount::Mount;
 use crate::mount::again::LookAgain;
 use crate::ports::{HistoryPort, ImsPort, LioPort, MountPort, S3Port, TokenPort};
-use crate::progress::Progress;
 use crate::reconciler::gather::{PassContext, Peers};
 use crate::reconciler::store::Store;
 use crate::reconciler::{Outfit, Reconciler, Remembered, Settle};
@@ -16,6 +15,8 @@ use crate::s3::{Manifests, S3};
 use actix::prelude::*;
 use std::time::Duration;
 use tokio::sync::watch;
+
+pub use crate::lio::progress::{Phase, Progress};
 
 /// The outside.
 pub struct Ports<I, T, S, M, H, F> {

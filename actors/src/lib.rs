@@ -13,7 +13,7 @@
 //! truth about what came about.
 //!
 //! Storeys, from the ground up: [`model`] (values), [`ports`] (what the outside has to provide, one trait per party) and
-//! [`decide`] (the decisions, as plain functions) beside each other, [`progress`] (how far a pass is), [`events`] (what is logged), the actors above them,
+//! [`decide`] (the decisions, as plain functions) beside each other, [`events`] (what is logged), the actors above them,
 //! [`sim`] as another outside. An arrow only goes down; `tests/house/storeys.rs` keeps it so. "facts N" in a comment is a heading of docs/facts.md.
 
 pub mod agent;
@@ -24,7 +24,6 @@ mod lio;
 pub mod model;
 mod mount;
 pub mod ports;
-pub mod progress;
 pub mod reconciler;
 mod s3;
 pub mod sim;

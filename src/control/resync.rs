@@ -4,9 +4,9 @@
 use super::Current;
 use super::routes::Body;
 use crate::telemetry::Tap;
+use actors::agent::Phase;
 use actors::decide::status::Status;
 use actors::events::emit;
-use actors::progress::Phase;
 use actors::reconciler::Tick;
 use http::{HeaderValue, Response, header};
 use http_body_util::BodyExt;

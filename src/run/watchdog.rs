@@ -2,7 +2,7 @@
 
 use crate::notify;
 use actors::agent::Agent;
-use actors::progress::Progress;
+use actors::agent::Progress;
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;

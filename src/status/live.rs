@@ -6,12 +6,12 @@ use super::document::{
 };
 use super::projections::{self, Remembered};
 use crate::{boot, config};
+use actors::agent::Phase;
 use actors::decide::plan::change::{Held, Pending};
 use actors::decide::removals::Hold;
 use actors::decide::status::{Found, SourceState, Status};
 use actors::decide::transitions::OpenConditions;
 use actors::model::{Site, Subject, Tpg};
-use actors::progress::Phase;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// What is known of the agent beside its passes.

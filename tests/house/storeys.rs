@@ -9,7 +9,7 @@ use std::path::Path;
 const MOST_ENTRIES: usize = 12;
 
 /// What each storey may import of the others, beside itself: all but the agent, which starts the rest.
-const MAY_IMPORT: [(&str, &[&str]); 11] = [
+const MAY_IMPORT: [(&str, &[&str]); 10] = [
     ("model", &[]),
     ("ports", &["model"]),
     ("decide", &["model"]),
@@ -17,9 +17,8 @@ const MAY_IMPORT: [(&str, &[&str]); 11] = [
     ("ims", &["decide", "events", "model", "ports"]),
     ("s3", &["decide", "events", "model", "ports"]),
     ("mount", &["decide", "events", "model", "ports"]),
-    ("progress", &[]),
-    ("lio", &["decide", "events", "model", "ports", "progress", "mount"]),
-    ("reconciler", &["decide", "events", "model", "ports", "progress", "ims", "s3", "mount", "lio"]),
+    ("lio", &["decide", "events", "model", "ports", "mount"]),
+    ("reconciler", &["decide", "events", "model", "ports", "ims", "s3", "mount", "lio"]),
     ("sim", &["decide", "model", "ports"]),
 ];
 

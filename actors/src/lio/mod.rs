@@ -4,6 +4,7 @@
 mod apply;
 mod log;
 mod look;
+pub mod progress;
 mod save;
 mod step;
 mod unlocked;
@@ -15,8 +16,8 @@ use crate::decide::witness::Witness;
 use crate::model::{Actual, Report, Request, Site, Snapshot};
 use crate::mount::again::LookAgain;
 use crate::ports::{LioError, LioPort, Rest};
-use crate::progress::Progress;
 use actix::prelude::*;
+use progress::Progress;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use tokio::sync::watch;
