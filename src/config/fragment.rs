@@ -15,6 +15,11 @@ use super::keys::{KEYS, Key, VARIABLE_PREFIX, nearest};
 /// Where the kernel says the node's name.
 const HOSTNAME_FILE: &str = "/proc/sys/kernel/hostname";
 
+/// The node's name; empty if the kernel does not say.
+pub fn hostname() -> String {
+    fs::read_to_string(HOSTNAME_FILE).unwrap_or_default().trim().to_owned()
+}
+
 /// One layer: keys by their full name, `s3.bucket`.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Fragment(Map<String, Value>);
@@ -23,10 +28,10 @@ impl Fragment {
     /// What is in force when nothing is said.
     pub fn defaults() -> Fragment {
         // Without a name the placeholder stays, and the check of the IQN says so.
-        let hostname = fs::read_to_string(HOSTNAME_FILE).unwrap_or_default();
+        let hostname = hostname();
         let mut fragment = Fragment::default();
         for key in KEYS.iter() {
-            let default = match hostname.trim() {
+            let default = match hostname.as_str() {
                 "" => key.default.to_owned(),
                 hostname => key.default.replace("<hostname>", hostname),
             };

@@ -20,6 +20,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 pub use errors::{ConfigError, ConfigErrors};
+pub use fragment::hostname;
 pub use keys::{KEYS, Key};
 pub use render::{default_file, markdown_table};
 pub use settings::*;

@@ -24,7 +24,7 @@ pub(crate) mod conditions;
 pub(crate) mod daemon;
 pub mod desired;
 pub(crate) mod effect;
-pub(crate) mod evidence;
+pub mod evidence;
 pub mod history;
 pub mod images;
 pub mod in_use;
