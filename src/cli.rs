@@ -5,8 +5,10 @@ use crate::check;
 use crate::config::{self, Flag, Loaded, Settings, Sources};
 use crate::confirm;
 use crate::files::Folders;
+use crate::locate::{self, Format, Located};
 use crate::plan_output::{self, PlanJson};
 use crate::run::{self, Backend};
+use crate::status;
 use crate::telemetry::complain;
 use crate::tls;
 use clap::{Args, Parser};
@@ -65,6 +67,15 @@ enum Subcommand {
         #[arg(long)]
         json: bool,
     },
+    /// Shows everything about one image: where it is, how initiators see it, and how to boot and mount it; changes
+    /// nothing: exit code 0, or 1 if there is no such image, or none in this format
+    Locate {
+        /// IMS id or name, S3 key or path, backstore name, WWN, WWID or LUN number, or the beginning of one
+        image: String,
+        /// For a person, or as a consumer wants it
+        #[arg(long, value_enum, default_value_t = Format::Table)]
+        format: Format,
+    },
     /// Checks the configuration and what a start makes of it, CA bundles too; connects nothing: exit code 0, or 1 and
     /// one line for each error
     CheckConfig {
@@ -117,10 +128,25 @@ impl Cli {
                 let _ = if json { print_json(&checks) } else { print(&check::text(&checks)) };
                 ExitCode::from(check::exit_code(&checks))
             }
+            Subcommand::Locate { image, format } => {
+                with_settings(&sources, |Loaded { settings, .. }| locate(&settings, &image, format))
+            }
             Subcommand::ConfirmRemoval { code } => {
                 with_settings(&sources, |Loaded { settings, .. }| confirm_removal(&settings, &code))
             }
         }
+    }
+}
+
+fn locate(settings: &Settings, image: &str, format: Format) -> ExitCode {
+    let document = match status::document_now(settings) {
+        Ok(document) => document,
+        Err(error) => return fail(&error),
+    };
+    let located = locate::find(&document, image).map(|image| Located::new(&document, image));
+    match located.and_then(|located| located.render(format)) {
+        Ok(text) => print(&text),
+        Err(error) => fail(&error),
     }
 }
 
