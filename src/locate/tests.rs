@@ -17,13 +17,13 @@ fn live(lun: u16, key: &str, wwn: &str) -> Projected {
         s3_path: Some(format!("s3://boot-images/{key}")),
         etag: Some("0f343b0931126a20f133d67c2b018a3b-2".into()),
         file: Some(format!("/var/lib/cps-local/boot-images/{key}")),
-        size_bytes: Some(8192),
+        size_bytes: Some(8 << 30),
         lun: Some(lun),
         name: Some(wwn[..15].into()),
         wwn: Some(wwn.into()),
         wwid: Some(format!("36001405{}", &wwn[..25])),
-        commands: Some(12),
-        read_bytes: Some(3 << 20),
+        commands: Some(51_204),
+        read_bytes: Some(6123 << 20),
         ..Projected::default()
     }
 }
@@ -49,9 +49,7 @@ fn document() -> Document {
         node: "ncn-w001".into(),
         iqn: "iqn.2023-06.csm.iscsi:ncn-w001".into(),
         projections: vec![live(14, PE, WWN), rootfs(), pending],
-        portals: ["10.253.0.2:3260", "10.252.1.8:3260", "0.0.0.0:3260", "[fd00::1]:3260"]
-            .map(Into::into)
-            .into(),
+        portals: ["10.253.0.2:3260", "10.252.1.8:3260"].map(Into::into).into(),
         sessions: vec!["iqn.2023-06.csm.iscsi:x1000c0s0b0n0".into()],
         ..Document::default()
     }
@@ -133,36 +131,19 @@ fn what_is_not_there_is_told_with_what_could_be_searched_by() {
     assert!(error(&Document { agent, ..document() }, "nope").ends_with("WWID and LUN number"));
 }
 
+/// As an example in a document: indented.
+fn is_in_operations(text: &str) -> bool {
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/operations.md")).unwrap();
+    page.contains(&text.lines().map(|line| format!("    {line}\n")).collect::<String>())
+}
+
 #[test]
-fn everything_is_on_one_screen() {
-    let table = located(PE).render(Format::Table).unwrap();
-    assert_eq!(
-        table,
-        "\
-image      pe PE/CPE-base.x86_64-24.11.squashfs
-state      live
-s3         s3://boot-images/PE/CPE-base.x86_64-24.11.squashfs
-etag       0f343b0931126a20f133d67c2b018a3b-2
-file       /var/lib/cps-local/boot-images/PE/CPE-base.x86_64-24.11.squashfs  (8192 bytes)
-identity   name de4cc04e7dacfb9  wwn de4cc04e7dacfb9ada0a6b4ccdae676  wwid 36001405de4cc04e7dacfb9ada0a6b4cc
-lun        14 of iqn.2023-06.csm.iscsi:ncn-w001 on ncn-w001
-portals    10.253.0.2:3260, 10.252.1.8:3260, 0.0.0.0:3260, [fd00::1]:3260
-sessions   iqn.2023-06.csm.iscsi:x1000c0s0b0n0
-read       3 MiB, in 12 commands
-initiator  LIO-ORG de4cc04e7dacfb9
-           /dev/disk/by-id/scsi-36001405de4cc04e7dacfb9ada0a6b4cc
-           /dev/disk/by-id/wwn-0x6001405de4cc04e7dacfb9ada0a6b4cc
-           /dev/disk/by-path/ip-10.253.0.2:3260-iscsi-iqn.2023-06.csm.iscsi:ncn-w001-lun-14
-           /dev/disk/by-path/ip-10.252.1.8:3260-iscsi-iqn.2023-06.csm.iscsi:ncn-w001-lun-14
-           /dev/disk/by-path/ip-fd00::1:3260-iscsi-iqn.2023-06.csm.iscsi:ncn-w001-lun-14
-multipath  /dev/mapper/PE_CPE-base.x86_64-24.11.squashfs
-           /dev/disk/by-id/dm-uuid-mpath-36001405de4cc04e7dacfb9ada0a6b4cc
-dracut     root=live:/dev/disk/by-id/scsi-36001405de4cc04e7dacfb9ada0a6b4cc netroot=iscsi:10.253.0.2::3260::iqn.2023-06.csm.iscsi:ncn-w001 rd.neednet=1 ip=dhcp rd.live.overlay.overlayfs=1 ro
-           root=live:/dev/disk/by-id/scsi-36001405de4cc04e7dacfb9ada0a6b4cc netroot=iscsi:10.252.1.8::3260::iqn.2023-06.csm.iscsi:ncn-w001 rd.neednet=1 ip=dhcp rd.live.overlay.overlayfs=1 ro
-           root=live:/dev/disk/by-id/scsi-36001405de4cc04e7dacfb9ada0a6b4cc netroot=iscsi:[fd00::1]::3260::iqn.2023-06.csm.iscsi:ncn-w001 rd.neednet=1 ip=dhcp6 rd.live.overlay.overlayfs=1 ro
-kubernetes persistent volume pe-cpe-base.x86-64-24.11-de4cc04e-ncn-w001  (--format pv)
-"
-    );
+fn what_is_printed_is_what_the_documentation_shows_on_one_screen_and_as_a_multipath_section() {
+    assert_eq!(find(&document(), "14").unwrap().key.as_deref(), Some(PE));
+    for format in [Format::Table, Format::Multipath] {
+        let printed = located("14").render(format).unwrap();
+        assert!(is_in_operations(&printed), "docs/operations.md has not:\n{printed}");
+    }
 }
 
 #[test]
@@ -174,9 +155,9 @@ fn the_volume_and_its_claim_are_yaml_and_name_this_worker_alone() {
         "    wwid: \"36001405de4cc04e7dacfb9ada0a6b4cc\"\n",
         "    app.kubernetes.io/managed-by: \"sbps-marshal\"\n    image-arch: \"x86_64\"\n    image-kind: \"pe\"\n",
         "  name: \"pe-cpe-base.x86-64-24.11-de4cc04e-ncn-w001\"\nspec:\n  accessModes: [\"ReadOnlyMany\"]\n",
-        "    lun: 14\n    portals: [\"10.252.1.8:3260\", \"[fd00::1]:3260\"]\n    readOnly: true\n",
+        "    lun: 14\n    portals: [\"10.252.1.8:3260\"]\n    readOnly: true\n",
         "    targetPortal: \"10.253.0.2:3260\"\n",
-        "  capacity:\n    storage: \"8192\"\n",
+        "  capacity:\n    storage: \"8589934592\"\n",
         "---\n# In the pod: persistentVolumeClaim: {claimName: ..., readOnly: true}\napiVersion: \"v1\"\n",
         "  volumeName: \"pe-cpe-base.x86-64-24.11-de4cc04e-ncn-w001\"\n",
     ] {
@@ -213,6 +194,28 @@ fn what_is_no_lun_is_shown_and_has_no_other_form() {
 }
 
 #[test]
+fn every_portal_that_names_an_address_is_a_way_to_the_image() {
+    let portals = ["0.0.0.0:3260", "[fd00::1]:3260", "10.253.0.2:3261"].map(Into::into).into();
+    let document = Document { portals, ..document() };
+    let located = Located::new(&document, &document.projections[0]);
+    let Offer::Given(seen) = &located.seen else { panic!("it is a LUN") };
+    let end = "iscsi-iqn.2023-06.csm.iscsi:ncn-w001-lun-14";
+    assert_eq!(
+        seen.by_path,
+        ["fd00::1:3260", "10.253.0.2:3261"].map(|portal| format!("/dev/disk/by-path/ip-{portal}-{end}"))
+    );
+    let dracut = located.render(Format::Dracut).unwrap();
+    let lines: Vec<&str> = dracut.lines().collect();
+    assert!(lines[0].contains(" netroot=iscsi:[fd00::1]::3260::iqn.") && lines[0].contains(" ip=dhcp6 "));
+    assert!(lines[1].contains(" netroot=iscsi:10.253.0.2::3261::iqn.") && lines[1].contains(" ip=dhcp "));
+    let yaml = located.render(Format::Pv).unwrap();
+    assert!(
+        yaml.contains("portals: [\"10.253.0.2:3261\"]\n")
+            && yaml.contains("targetPortal: \"[fd00::1]:3260\"\n")
+    );
+}
+
+#[test]
 fn a_target_without_an_address_boots_nobody() {
     let document = Document { portals: vec!["0.0.0.0:3260".into()], ..document() };
     let located = Located::new(&document, &document.projections[0]);
@@ -220,15 +223,6 @@ fn a_target_without_an_address_boots_nobody() {
         assert!(refused(&located, format).ends_with("only [\"0.0.0.0:3260\"]"));
     }
     assert!(located.render(Format::Multipath).is_ok());
-}
-
-#[test]
-fn the_multipath_section_has_wwid_and_alias() {
-    assert_eq!(
-        located(PE).render(Format::Multipath).unwrap(),
-        "multipaths {\n    multipath {\n        wwid \"36001405de4cc04e7dacfb9ada0a6b4cc\"\n        \
-         alias \"PE_CPE-base.x86_64-24.11.squashfs\"\n    }\n}\n"
-    );
 }
 
 #[test]
