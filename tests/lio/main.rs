@@ -11,6 +11,7 @@ mod demo;
 mod foreign;
 mod half_made;
 mod in_use;
+mod locate;
 mod mount;
 mod order;
 mod polite;
