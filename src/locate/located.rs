@@ -10,7 +10,7 @@ use std::net::{IpAddr, SocketAddr};
 
 /// What the kernel says of itself to initiators.
 const VENDOR: &str = "LIO-ORG";
-/// The last LUN number that udev writes as such.
+/// The last LUN number that udev writes as such (facts 3.10).
 const LAST_PLAIN_LUN: u16 = 255;
 
 /// One image of one node.
@@ -110,7 +110,7 @@ impl<'a> Lun<'a> {
         let Lun { iqn, wwid, .. } = self;
         let lun = udev_lun(self.number);
         let by_path = |portal: &SocketAddr| {
-            // udev writes an IPv6 address as open-iscsi has it, without brackets.
+            // An IPv6 address without its brackets (facts 3.10).
             format!("/dev/disk/by-path/ip-{}:{}-iscsi-{iqn}-lun-{lun}", portal.ip(), portal.port())
         };
         Seen {

@@ -18,7 +18,7 @@ pub struct Multipath {
     pub device: String,
 }
 
-/// Of this LUN. A name that libdevmapper would write with escapes (`\x20`) is refused: nobody waits for that.
+/// Of this LUN. A name that libdevmapper would write with escapes is refused: nobody waits for that (facts 3.11).
 pub(super) fn of(lun: &Lun<'_>) -> Result<Multipath, Refusal> {
     let alias = lun.key.replace('/', "_");
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "#+-.:=@_".contains(c);

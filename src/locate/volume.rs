@@ -6,7 +6,7 @@ use super::refusal::Refusal;
 use super::yaml;
 use serde_json::{Value, json};
 
-/// The last number that the API server takes.
+/// The last number that the API server takes (facts C5.1).
 pub const LAST_LUN: u16 = 255;
 /// Of an object's name.
 const LONGEST_NAME: usize = 253;
