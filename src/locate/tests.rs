@@ -256,6 +256,17 @@ fn r9_a_hostile_key_stays_one_string_in_every_form() {
 }
 
 #[test]
+fn r9_what_would_end_a_word_of_the_kernel_command_line_is_refused() {
+    for iqn in
+        ["iqn.2023-06.a:b init=/bin/sh", "iqn.2023-06.a:\"b", "iqn.2023-06.a:b\n", "iqn.2023-06.a:\u{a0}"]
+    {
+        let document = Document { iqn: iqn.into(), ..document() };
+        let located = Located::new(&document, &document.projections[0]);
+        assert!(refused(&located, Format::Dracut).contains("cannot stand in a kernel command line"), "{iqn}");
+    }
+}
+
+#[test]
 fn the_name_of_a_volume_is_one_that_kubernetes_takes_whatever_the_key_is() {
     let is_name = |name: &str| {
         let label = |label: &str| {
