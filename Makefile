@@ -15,6 +15,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 LIO_TEST = $$(cargo test --no-run --test lio --message-format=json 2>/dev/null | sed -n 's|.*"executable":"\([^"]*/lio-[^"]*\)".*|\1|p' | tail -n 1)
 VM = tests/vm/run
 SPIRE = $$(tests/spire/build)
+KUBE = $$(tests/kube/build)
 VM_FILES = --bin $(TARGET)/debug/sbps-marshal --file systemd/sbps-marshal.service --file monitoring \
 	--bin "$(SPIRE)/spire-server" --bin "$(SPIRE)/spire-agent" --env SPIRE_BIN=/run/vm/bin
 
@@ -34,7 +35,7 @@ test-spire: setup ## our identity from a real SPIRE server and agent on this hos
 
 test-lio: setup build image ## the tests on a real kernel, in the VM; LIO_FILTER=name runs some of them
 	tests/vm/matches "$(LIO_TEST)" "$(LIO_FILTER)"
-	code=0; VM_TIMEOUT=$${VM_TIMEOUT:-4500} $(VM) lio $(VM_FILES) --bin "$(LIO_TEST):lio" -- sh -c 'site up && lio --test-threads=1 $(LIO_FILTER)' || code=$$?; \
+	code=0; VM_TIMEOUT=$${VM_TIMEOUT:-4500} $(VM) lio $(VM_FILES) --bin "$(KUBE)/kube-apiserver" --bin "$(LIO_TEST):lio" -- sh -c 'site up && lio --test-threads=1 $(LIO_FILTER)' || code=$$?; \
 	tests/vm/no-secrets $(TARGET)/vm/lio/share/results || ((code)) || code=1; exit $$code
 
 lint: setup ## format, clippy with warnings denied, and what the inside may depend on
@@ -45,7 +46,7 @@ lint: setup ## format, clippy with warnings denied, and what the inside may depe
 	tests/lint-inside
 	cargo test --quiet --test house
 	tests/lint-inside-test
-	for script in tests/vm/setup tests/vm/image tests/vm/rootfs tests/vm/run tests/vm/matches tests/vm/no-secrets tests/spire/build tests/lint-inside tests/lint-inside-test bench/run bench/listing fuzz/run .ci/run; do bash -n $$script; done
+	for script in tests/vm/setup tests/vm/image tests/vm/rootfs tests/vm/run tests/vm/matches tests/vm/no-secrets tests/spire/build tests/kube/build tests/lint-inside tests/lint-inside-test bench/run bench/listing fuzz/run .ci/run; do bash -n $$script; done
 
 bench: setup image ## times and counts in the VM; writes bench/RESULTS.md
 	cargo build --release --bin sbps-marshal
@@ -79,5 +80,5 @@ setup:
 image:
 	@tests/vm/image >/dev/null
 
-clean: ## everything built here, but not the cached VM image and SPIRE
+clean: ## everything built here, but not what is cached: the VM image, SPIRE, the API server
 	cargo clean

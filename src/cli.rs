@@ -6,6 +6,7 @@ use crate::config::{self, Flag, Loaded, Settings, Sources};
 use crate::confirm;
 use crate::control::LONGEST_RELEASE;
 use crate::files::Folders;
+use crate::locate::Format;
 use crate::operate::{self, Ago};
 use crate::plan_output::{self, PlanJson};
 use crate::run::{self, Backend};
@@ -66,6 +67,15 @@ enum Subcommand {
         /// As a JSON array
         #[arg(long)]
         json: bool,
+    },
+    /// Shows everything about one image: where it is, how initiators see it, and how to boot and mount it; changes
+    /// nothing: exit code 0, or 1 if there is no such image, or none in this format
+    Locate {
+        /// IMS id or name, S3 key or path, backstore name, WWN, WWID or LUN number, or the beginning of one
+        image: String,
+        /// For a person, or as a consumer wants it
+        #[arg(long, value_enum, default_value_t = Format::Table)]
+        format: Format,
     },
     /// Checks the configuration and what a start makes of it, CA bundles too; connects nothing: exit code 0, or 1 and
     /// one line for each error
@@ -164,6 +174,9 @@ impl Cli {
             Subcommand::Compare { files } => operate::compare(&files),
             Subcommand::Release { minutes } => {
                 with_settings(&sources, |Loaded { settings, .. }| operate::release(&settings, minutes))
+            }
+            Subcommand::Locate { image, format } => {
+                with_settings(&sources, |Loaded { settings, .. }| operate::locate(&settings, &image, format))
             }
             Subcommand::ConfirmRemoval { code } => {
                 with_settings(&sources, |Loaded { settings, .. }| confirm_removal(&settings, &code))

@@ -20,6 +20,7 @@ pub mod history;
 pub mod identity;
 pub mod ims;
 pub mod lio;
+pub mod locate;
 pub mod lock;
 pub mod metrics;
 pub mod mount;

@@ -5,10 +5,12 @@ use crate::cli::{NOT_CONVERGED, fail, print, print_json};
 use crate::compare;
 use crate::config::Settings;
 use crate::control::client::{Agent, ResyncLine};
+use crate::locate::{self, Format, Located};
 use crate::run::runtime;
 use crate::status::{self, Document};
 use crate::telemetry::complain;
 use serde_json::Value;
+use std::error::Error;
 use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -48,14 +50,35 @@ fn colours() -> bool {
     std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
+/// What the running agent knows of the node; without one, what can be seen of it.
+async fn document(settings: &Settings) -> Result<Document, Box<dyn Error>> {
+    match Agent::find(&settings.runtime_dir) {
+        Ok(agent) => Ok(agent.status().await?),
+        Err(error) if error.is_about_nobody() => Ok(status::without_agent(settings).await?),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// `locate`: everything about one image.
+pub fn locate(settings: &Settings, image: &str, format: Format) -> ExitCode {
+    let document = match runtime().block_on(document(settings)) {
+        Ok(document) => document,
+        Err(error) => return fail(&*error),
+    };
+    let located = locate::find(&document, image).map(|image| Located::new(&document, image));
+    match located.and_then(|located| located.render(format)) {
+        Ok(text) => print(&text),
+        Err(error) => fail(&error),
+    }
+}
+
 /// `status`.
 pub fn status(settings: &Settings, json: bool, watch: bool) -> ExitCode {
     let runtime = runtime();
     loop {
-        let asked = async { Agent::find(&settings.runtime_dir)?.status().await };
-        let document = match runtime.block_on(asked) {
+        let document = match runtime.block_on(document(settings)) {
             Ok(document) => document,
-            Err(error) => return fail(&error),
+            Err(error) => return fail(&*error),
         };
         let shown = if json { print_json(&document) } else { print(&page(&document, watch)) };
         if !watch {

@@ -47,6 +47,14 @@ fn remedy(source: &io::Error) -> &'static str {
     }
 }
 
+impl AskError {
+    /// Whether there is no agent that could be asked.
+    pub fn is_about_nobody(&self) -> bool {
+        let nobody = [io::ErrorKind::NotFound, io::ErrorKind::ConnectionRefused];
+        matches!(self, AskError::NoAgent { source, .. } if nobody.contains(&source.kind()))
+    }
+}
+
 /// The running agent.
 pub struct Agent {
     client: Client,

@@ -12,6 +12,7 @@ mod demo;
 mod foreign;
 mod half_made;
 mod in_use;
+mod locate;
 mod logs;
 mod mount;
 mod order;

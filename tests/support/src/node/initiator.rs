@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 const PORTAL: &str = "127.0.0.1:3260";
-const MOUNTED: &str = "/run/compute";
+/// Where an image is looked into.
+pub(super) const MOUNTED: &str = "/run/compute";
 
 /// A session with the VM's target; logged out when dropped.
 pub struct Initiator;
@@ -16,8 +17,14 @@ impl Initiator {
     /// Discovers and logs in.
     pub fn login() -> Self {
         run("iscsiadm", &["-m", "discovery", "-t", "sendtargets", "-p", PORTAL]);
-        run("iscsiadm", &["-m", "node", "-T", IQN, "-p", PORTAL, "--login"]);
-        Initiator
+        let initiator = Initiator;
+        initiator.login_at(PORTAL);
+        initiator
+    }
+
+    /// Logs in at another portal of the target, too: a second path to each disk.
+    pub fn login_at(&self, portal: &str) {
+        run("iscsiadm", &["-m", "node", "-T", IQN, "-p", portal, "--login"]);
     }
 
     /// Looks for LUNs that were added since.
@@ -27,9 +34,7 @@ impl Initiator {
 
     /// The disk of an image, found as a compute node finds it: by its WWID.
     pub fn disk(&self, image: &Image) -> Disk {
-        let link = image.by_id();
-        let path = wait_for(&link, Duration::from_secs(60), || fs::canonicalize(&link).ok());
-        Disk { path }
+        Disk::at(&image.by_id())
     }
 }
 
@@ -45,6 +50,11 @@ pub struct Disk {
 }
 
 impl Disk {
+    /// The one that this link leads to, once it does.
+    pub fn at(link: &str) -> Self {
+        Disk { path: wait_for(link, Duration::from_secs(60), || fs::canonicalize(link).ok()) }
+    }
+
     /// Its device node.
     pub fn path(&self) -> &Path {
         &self.path
@@ -54,6 +64,11 @@ impl Disk {
         let name = self.path.file_name().expect("a device name").to_string_lossy();
         let path = format!("/sys/block/{name}/{file}");
         fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}")).trim().to_owned()
+    }
+
+    /// The SCSI vendor.
+    pub fn vendor(&self) -> String {
+        self.sysfs("device/vendor")
     }
 
     /// The SCSI product, by which compute nodes recognise an image.
