@@ -48,7 +48,7 @@ pub struct Seen {
     pub by_id: Vec<String>,
     /// The device path of the multipath map, whose name needs no alias.
     pub by_map: String,
-    /// Device paths that follow from portal, target and LUN number.
+    /// Device paths that follow from portal, target and LUN number. A node ACL may map the LUN under another number.
     pub by_path: Vec<String>,
 }
 
