@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-host test-spire test-lio lint bench bench-listing fuzz install build setup image clean
+.PHONY: help demo test test-host test-spire test-lio lint bench bench-listing pictures fuzz install build setup image clean
 
 PREFIX ?= /usr
 FUZZ_SECONDS ?= 60
@@ -33,10 +33,8 @@ test-host: setup ## the tests that need no VM
 test-spire: setup ## our identity from a real SPIRE server and agent on this host; builds both once, in five minutes
 	bin=$(SPIRE); SPIRE_BIN=$$bin cargo test --test spire
 
-test-lio: setup build image ## the tests on a real kernel, in the VM; LIO_FILTER=name runs some of them
-	tests/vm/matches "$(LIO_TEST)" "$(LIO_FILTER)"
-	code=0; VM_TIMEOUT=$${VM_TIMEOUT:-4500} $(VM) lio $(VM_FILES) --bin "$(KUBE)/kube-apiserver" --bin "$(LIO_TEST):lio" -- sh -c 'site up && lio --test-threads=1 $(LIO_FILTER)' || code=$$?; \
-	tests/vm/no-secrets $(TARGET)/vm/lio/share/results || ((code)) || code=1; exit $$code
+test-lio: setup build image ## the tests on a real kernel, in two VMs; LIO_FILTER=name runs some of them
+	tests/vm/suite "$(LIO_TEST)" "$(LIO_FILTER)" $(VM_FILES) --bin "$(KUBE)/kube-apiserver"
 
 lint: setup ## format, clippy with warnings denied, and what the inside may depend on
 	cargo fmt --all --check
@@ -46,7 +44,7 @@ lint: setup ## format, clippy with warnings denied, and what the inside may depe
 	tests/lint-inside
 	cargo test --quiet --test house
 	tests/lint-inside-test
-	for script in tests/vm/setup tests/vm/image tests/vm/rootfs tests/vm/run tests/vm/matches tests/vm/no-secrets tests/spire/build tests/kube/build tests/lint-inside tests/lint-inside-test bench/run bench/listing fuzz/run .ci/run; do bash -n $$script; done
+	for script in tests/vm/setup tests/vm/image tests/vm/rootfs tests/vm/run tests/vm/matches tests/vm/suite tests/vm/no-secrets tests/spire/build tests/kube/build tests/lint-inside tests/lint-inside-test bench/run bench/listing fuzz/run .ci/run; do bash -n $$script; done
 
 bench: setup image ## times and counts in the VM; writes bench/RESULTS.md
 	cargo build --release --bin sbps-marshal
@@ -57,6 +55,13 @@ bench-listing: setup ## what a bucket with up to a million foreign objects costs
 	cargo build --release --bin sbps-marshal
 	cargo build --bench listing
 	bench/listing
+
+pictures: setup build image ## docs/pictures from a run of the VM, and the text of the demo; needs Python
+	VM_SHARDS=1 tests/vm/suite "$(LIO_TEST)" day::lio_every $(VM_FILES)
+	python3 -m venv $(TARGET)/pictures && $(TARGET)/pictures/bin/pip install --quiet matplotlib==3.11.2
+	$(TARGET)/pictures/bin/python docs/pictures/draw $(TARGET)/vm/lio-1/share/results
+	$(MAKE) demo
+	sed -n '/^running/,$$p' $(TARGET)/vm/demo/output.log >docs/demo.txt
 
 fuzz: ## libFuzzer against each parser for FUZZ_SECONDS=60 each; needs cargo-fuzz
 	fuzz/run $(FUZZ_SECONDS)

@@ -2,10 +2,8 @@
 
 use crate::causes;
 use crate::check;
-use crate::config::{self, Flag, Loaded, Settings, Sources};
-use crate::confirm;
+use crate::config::{self, Flag, Loaded, Sources};
 use crate::control::LONGEST_RELEASE;
-use crate::files::Folders;
 use crate::locate::Format;
 use crate::operate::{self, Ago};
 use crate::plan_output::{self, PlanJson};
@@ -117,7 +115,7 @@ enum Subcommand {
         #[arg(value_parser = clap::value_parser!(u64).range(0..=LONGEST_RELEASE))]
         minutes: u64,
     },
-    /// Lets the running agent do removals that it holds because they are too many; good for a minute
+    /// Lets the running agent do removals that it holds, in a pass that is shown step by step: exit code 0 once it has ended
     ConfirmRemoval {
         /// The code that the log and `plan` show: it names exactly those removals
         code: String,
@@ -166,7 +164,7 @@ impl Cli {
                 with_settings(&sources, |Loaded { settings, .. }| operate::status(&settings, json, watch))
             }
             Subcommand::Resync => {
-                with_settings(&sources, |Loaded { settings, .. }| operate::resync(&settings))
+                with_settings(&sources, |Loaded { settings, .. }| operate::resync(&settings, None))
             }
             Subcommand::History { since, json } => {
                 with_settings(&sources, |Loaded { settings, .. }| operate::history(&settings, since, json))
@@ -179,17 +177,9 @@ impl Cli {
                 with_settings(&sources, |Loaded { settings, .. }| operate::locate(&settings, &image, format))
             }
             Subcommand::ConfirmRemoval { code } => {
-                with_settings(&sources, |Loaded { settings, .. }| confirm_removal(&settings, &code))
+                with_settings(&sources, |Loaded { settings, .. }| operate::resync(&settings, Some(&code)))
             }
         }
-    }
-}
-
-fn confirm_removal(settings: &Settings, code: &str) -> ExitCode {
-    let folders = Folders { runtime_dir: &settings.runtime_dir, state_dir: &settings.state_dir };
-    match confirm::write(folders, code) {
-        Ok(()) => print("confirmed: the agent starts a pass now\n"),
-        Err(error) => fail(&error),
     }
 }
 

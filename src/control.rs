@@ -66,6 +66,12 @@ impl Current {
         status::document(&self.status.borrow(), &site(&self.settings), known)
     }
 
+    /// What `confirm-removal` may be given.
+    fn held_codes(&self) -> Vec<String> {
+        let status = self.status.borrow();
+        status.found.as_ref().map(|found| found.plan.history.held_codes()).unwrap_or_default()
+    }
+
     fn session(&self) -> SessionStatus {
         let released = self.access.released();
         let state = match released {

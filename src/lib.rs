@@ -9,7 +9,6 @@ pub mod cli;
 mod compare;
 pub mod config;
 pub mod configfs;
-pub mod confirm;
 pub mod control;
 pub mod exposure;
 pub mod files;

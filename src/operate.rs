@@ -93,18 +93,20 @@ fn page(document: &Document, watch: bool) -> String {
     format!("{clear}{}", status::table(document, colours()))
 }
 
-/// `resync`: a pass now, and what it comes to.
-pub fn resync(settings: &Settings) -> ExitCode {
+/// `resync`, and `confirm-removal` with a code: a pass now, and what it comes to.
+pub fn resync(settings: &Settings, confirmed: Option<&str>) -> ExitCode {
     let asked = runtime().block_on(async {
         let show = |line: &ResyncLine| {
             if let Some(line) = told(line) {
                 print(&line);
             }
         };
-        Agent::find(&settings.runtime_dir)?.resync(show).await
+        Agent::find(&settings.runtime_dir)?.resync(confirmed, show).await
     });
     match asked {
         Ok(ResyncLine::Done { converged: true, .. }) => ExitCode::SUCCESS,
+        // What was confirmed has its pass; that something else waits is no matter of it.
+        Ok(ResyncLine::Done { .. }) if confirmed.is_some() => ExitCode::SUCCESS,
         Ok(ResyncLine::Done { .. }) => ExitCode::from(NOT_CONVERGED),
         Ok(_) => ExitCode::FAILURE,
         Err(error) => fail(&error),

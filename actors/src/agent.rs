@@ -177,7 +177,7 @@ mod tests {
         assert!(!has_progress(&agent, 10 * HOUR).await, "nor is a poll of the tags a sign of life now");
         // A pass that somebody asks for sets all right again.
         tokio::time::resume();
-        agent.reconciler.send(Resync { reason: "sighup", confirmed: None }).await.unwrap();
+        agent.reconciler.send(Resync { reason: "sighup" }).await.unwrap();
         status.changed().await.unwrap();
         tokio::time::pause();
         assert!(has_progress(&agent, MINUTE).await);

@@ -105,7 +105,7 @@ pub static KEYS: LazyLock<Vec<Key>> = LazyLock::new(keys);
 #[rustfmt::skip] // a table
 fn keys() -> Vec<Key> {
     vec![
-        key("runtime_dir", "/run/sbps-marshal", path(), "Folder of the lock file and of confirmations; a change needs a restart", |input| &mut input.runtime_dir),
+        key("runtime_dir", "/run/sbps-marshal", path(), "Folder of the lock file and of the control socket; a change needs a restart", |input| &mut input.runtime_dir),
         key("state_dir", "/var/lib/sbps-marshal", path(), "Folder of what is remembered over a restart; a change needs a restart", |input| &mut input.state_dir),
 
         key("scan.frequency", "180", period(), "Interval between full passes", |input| &mut input.scan.frequency).was("SCAN_FREQUENCY"),

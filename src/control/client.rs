@@ -1,8 +1,9 @@
 //! The other end: a command of the command line asks the running agent.
 
-use super::resync::Line;
+use super::resync::{CONFIRM, Line};
 use super::socket;
 use crate::status::document::{Document, SessionStatus};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::{Client, Method, Response};
 use serde::Deserialize;
 use std::io;
@@ -85,9 +86,16 @@ impl Agent {
         Ok(self.ask(Method::GET, "/metrics", Some(ANSWER_WITHIN)).await?.text().await?)
     }
 
-    /// Asks for a pass, and hands on its lines as they come. Gives the last one.
-    pub async fn resync(&self, mut each: impl FnMut(&Line)) -> Result<Line, AskError> {
-        let mut answer = self.ask(Method::POST, "/v1/resync", None).await?;
+    /// Asks for a pass, with the code of removals that an operator has confirmed, and hands on its lines as they come. Gives
+    /// the last one.
+    pub async fn resync(
+        &self,
+        confirmed: Option<&str>,
+        mut each: impl FnMut(&Line),
+    ) -> Result<Line, AskError> {
+        let code = confirmed.map(|code| utf8_percent_encode(code, NON_ALPHANUMERIC));
+        let query = code.map(|code| format!("?{CONFIRM}{code}")).unwrap_or_default();
+        let mut answer = self.ask(Method::POST, &format!("/v1/resync{query}"), None).await?;
         let (mut rest, mut last) = (Vec::new(), None);
         while let Some(bytes) = answer.chunk().await? {
             rest.extend_from_slice(&bytes);

@@ -2,16 +2,17 @@
 //! line.
 
 use super::Current;
-use super::routes::Body;
+use super::routes::{Body, refusal};
 use crate::telemetry::Tap;
 use actors::agent::Phase;
 use actors::decide::status::Status;
 use actors::events::emit;
 use actors::reconciler::Tick;
-use http::{HeaderValue, Response, header};
+use http::{HeaderValue, Response, StatusCode, header};
 use http_body_util::BodyExt;
 use http_body_util::channel::{Channel, Sender};
 use hyper::body::Bytes;
+use percent_encoding::percent_decode_str;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::convert::Infallible;
@@ -57,12 +58,39 @@ pub enum Line {
     },
 }
 
+/// The part of a question that has the code of confirmed removals.
+pub(super) const CONFIRM: &str = "confirm=";
+
 /// Asks for a pass, and answers with its lines.
-pub(super) fn stream(current: &Arc<Current>, tap: &Tap) -> Response<Body> {
+pub(super) fn answer(current: &Arc<Current>, tap: &Tap, query: Option<&str>) -> Response<Body> {
+    let code = query.and_then(|query| query.strip_prefix(CONFIRM));
+    let code = code.map(|code| percent_decode_str(code).decode_utf8_lossy().into_owned());
+    let held = current.held_codes();
+    match code {
+        Some(code) if !held.contains(&code) => refusal(StatusCode::CONFLICT, &other_code(&code, &held)),
+        code => stream(current, tap, code),
+    }
+}
+
+/// Only what is held can be confirmed.
+fn other_code(code: &str, held: &[String]) -> String {
+    match held {
+        [] => format!("it holds no removals, so {code:?} confirms nothing"),
+        held => format!(
+            "it holds removals under {}, not {code:?}: look at `sbps-marshal status` again",
+            held.join(", ")
+        ),
+    }
+}
+
+fn stream(current: &Arc<Current>, tap: &Tap, confirmed: Option<String>) -> Response<Body> {
     let (sender, body) = Channel::<Bytes, Infallible>::new(AHEAD);
-    emit!(RESYNC, reason = "operator");
+    match &confirmed {
+        Some(code) => emit!(CONFIRMATION, code = code.as_str()),
+        None => emit!(RESYNC, reason = "operator"),
+    }
     let told = tap.listen();
-    tokio::spawn(watch(current.clone(), told, sender));
+    tokio::spawn(watch(current.clone(), confirmed, told, sender));
     let mut response = Response::new(body.boxed());
     let lines = HeaderValue::from_static("application/x-ndjson");
     response.headers_mut().insert(header::CONTENT_TYPE, lines);
@@ -71,12 +99,13 @@ pub(super) fn stream(current: &Arc<Current>, tap: &Tap) -> Response<Body> {
 
 async fn watch(
     current: Arc<Current>,
+    confirmed: Option<String>,
     mut told: tokio::sync::broadcast::Receiver<Arc<str>>,
     mut client: Sender<Bytes, Infallible>,
 ) {
     let mut phase = current.phase.clone();
     // A pass that is under way began before this was asked for: its successor answers.
-    let mut pass = pin!(current.reconciler.send(Tick { confirmed: None }));
+    let mut pass = pin!(current.reconciler.send(Tick { confirmed }));
     let ended = loop {
         let line = tokio::select! {
             biased;

@@ -51,7 +51,9 @@ pub(super) async fn answer(
         (&Method::GET, "/healthz") => health(current.reconciler.connected(), "the reconciler has ended"),
         (&Method::GET, "/readyz") => health(is_ready(&current), "not ready: see `sbps-marshal status`"),
         (&Method::GET, "/v1/status") if operator => object(&current.document()),
-        (&Method::POST, "/v1/resync") if operator => resync::stream(&current, &shared.tap),
+        (&Method::POST, "/v1/resync") if operator => {
+            resync::answer(&current, &shared.tap, request.uri().query())
+        }
         (&Method::POST, "/v1/release") if operator => release(&request, &current),
         _ => refusal(StatusCode::NOT_FOUND, "there is no such thing here"),
     })

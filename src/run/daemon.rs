@@ -19,13 +19,7 @@ use tokio::sync::watch;
 enum Next {
     Stop,
     Dead,
-    Restart(Restart),
-}
-
-/// The next agent, made already, and what an operator has confirmed for it.
-struct Restart {
-    prepared: Box<Prepared>,
-    confirmed: Option<String>,
+    Restart(Box<Prepared>),
 }
 
 /// What happened.
@@ -45,12 +39,12 @@ pub(super) async fn run(
 ) -> Result<(), RunError> {
     let started = boot::since();
     let kept = Kept::default();
-    let mut next = Restart { prepared: Box::new(prepared), confirmed: None };
+    let mut next = Box::new(prepared);
     let watchdog = Watchdog::start();
     loop {
-        let cadence = cadence(&next.prepared.in_force.settings);
-        let asked = next.prepared.asked();
-        let (agent, in_force) = next.prepared.start(Some(cadence), &kept);
+        let cadence = cadence(&next.in_force.settings);
+        let asked = next.asked();
+        let (agent, in_force) = next.start(Some(cadence), &kept);
         if let (Some(server), Some((identity, access))) = (server, asked) {
             server.serve(Current {
                 started,
@@ -70,9 +64,6 @@ pub(super) async fn run(
             simulated = in_force.is_simulated(),
         );
         watchdog.watch(&agent, longest_silence(&in_force.settings));
-        if next.confirmed.is_some() {
-            agent.reconciler.do_send(Resync { reason: "sighup", confirmed: next.confirmed });
-        }
         notify::ready();
         let outcome = serve(&agent, &in_force, reloader, &mut signals).await;
         if matches!(outcome, Next::Stop) {
@@ -81,7 +72,7 @@ pub(super) async fn run(
         server.inspect(|server| server.pause());
         let ended = end(agent, &in_force.settings).await;
         match after(outcome, ended)? {
-            Some(restart) => next = restart,
+            Some(prepared) => next = prepared,
             None => return Ok(()),
         }
     }
@@ -98,15 +89,15 @@ async fn serve(agent: &Agent, in_force: &InForce, reloader: &Reloader<'_>, signa
             Heard::Told(Told::Reload) => {
                 notify::reloading();
                 // What is read may hang; a stop is heard meanwhile.
-                let (prepared, confirmed) = tokio::select! {
+                let prepared = tokio::select! {
                     biased;
                     () = signals.stop() => return Next::Stop,
                     read = reloader.read(in_force) => read,
                 };
                 if let Some(prepared) = prepared {
-                    return Next::Restart(Restart { prepared, confirmed });
+                    return Next::Restart(prepared);
                 }
-                agent.reconciler.do_send(Resync { reason: "sighup", confirmed });
+                agent.reconciler.do_send(Resync { reason: "sighup" });
                 notify::ready();
             }
         }
@@ -124,12 +115,12 @@ async fn hear(signals: &mut Signals, status: &mut watch::Receiver<Status>) -> He
 
 /// Nothing starts beside an agent that has not ended: two sessions would undo each other's work. Then the process ends,
 /// and systemd starts the next one.
-fn after(outcome: Next, ended: bool) -> Result<Option<Restart>, RunError> {
+fn after(outcome: Next, ended: bool) -> Result<Option<Box<Prepared>>, RunError> {
     match outcome {
         Next::Stop => Ok(None),
         Next::Dead => Err(RunError::Dead),
         Next::Restart(_) if !ended => Err(RunError::Stuck),
-        Next::Restart(restart) => Ok(Some(restart)),
+        Next::Restart(prepared) => Ok(Some(prepared)),
     }
 }
 
@@ -142,14 +133,13 @@ mod tests {
     fn restart() -> Next {
         let settings = load(&Sources::default()).unwrap().settings;
         let prepared = Box::new(Prepared::make(settings, Backend::Simulated, None).unwrap());
-        Next::Restart(Restart { prepared, confirmed: Some("1a2b3c4d".to_owned()) })
+        Next::Restart(prepared)
     }
 
     #[test]
     fn m12_no_cast_starts_beside_one_that_has_not_ended() {
         assert!(matches!(after(restart(), false), Err(RunError::Stuck)));
-        let next = after(restart(), true).unwrap().unwrap();
-        assert_eq!(next.confirmed.as_deref(), Some("1a2b3c4d"));
+        assert!(after(restart(), true).unwrap().is_some());
     }
 
     #[test]

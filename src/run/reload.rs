@@ -5,11 +5,9 @@ use super::prepared::{InForce, PortsError, Prepared, trusted};
 use crate::aside::{Aside, FILE_LIMIT};
 use crate::causes;
 use crate::config::{self, ConfigErrors, Settings, Sources};
-use crate::confirm::{self, DropError};
 use crate::telemetry::LevelHandle;
 use actors::events::emit;
 use std::io;
-use std::path::PathBuf;
 
 /// Why the old configuration stays in force.
 #[derive(Debug, thiserror::Error)]
@@ -46,47 +44,25 @@ pub(super) struct Reloader<'a> {
 }
 
 impl Reloader<'_> {
-    /// The agent to go on with, if anything is new, and what an operator has confirmed. That is taken in any case: it
-    /// shall not lie there until another day.
-    pub async fn read(&self, now: &InForce) -> (Option<Box<Prepared>>, Option<String>) {
-        let confirmed = self.confirmation(now.settings.runtime_dir.clone()).await;
+    /// The agent to go on with, if anything is new.
+    pub async fn read(&self, now: &InForce) -> Option<Box<Prepared>> {
         let prepared = self.prepare(now).await.unwrap_or_else(|error| {
             let (reason, detail) = (error.kind(), causes::with_causes(&error));
             emit!(RELOAD_REFUSED, reason, detail);
             None
-        });
-        if let Some(prepared) = &prepared {
-            if let Err(error) = self.level.set(&prepared.in_force.settings.log) {
-                emit!(LEVEL_NOT_SET, detail = error.to_string());
-            }
-            emit!(RELOADED);
-            prepared.log_notes();
+        })?;
+        if let Err(error) = self.level.set(&prepared.in_force.settings.log) {
+            emit!(LEVEL_NOT_SET, detail = error.to_string());
         }
-        (prepared, confirmed)
+        emit!(RELOADED);
+        prepared.log_notes();
+        Some(prepared)
     }
 
     async fn prepare(&self, now: &InForce) -> Result<Option<Box<Prepared>>, ReloadError> {
         let (sources, backend, now) = (self.sources.clone(), self.backend, now.clone());
         let prepared = self.aside.ask(FILE_LIMIT, move || prepare(&sources, backend, &now)).await;
         prepared.map_err(ReloadError::Unread).flatten()
-    }
-
-    async fn confirmation(&self, runtime_dir: PathBuf) -> Option<String> {
-        let path = runtime_dir.join(confirm::FILE);
-        let unread = |source| DropError::Io { path, done: "read", source };
-        let taken = self.aside.ask(FILE_LIMIT, move || confirm::consume(&runtime_dir)).await;
-        match taken.map_err(unread).flatten() {
-            Ok(None) => None,
-            Ok(Some(code)) => {
-                emit!(CONFIRMATION, code = code.as_str());
-                Some(code)
-            }
-            Err(error) => {
-                let (reason, detail) = (error.kind(), causes::with_causes(&error));
-                emit!(CONFIRMATION_DROPPED, reason, detail);
-                None
-            }
-        }
     }
 }
 

@@ -43,7 +43,7 @@ fn a_status_names_who_does_not_answer_and_says_the_same_as_the_log() {
 #[test]
 fn without_an_agent_each_of_its_commands_says_what_to_do_and_is_exit_code_1() {
     let site = Site::new();
-    for command in [["resync"].as_slice(), &["release", "5"]] {
+    for command in [["resync"].as_slice(), &["release", "5"], &["confirm-removal", "1a2b3c4d"]] {
         let output = site.run(command);
         assert_eq!(output.status.code(), Some(1), "{command:?}");
         assert!(said(&output).contains("is it running? systemctl status sbps-marshal"), "{}", said(&output));
@@ -76,6 +76,20 @@ fn a_resync_is_a_pass_of_its_own_told_step_by_step_and_its_exit_code_says_whethe
     assert_eq!(agent.until("resync")["reason"], "operator");
     agent.until("pass_summary");
     assert_eq!(agent.stop(), Some(0));
+}
+
+#[test]
+fn l10_a_code_that_nothing_has_is_exit_code_1_and_asks_for_no_pass() {
+    let site = Site::new();
+    let mut agent = site.running();
+    agent.until("pass_summary");
+    for code in ["1a2b3c4d", "a&b=c", ""] {
+        let refused = site.run(&["confirm-removal", code]);
+        assert_eq!((refused.status.code(), refused.stdout.len()), (Some(1), 0), "{code}");
+        assert!(said(&refused).contains(&format!("so {code:?} confirms nothing")), "{}", said(&refused));
+    }
+    assert_eq!(agent.stop(), Some(0));
+    assert_eq!((agent.count("confirmation"), agent.count("resync")), (0, 0));
 }
 
 #[test]

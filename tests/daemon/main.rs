@@ -4,7 +4,6 @@
 
 mod agent;
 mod check;
-mod confirm;
 mod control;
 mod credentials;
 mod log;

@@ -18,10 +18,6 @@ super::events! {
         (code)
         "an operator confirms removals; `confirmed` or `confirmation_unmatched` follows"
         => "nothing";
-    CONFIRMATION_DROPPED "confirmation_dropped" [Warn]
-        (reason detail)
-        "a confirmation cannot be read, or came too late: it does not count"
-        => "confirm again";
     CONFIRMED "confirmed" [Info]
         (scan_id code)
         "removals were confirmed by an operator"

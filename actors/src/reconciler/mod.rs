@@ -262,8 +262,6 @@ impl Handler<Settle> for Reconciler {
 pub struct Resync {
     /// Why: for the log.
     pub reason: &'static str,
-    /// The code of the removals that an operator has confirmed (R3).
-    pub confirmed: Option<String>,
 }
 
 impl Handler<Resync> for Reconciler {
@@ -271,7 +269,6 @@ impl Handler<Resync> for Reconciler {
 
     fn handle(&mut self, msg: Resync, ctx: &mut Self::Context) {
         emit!(RESYNC, reason = msg.reason);
-        self.confirmed = msg.confirmed.or(self.confirmed.take());
         self.queue(ctx);
     }
 }

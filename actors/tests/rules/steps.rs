@@ -4,7 +4,7 @@ use crate::common::{AT_ONCE, Node, Scripted};
 use crate::{PE, TAGGED, rootfs};
 use actors::decide::cadence::Cadence;
 use actors::model::{ObjectKey, Request, Saved, Step};
-use actors::reconciler::Resync;
+use actors::reconciler::{Resync, Tick};
 use actors::sim::{Sim, TPG};
 use std::time::Duration;
 
@@ -166,12 +166,12 @@ async fn r2_the_second_look_comes_by_itself_when_its_time_has_come() {
     let within = Duration::from_secs(60);
     tokio::time::timeout(within, status.wait_for(|s| s.converged)).await.unwrap().unwrap();
     sim.tag(TAGGED, false);
-    cast.reconciler.do_send(Resync { reason: "test", confirmed: None });
+    cast.reconciler.do_send(Resync { reason: "test" });
     tokio::time::timeout(within, status.wait_for(|s| s.summary.removed == 1)).await.unwrap().unwrap();
 }
 
 #[actix::test]
-async fn r3_a_confirmation_comes_with_a_resync() {
+async fn r3_a_confirmation_comes_with_the_pass_that_an_operator_asks_for() {
     let sim = Sim::small_site();
     let agent = Scripted::new(sim.clone());
     let cast = agent.start(None, AT_ONCE);
@@ -181,8 +181,6 @@ async fn r3_a_confirmation_comes_with_a_resync() {
     agent.pass(&cast).await;
     let plan = cast.reconciler.send(actors::reconciler::Preview).await.unwrap().unwrap().0;
     let code = plan.tripped.map(|tripped| tripped.code);
-    cast.reconciler.do_send(Resync { reason: "test", confirmed: code });
-    let mut status = cast.status.clone();
-    let gone = status.wait_for(|s| s.summary.removed == 4);
-    tokio::time::timeout(Duration::from_secs(60), gone).await.unwrap().unwrap();
+    let status = cast.reconciler.send(Tick { confirmed: code }).await.unwrap();
+    assert_eq!(status.summary.removed, 4);
 }

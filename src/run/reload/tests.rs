@@ -2,6 +2,7 @@
 
 use super::*;
 use std::fs;
+use std::path::PathBuf;
 use support::tls::Authority;
 
 /// A folder with a configuration that names two CA bundles.

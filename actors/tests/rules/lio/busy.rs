@@ -134,7 +134,7 @@ async fn r13_however_many_passes_find_the_daemon_held_it_is_asked_once_a_second(
     until(|| questions(&site, false) > 0).await;
     for _ in 0..10 {
         let passes = agent.status.borrow().scan_id;
-        agent.reconciler.do_send(Resync { reason: "test", confirmed: None });
+        agent.reconciler.do_send(Resync { reason: "test" });
         until(|| agent.status.borrow().scan_id > passes).await;
     }
     let (before, begun) = (questions(&site, false), Instant::now());
