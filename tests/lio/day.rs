@@ -52,7 +52,8 @@ fn metric(line: &str) -> String {
 #[test]
 fn lio_an_administrators_day_is_the_same_in_status_log_and_metrics() {
     let node = Node::fresh();
-    let first = node.add_image(&id(1), &squashfs(1, 3 * 1024), 0, true);
+    let content = squashfs(1, 3 * 1024);
+    let first = node.add_image(&id(1), &content, 0, true);
     node.add_image(&id(2), &squashfs(2, 64), 0, false);
     node.add_pe("PE/CPE-base.x86_64-26.11.squashfs", &squashfs(3, 64));
     Agent::install(
@@ -91,7 +92,6 @@ fn lio_an_administrators_day_is_the_same_in_status_log_and_metrics() {
 
     // A node reads; who and how much is seen.
     let initiator = Initiator::login();
-    let content = squashfs(1, 3 * 1024);
     let reader = Reader::of(vec![(initiator.disk(&first), content)]);
     wait_for("it is read", Duration::from_secs(60), || (reader.good()[0] > 1).then_some(()));
     let now = status();
