@@ -7,8 +7,9 @@ use actors::events::{
     CHANGE_FAILED, CONFIRMED, LUN_ADDED, LUN_REMADE, LUN_REMOVED, NUMBER_REUSED, SAVE_SET_ASIDE,
 };
 use serde_json::Value;
-use std::fs::{self, OpenOptions};
+use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use tokio::sync::broadcast::error::RecvError;
 
@@ -57,14 +58,18 @@ fn is_kept(line: &str) -> bool {
 }
 
 fn append(folder: &Path, line: &str) -> io::Result<()> {
-    fs::create_dir_all(folder)?;
+    DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
     let path = folder.join(FILE);
     if fs::metadata(&path).is_ok_and(|file| file.len() >= FULL) {
         fs::rename(&path, folder.join(BEFORE))?;
     }
-    let mut file = OpenOptions::new().create(true).append(true).open(path)?;
-    // In one write: what a crash leaves is a whole line or none.
-    file.write_all(format!("{line}\n").as_bytes())
+    // There may be a code in it that confirms a removal.
+    let mut file = OpenOptions::new().create(true).append(true).mode(0o600).open(path)?;
+    let before = file.metadata()?.len();
+    file.write_all(format!("{line}\n").as_bytes()).inspect_err(|_| {
+        // Half a line would spoil the next one too.
+        let _ = file.set_len(before);
+    })
 }
 
 /// Why nobody can say what has changed.
@@ -94,10 +99,11 @@ pub fn line(change: &Value) -> String {
     let text = |key: &str| change[key].as_str().unwrap_or_default();
     let time = text("time").get(..19).unwrap_or_default().replace('T', " ");
     let lun = change["lun"].as_u64().map(|lun| format!(" LUN {lun}")).unwrap_or_default();
+    let about = if text("image_id").is_empty() { text("subject") } else { text("image_id") };
     let why = ["reason", "detail", "code"].map(text).into_iter().filter(|text| !text.is_empty());
     let why: Vec<&str> = why.collect();
     let why = if why.is_empty() { String::new() } else { format!(" ({})", why.join(": ")) };
-    crate::causes::one_line(&format!("{time} {:<14}{lun} {}{why}", text("event"), text("image_id")), 400)
+    crate::causes::one_line(&format!("{time} {:<14}{lun} {}{why}", text("event"), about), 400)
 }
 
 #[cfg(test)]

@@ -31,6 +31,12 @@ pub enum CompareError {
         #[source]
         source: serde_json::Error,
     },
+    /// Its agent has just started.
+    #[error("{} is of an agent that had not seen its node yet: take it again", path.display())]
+    Early {
+        /// Which.
+        path: PathBuf,
+    },
     /// It is of a version with another meaning.
     #[error("{} has schema {found}, this program knows {SCHEMA}: compare with that version", path.display())]
     Schema {
@@ -47,6 +53,9 @@ pub fn read(path: &Path) -> Result<Document, CompareError> {
     let document: Document = serde_json::from_slice(&text)
         .map_err(|source| CompareError::Foreign { path: path.to_owned(), source })?;
     match document.schema {
+        SCHEMA if document.agent.as_ref().is_some_and(|agent| agent.pass.is_none()) => {
+            Err(CompareError::Early { path: path.to_owned() })
+        }
         SCHEMA => Ok(document),
         found => Err(CompareError::Schema { path: path.to_owned(), found }),
     }
@@ -65,19 +74,25 @@ fn of(node: &Document) -> BTreeMap<u16, &Projected> {
 }
 
 fn difference(lun: u16, maps: &[(&str, BTreeMap<u16, &Projected>)]) -> Option<String> {
-    let mut by_image = BTreeMap::<(Option<&str>, &str), Vec<&str>>::new();
+    let mut by_identity = BTreeMap::<Option<&str>, (String, Vec<String>)>::new();
     for (node, map) in maps {
         let one = map.get(&lun);
-        let image = one.map_or("not there", |one| one.image_id.as_str());
-        by_image.entry((one.and_then(|one| one.wwn.as_deref()), image)).or_default().push(node);
+        let identity = one.and_then(|one| one.wwn.as_deref());
+        let (_, nodes) = by_identity.entry(identity).or_insert_with(|| (called(one.copied()), Vec::new()));
+        nodes.push(one_line(node, SHOWN));
     }
-    if by_image.len() < 2 {
+    if by_identity.len() < 2 {
         return None;
     }
-    let each = by_image
-        .iter()
-        .map(|((_, image), nodes)| format!("{} on {}", one_line(image, SHOWN), nodes.join(" ")));
+    let each = by_identity.values().map(|(image, nodes)| format!("{image} on {}", nodes.join(" ")));
     Some(format!("LUN {lun}: {}", each.collect::<Vec<_>>().join("; ")))
+}
+
+/// Two contents of one image have one id and two backstore names.
+fn called(one: Option<&Projected>) -> String {
+    let Some(one) = one else { return "not there".to_owned() };
+    let name = one.name.as_deref().map(|name| format!(" ({name})")).unwrap_or_default();
+    one_line(&format!("{}{name}", one.image_id), SHOWN)
 }
 
 #[cfg(test)]
@@ -88,6 +103,7 @@ mod tests {
         let one = |(lun, image): &(u16, &str)| Projected {
             lun: Some(*lun),
             image_id: (*image).into(),
+            name: image.get(..1).map(str::to_owned),
             wwn: Some(format!("wwn of {image}")),
             ..Projected::default()
         };
@@ -110,6 +126,9 @@ mod tests {
             node("w2", &[(1, "a"), (2, "c")]),
             node("w3", &[(1, "a"), (2, "b"), (9, "PE/x\u{1b}")]),
         ]);
-        assert_eq!(told, [r"LUN 2: b on w1 w3; c on w2", r"LUN 9: not there on w1 w2; PE/x\u{1b} on w3"]);
+        assert_eq!(
+            told,
+            [r"LUN 2: b (b) on w1 w3; c (c) on w2", r"LUN 9: not there on w1 w2; PE/x\u{1b} (P) on w3"]
+        );
     }
 }

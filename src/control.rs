@@ -10,6 +10,7 @@ mod textfile;
 pub use routes::LONGEST_RELEASE;
 pub use server::Server;
 
+use crate::aside::Aside;
 use crate::config::Settings;
 use crate::configfs::Configfs;
 use crate::identity;
@@ -21,10 +22,14 @@ use crate::targetclid::Access;
 use actix::Addr;
 use actors::agent::Phase;
 use actors::decide::status::Status;
+use actors::model::Tpg;
 use actors::reconciler::Reconciler;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::sync::watch;
+
+/// For what is read of configfs: some files for each LUN.
+const KERNEL_WITHIN: Duration = Duration::from_secs(3);
 
 /// Its name in `runtime_dir`.
 const SOCKET: &str = "control.sock";
@@ -50,26 +55,37 @@ pub struct Current {
     pub access: Access,
     /// By which it lives.
     pub settings: Settings,
+    /// A read of configfs may hang, and nobody else shall: the same for all agents of the process.
+    pub kernel: Aside,
 }
 
 impl Current {
-    /// All that is known of the node. Sessions and traffic are read now: passes are minutes apart.
-    pub fn document(&self) -> Document {
+    /// All that is known of the node. Sessions and traffic are read now: passes are minutes apart. The locks of the watched
+    /// values are let go before anything else is done: a pass waits for them.
+    pub async fn document(&self) -> Document {
+        let (phase, status) = (*self.phase.borrow(), self.status.borrow().clone());
         let known = Known {
             started: self.started,
-            phase: *self.phase.borrow(),
+            phase,
             identity: (self.identity)(),
             session: self.session(),
             iqn: self.settings.lio.iqn.clone(),
-            tpg: Configfs::new(&self.settings.lio.configfs).tpg(&tpg_path(&self.settings.lio)).ok().flatten(),
+            tpg: self.tpg().await,
         };
-        status::document(&self.status.borrow(), &site(&self.settings), known)
+        status::document(&status, &site(&self.settings), known)
     }
 
-    /// What `confirm-removal` may be given.
-    fn held_codes(&self) -> Vec<String> {
-        let status = self.status.borrow();
-        status.found.as_ref().map(|found| found.plan.history.held_codes()).unwrap_or_default()
+    /// `None` if it cannot be read now: then the last pass knows best.
+    async fn tpg(&self) -> Option<Tpg> {
+        let lio = self.settings.lio.clone();
+        let read = move || Configfs::new(&lio.configfs).tpg(&tpg_path(&lio));
+        self.kernel.ask(KERNEL_WITHIN, read).await.ok()?.ok()?
+    }
+
+    /// What `confirm-removal` may be given; `None` before a pass has seen the node.
+    fn held_codes(&self) -> Option<Vec<String>> {
+        let found = self.status.borrow().found.clone();
+        found.map(|found| found.plan.history.held_codes())
     }
 
     fn session(&self) -> SessionStatus {

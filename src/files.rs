@@ -1,9 +1,15 @@
 //! Small files of our own: read within bounds, written whole or not at all.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+
+/// For root alone.
+const PRIVATE: u32 = 0o600;
+
+/// For whoever may enter the folder.
+const PUBLIC: u32 = 0o644;
 
 /// Where the agent is to be found.
 #[derive(Clone, Copy, Debug)]
@@ -26,8 +32,17 @@ pub fn read_up_to(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
 pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let dir = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
     DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
+    put(dir, path, bytes, PRIVATE)
+}
+
+/// The same for a file that others read, in a folder of theirs: that is not made.
+pub fn publish(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    put(path.parent().ok_or(io::ErrorKind::InvalidInput)?, path, bytes, PUBLIC)
+}
+
+fn put(dir: &Path, path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     let new = beside(path);
-    let written = write_new(&new, bytes).and_then(|()| fs::rename(&new, path));
+    let written = write_new(&new, bytes, mode).and_then(|()| fs::rename(&new, path));
     if written.is_err() {
         // What is left of it is of no use; that it cannot be removed either tells nothing new.
         let _ = fs::remove_file(&new);
@@ -42,13 +57,15 @@ fn beside(path: &Path) -> PathBuf {
     path.with_added_extension("new")
 }
 
-fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
+fn write_new(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     // A torn one that was left goes first: made anew, the file is ours with our mode, and no symlink is followed.
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path)?;
+    // The umask is that of whoever started us.
+    file.set_permissions(Permissions::from_mode(mode))?;
     file.write_all(bytes)?;
     file.sync_all()
 }
@@ -56,7 +73,17 @@ fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn a_file_for_others_can_be_read_by_them_and_its_folder_is_not_made() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.prom");
+        publish(&path, b"one").unwrap();
+        publish(&path, b"two").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"two");
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o644);
+        assert!(publish(&folder.path().join("no/x.prom"), b"one").is_err());
+    }
 
     #[test]
     fn a_file_is_replaced_with_its_mode_and_nothing_is_left_beside_it() {

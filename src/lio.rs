@@ -209,6 +209,8 @@ impl LioAdapter {
                 Ok(String::new())
             }
             Request::SetAside => {
+                // An operator who has the session may be editing it.
+                self.session.check_released()?;
                 let aside = saveconfig::set_aside(Path::new(self.save_file()?.as_str()))?;
                 Ok(aside.display().to_string())
             }

@@ -4,7 +4,7 @@ use crate::changes;
 use crate::cli::{NOT_CONVERGED, fail, print, print_json};
 use crate::compare;
 use crate::config::Settings;
-use crate::control::client::{Agent, ResyncLine};
+use crate::control::client::{Agent, Judged, ResyncLine};
 use crate::locate::{self, Format, Located};
 use crate::run::runtime;
 use crate::status::{self, Document};
@@ -78,6 +78,11 @@ pub fn status(settings: &Settings, json: bool, watch: bool) -> ExitCode {
     loop {
         let document = match runtime.block_on(document(settings)) {
             Ok(document) => document,
+            Err(error) if watch => {
+                fail(&*error);
+                std::thread::sleep(WATCH_EVERY);
+                continue;
+            }
             Err(error) => return fail(&*error),
         };
         let shown = if json { print_json(&document) } else { print(&page(&document, watch)) };
@@ -104,13 +109,23 @@ pub fn resync(settings: &Settings, confirmed: Option<&str>) -> ExitCode {
         Agent::find(&settings.runtime_dir)?.resync(confirmed, show).await
     });
     match asked {
+        // That something else waits is no matter of what was confirmed.
+        Ok(ResyncLine::Done { confirmation: Some(judged), .. }) => confirmation(judged),
         Ok(ResyncLine::Done { converged: true, .. }) => ExitCode::SUCCESS,
-        // What was confirmed has its pass; that something else waits is no matter of it.
-        Ok(ResyncLine::Done { .. }) if confirmed.is_some() => ExitCode::SUCCESS,
         Ok(ResyncLine::Done { .. }) => ExitCode::from(NOT_CONVERGED),
         Ok(_) => ExitCode::FAILURE,
         Err(error) => fail(&error),
     }
+}
+
+fn confirmation(judged: Judged) -> ExitCode {
+    let why = match judged {
+        Judged::Confirmed => return ExitCode::SUCCESS,
+        Judged::Unmatched => "nothing of this code waits any more: look at `sbps-marshal status` again",
+        Judged::Dropped => "a source did not answer, so the code does not count: confirm again when it does",
+    };
+    complain(&format!("sbps-marshal: {why}"));
+    ExitCode::FAILURE
 }
 
 /// A line of a pass, for a person.
@@ -191,7 +206,12 @@ mod tests {
     #[test]
     fn a_pass_is_told_step_by_step_and_its_end_in_one_line() {
         let event = serde_json::json!({"event": "lun_added", "time": "2026-11-26T14:00:01Z", "image_id": "PE/a", "lun": 7});
-        let done = ResyncLine::Done { scan_id: 7, converged: true, summary: "pass 7: 1 live, +1 -0".into() };
+        let done = ResyncLine::Done {
+            scan_id: 7,
+            converged: true,
+            summary: "pass 7: 1 live, +1 -0".into(),
+            confirmation: None,
+        };
         let lines = [ResyncLine::Changing { done: 0, of: 2 }, ResyncLine::Told(event), done];
         let shown: Vec<String> = lines.iter().filter_map(told).collect();
         assert_eq!(shown[0], "changing LIO: 1 of 2\n");

@@ -72,7 +72,7 @@ impl Agent {
         F: Fn() -> L + Send + Sync + 'static,
     {
         let (stop, stopped) = watch::channel(false);
-        let status = Status { scan_id: kept.remembered.scan_id.get(), ..Status::default() };
+        let status = kept.remembered.status.borrow().clone();
         let (status_sender, status) = watch::channel(status);
         let (site, progress) = (policy.site.clone(), Progress::default());
         let ims = Ims::new(ports.ims, ports.tokens).start();

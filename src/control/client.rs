@@ -10,7 +10,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-pub use super::resync::Line as ResyncLine;
+pub use super::resync::{Judged, Line as ResyncLine};
 
 /// For an answer that needs no pass.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);

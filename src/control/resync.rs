@@ -5,6 +5,7 @@ use super::Current;
 use super::routes::{Body, refusal};
 use crate::telemetry::Tap;
 use actors::agent::Phase;
+use actors::decide::plan::Confirmation;
 use actors::decide::status::Status;
 use actors::events::emit;
 use actors::reconciler::Tick;
@@ -50,6 +51,8 @@ pub enum Line {
         converged: bool,
         /// In one line.
         summary: String,
+        /// What became of the code that was given.
+        confirmation: Option<Judged>,
     },
     /// There will be no answer.
     Lost {
@@ -61,14 +64,37 @@ pub enum Line {
 /// The part of a question that has the code of confirmed removals.
 pub(super) const CONFIRM: &str = "confirm=";
 
+/// What became of a code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Judged {
+    /// What it stands for may go.
+    Confirmed,
+    /// Nothing of this code waits any more.
+    Unmatched,
+    /// A source did not answer: it does not count.
+    Dropped,
+}
+
+fn judged(confirmation: Confirmation) -> Judged {
+    match confirmation {
+        Confirmation::Matched => Judged::Confirmed,
+        Confirmation::Unmatched => Judged::Unmatched,
+        Confirmation::NotJudged => Judged::Dropped,
+    }
+}
+
 /// Asks for a pass, and answers with its lines.
 pub(super) fn answer(current: &Arc<Current>, tap: &Tap, query: Option<&str>) -> Response<Body> {
-    let code = query.and_then(|query| query.strip_prefix(CONFIRM));
-    let code = code.map(|code| percent_decode_str(code).decode_utf8_lossy().into_owned());
-    let held = current.held_codes();
-    match code {
-        Some(code) if !held.contains(&code) => refusal(StatusCode::CONFLICT, &other_code(&code, &held)),
-        code => stream(current, tap, code),
+    let Some(query) = query else { return stream(current, tap, None) };
+    let Some(code) = query.strip_prefix(CONFIRM) else {
+        return refusal(StatusCode::BAD_REQUEST, &format!("{query:?} is not {CONFIRM}CODE"));
+    };
+    let code = percent_decode_str(code).decode_utf8_lossy().into_owned();
+    match current.held_codes() {
+        Some(held) if held.contains(&code) => stream(current, tap, Some(code)),
+        Some(held) => refusal(StatusCode::CONFLICT, &other_code(&code, &held)),
+        None => refusal(StatusCode::SERVICE_UNAVAILABLE, "no pass has seen the node yet: ask again"),
     }
 }
 
@@ -116,6 +142,8 @@ async fn watch(
         if let Some(line) = line
             && !send(&mut client, &line).await
         {
+            // It has gone; a pass whose answer nobody waits for would not be begun.
+            let _ = pass.await;
             return;
         }
     };
@@ -125,8 +153,8 @@ async fn watch(
         }
     }
     let last = match ended {
-        Ok(status) => done(&status),
-        Err(_) => Line::Lost { why: "the agent was stopped or reloaded meanwhile: ask again".into() },
+        Ok(status) if !status.given_up => done(&status),
+        _ => Line::Lost { why: "the agent was stopped or reloaded meanwhile: ask again".into() },
     };
     send(&mut client, &last).await;
 }
@@ -144,7 +172,12 @@ fn phase_line(phase: Phase) -> Option<Line> {
 }
 
 fn done(status: &Status) -> Line {
-    Line::Done { scan_id: status.scan_id, converged: status.converged, summary: status.to_string() }
+    Line::Done {
+        scan_id: status.scan_id,
+        converged: status.converged,
+        summary: status.to_string(),
+        confirmation: status.confirmation.map(judged),
+    }
 }
 
 /// Whether the client still listens.

@@ -45,16 +45,18 @@ pub(super) async fn answer(
     Ok(match (request.method(), request.uri().path()) {
         (&Method::GET, "/metrics") => {
             let (text, content_type) =
-                metrics::answer(&current.document(), &shared.counters, accepts(&request));
+                metrics::answer(&current.document().await, &shared.counters, accepts(&request));
             response(StatusCode::OK, content_type, text)
         }
         (&Method::GET, "/healthz") => health(current.reconciler.connected(), "the reconciler has ended"),
-        (&Method::GET, "/readyz") => health(is_ready(&current), "not ready: see `sbps-marshal status`"),
-        (&Method::GET, "/v1/status") if operator => object(&current.document()),
+        (&Method::GET, "/readyz") => {
+            health(current.status.borrow().is_ready(), "not ready: see `sbps-marshal status`")
+        }
+        (&Method::GET, "/v1/status") if operator => object(&current.document().await),
         (&Method::POST, "/v1/resync") if operator => {
             resync::answer(&current, &shared.tap, request.uri().query())
         }
-        (&Method::POST, "/v1/release") if operator => release(&request, &current),
+        (&Method::POST, "/v1/release") if operator => release(&request, &current).await,
         _ => refusal(StatusCode::NOT_FOUND, "there is no such thing here"),
     })
 }
@@ -63,7 +65,7 @@ fn accepts(request: &Request<Incoming>) -> &str {
     request.headers().get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default()
 }
 
-fn release(request: &Request<Incoming>, current: &Arc<Current>) -> Response<Body> {
+async fn release(request: &Request<Incoming>, current: &Arc<Current>) -> Response<Body> {
     let minutes = request.uri().query().and_then(|query| query.strip_prefix("minutes="));
     let Some(minutes) = minutes.and_then(|text| text.parse::<u64>().ok()).filter(|n| *n <= LONGEST_RELEASE)
     else {
@@ -74,16 +76,7 @@ fn release(request: &Request<Incoming>, current: &Arc<Current>) -> Response<Body
         return refusal(StatusCode::BAD_REQUEST, &remedy);
     };
     current.access.release((minutes > 0).then(|| Duration::from_secs(60 * minutes)));
-    object(&current.document().agent.map(|agent| agent.session))
-}
-
-/// Whether initiators can rely on this worker: a pass has seen everything, and nothing that should be live is missing.
-fn is_ready(current: &Current) -> bool {
-    let status = current.status.borrow();
-    let summary = &status.summary;
-    status.ended.is_some()
-        && summary.unknown.is_empty()
-        && summary.failed + summary.pending_for_node + summary.findings == 0
+    object(&current.document().await.agent.map(|agent| agent.session))
 }
 
 fn health(good: bool, otherwise: &str) -> Response<Body> {

@@ -5,19 +5,21 @@ use super::{Current, socket, textfile};
 use crate::config::Settings;
 use crate::metrics::Counters;
 use crate::telemetry::Tap;
+use actors::events::emit;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::fs::{self, Permissions};
 use std::future::Future;
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
 use tokio::sync::broadcast::{self, error::RecvError};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::timeout;
@@ -27,6 +29,12 @@ const REQUEST_WITHIN: Duration = Duration::from_secs(10);
 
 /// For a connection: longer than the longest pass, which `resync` waits for.
 const CONNECTION_WITHIN: Duration = Duration::from_secs(3600);
+
+/// The same over TCP, where no answer takes long.
+const SHORT_CONNECTION: Duration = Duration::from_secs(30);
+
+/// From one try to have the port of http.listen to the next.
+const BIND_EVERY: Duration = Duration::from_secs(10);
 
 /// Connections of each listener at a time; more wait to be accepted.
 const CONNECTIONS: usize = 32;
@@ -49,7 +57,7 @@ impl Server {
     /// Listens in `runtime_dir`, and on TCP if that is wanted, on a thread that nobody waits for: it ends with the process.
     pub fn start(settings: &Settings, tap: Tap) -> io::Result<Self> {
         let unix = bind(&socket(&settings.runtime_dir))?;
-        let tcp = settings.http.listen.map(bind_tcp).transpose()?;
+        let listen = settings.http.listen;
         let textfile = settings.metrics.textfile.clone();
         let (current, seen) = watch::channel(None);
         let shared = Shared { current: seen, tap, counters: Counters::default() };
@@ -60,7 +68,7 @@ impl Server {
                     tokio::spawn(textfile::keep(textfile, shared.clone()));
                 }
                 tokio::spawn(count(shared.tap.listen(), shared.counters.clone()));
-                let others = tcp.map(|tcp| serve_tcp(tcp, shared.clone()));
+                let others = listen.map(|address| serve_tcp(address, shared.clone()));
                 let operators = serve_unix(unix, shared);
                 match others {
                     Some(others) => drop(tokio::join!(operators, others)),
@@ -106,22 +114,30 @@ fn bind(path: &Path) -> io::Result<UnixListener> {
     Ok(listener)
 }
 
-fn bind_tcp(address: SocketAddr) -> io::Result<TcpListener> {
-    let listener = TcpListener::bind(address)?;
-    listener.set_nonblocking(true)?;
-    Ok(listener)
-}
-
 async fn serve_unix(listener: UnixListener, shared: Shared) -> io::Result<()> {
     let listener = tokio::net::UnixListener::from_std(listener)?;
     accept(async || Ok(listener.accept().await?.0), Audience::Operators, shared).await;
     Ok(())
 }
 
-async fn serve_tcp(listener: TcpListener, shared: Shared) -> io::Result<()> {
-    let listener = tokio::net::TcpListener::from_std(listener)?;
+/// Its address may come up after us (R14), and its port be let go by another.
+async fn serve_tcp(address: SocketAddr, shared: Shared) {
+    let mut is_told = false;
+    let listener = loop {
+        match TcpListener::bind(address).await {
+            Ok(listener) => break listener,
+            Err(error) if !is_told => {
+                is_told = true;
+                emit!(
+                    CONTROL_NOT_SERVED,
+                    detail = format!("http.listen {address}: {error}; it is tried again")
+                );
+            }
+            Err(_) => {}
+        }
+        tokio::time::sleep(BIND_EVERY).await;
+    };
     accept(async || Ok(listener.accept().await?.0), Audience::Anybody, shared).await;
-    Ok(())
 }
 
 async fn accept<S>(next: impl AsyncFn() -> io::Result<S>, audience: Audience, shared: Shared)
@@ -151,6 +167,10 @@ fn connection<S>(stream: S, audience: Audience, shared: Shared) -> impl Future<O
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    let within = match audience {
+        Audience::Operators => CONNECTION_WITHIN,
+        Audience::Anybody => SHORT_CONNECTION,
+    };
     let answer = service_fn(move |request| routes::answer(request, audience, shared.clone()));
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -158,6 +178,6 @@ where
         .serve_connection(TokioIo::new(stream), answer);
     async move {
         // A client that has gone is no error of ours.
-        let _ = timeout(CONNECTION_WITHIN, served).await;
+        let _ = timeout(within, served).await;
     }
 }

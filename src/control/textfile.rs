@@ -13,9 +13,9 @@ pub(super) async fn keep(path: PathBuf, shared: Shared) {
         if let Some(agent) = agent {
             let mut status = agent.status.clone();
             loop {
-                let text = metrics::classic(&metrics::openmetrics(&agent.document(), &shared.counters));
+                let text = metrics::classic(&metrics::openmetrics(&agent.document().await, &shared.counters));
                 let file = path.clone();
-                let written = aside.ask(FILE_LIMIT, move || files::replace(&file, text.as_bytes())).await;
+                let written = aside.ask(FILE_LIMIT, move || files::publish(&file, text.as_bytes())).await;
                 if let Err(error) = written.flatten() {
                     tracing::debug!(%error, "the metrics could not be written");
                 }

@@ -60,7 +60,7 @@ impl<S: Source> Cached<S> {
 }
 
 impl<S: Source> Cached<S> {
-    /// What `of` makes, at any time, of the source, of the token that is held, and of how long that is good.
+    /// What `of` makes, at any time, of the source, of the token that is held, also after its end, and of its age.
     pub fn watch<T>(
         &self,
         of: impl Fn(&S, Option<(&Svid, Duration)>) -> T + Send + Sync + 'static,

@@ -1,7 +1,7 @@
 //! How the node is now.
 
 use crate::status::Document;
-use crate::status::document::Projected;
+use crate::status::document::{AgentStatus, Projected};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -15,22 +15,37 @@ type Seconds = Gauge<f64, AtomicU64>;
 /// Each label by its name: a family has the same ones throughout.
 type Labels = Vec<(&'static str, String)>;
 
+/// Characters of an image's name in a label.
+const LONGEST_NAME: usize = 100;
+
 /// States and kinds are shown when there are none of them too.
 const STATES: [&str; 3] = ["live", "held", "pending"];
 const KINDS: [&str; 2] = ["rootfs", "pe"];
 
 pub(super) fn register(registry: &mut Registry, document: &Document) {
+    // Before the first pass has seen the node nothing is known of it: no number is not zero.
+    if document.agent.as_ref().is_none_or(|agent| agent.pass.is_some()) {
+        of_node(registry, document);
+    }
+    info(registry, "build_info", "The agent's version", vec![("version", document.version.clone())]);
+    conditions(registry, document);
+    if let Some(agent) = &document.agent {
+        of_agent(registry, agent);
+    }
+}
+
+fn of_node(registry: &mut Registry, document: &Document) {
     projections(registry, &document.projections);
     gauge(registry, "sessions", "Initiators that are logged in", document.sessions.len() as i64);
-    info(registry, "build_info", "The agent's version", vec![("version", document.version.clone())]);
     info(
         registry,
         "lun_map_info",
         "Digest of LUN numbers and identities: equal on all workers that show the same",
         vec![("digest", document.map_digest.clone())],
     );
-    conditions(registry, document);
-    let Some(agent) = &document.agent else { return };
+}
+
+fn of_agent(registry: &mut Registry, agent: &AgentStatus) {
     let up = Family::<Labels, Gauge>::default();
     let answered = Family::<Labels, Seconds>::default();
     for (name, source) in &agent.sources {
@@ -40,7 +55,11 @@ pub(super) fn register(registry: &mut Registry, document: &Document) {
             answered.get_or_create(&labels).set(at);
         }
     }
-    registry.register("source_up", "Whether IMS, S3, the mount and LIO answered in the last pass", up);
+    registry.register(
+        "source_up",
+        "Whether IMS, S3, the mount and LIO answered when they were last asked",
+        up,
+    );
     registry.register("source_last_answer_timestamp_seconds", "When they last did", answered);
     let pass = agent.pass.as_ref().map(|pass| pass.ended);
     time(registry, "last_pass_timestamp_seconds", "When the last pass ended", pass);
@@ -75,7 +94,8 @@ fn projections(registry: &mut Registry, all: &[Projected]) {
     let (read, commands) = (Family::<Labels, Counter>::default(), Family::<Labels, Counter>::default());
     for one in all {
         let Some(lun) = one.lun else { continue };
-        let name = one.image_name.clone().unwrap_or_default();
+        // Whatever IMS was given: nobody reads a longer one.
+        let name = one.image_name.iter().flat_map(|name| name.chars()).take(LONGEST_NAME).collect();
         let labels = vec![
             ("image", one.image_id.clone()),
             ("image_name", name),

@@ -6,6 +6,7 @@ use super::rules::{cadence, longest_silence, longest_stop};
 use super::signals::{Signals, Told};
 use super::watchdog::Watchdog;
 use super::{RunError, end};
+use crate::aside::Aside;
 use crate::boot;
 use crate::control::{Current, Server};
 use crate::notify;
@@ -37,7 +38,7 @@ pub(super) async fn run(
     mut signals: Signals,
     server: Option<&Server>,
 ) -> Result<(), RunError> {
-    let started = boot::since();
+    let (started, kernel) = (boot::since(), Aside::default());
     let kept = Kept::default();
     let mut next = Box::new(prepared);
     let watchdog = Watchdog::start();
@@ -54,6 +55,7 @@ pub(super) async fn run(
                 identity,
                 access,
                 settings: in_force.settings.clone(),
+                kernel: kernel.clone(),
             });
         }
         emit!(

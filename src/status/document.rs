@@ -84,7 +84,7 @@ pub struct PassStatus {
 /// What is asked in each pass.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct SourceStatus {
-    /// Whether it answered in the last pass.
+    /// Whether it answered when it was last asked.
     pub up: bool,
     /// When it last did.
     pub last_answer: Option<f64>,

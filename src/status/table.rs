@@ -86,8 +86,14 @@ impl Page {
     fn projections(&mut self, projections: &[Projected]) {
         let count = |state: &str| projections.iter().filter(|one| one.state == state).count();
         let live = projections.iter().filter(|one| one.lun.is_some()).count();
-        let (pending, held) = (count("pending"), count("held"));
-        self.push(&format!("\n{live} LUNs, {pending} images pending, {held} removals held\n"));
+        let second_look =
+            projections.iter().filter(|one| one.reason.as_deref() == Some("second_look")).count();
+        let (pending, held) = (count("pending"), count("held") - second_look);
+        let awaiting = match second_look {
+            0 => String::new(),
+            count => format!(", {count} awaiting a second observation"),
+        };
+        self.push(&format!("\n{live} LUNs, {pending} images pending, {held} removals held{awaiting}\n"));
         if projections.is_empty() {
             return;
         }

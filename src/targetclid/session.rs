@@ -104,12 +104,7 @@ impl Session {
     /// Waits for our turn. If it does not come, the error says who is in the way. Until [`Session::renew`] that is waited
     /// for once; after that it is said at once.
     pub fn turn(&mut self) -> Result<Turn<'_>, LioError> {
-        if let Some(left) = self.access.released() {
-            self.end();
-            let command = Command::greeting().as_str().to_owned();
-            let holder = format!("an operator (sbps-marshal release) for another {} s", left.as_secs());
-            return Err(LioError::Busy { command, holder, seconds: 0 });
-        }
+        self.check_released()?;
         let kept =
             self.kept().map_err(|failure| self.report(failure, &Command::greeting(), Duration::ZERO))?;
         let connection = match kept {
@@ -117,6 +112,15 @@ impl Session {
             None => self.wait()?,
         };
         Ok(Turn { session: self, connection: Some(connection) })
+    }
+
+    /// Whether an operator has the daemon; then the connection is ended.
+    pub fn check_released(&mut self) -> Result<(), LioError> {
+        let Some(left) = self.access.released() else { return Ok(()) };
+        self.end();
+        let command = Command::greeting().as_str().to_owned();
+        let holder = format!("an operator (sbps-marshal release) for another {} s", left.as_secs());
+        Err(LioError::Busy { command, holder, seconds: 0 })
     }
 
     /// Whoever was in the way in vain may be waited for once more.

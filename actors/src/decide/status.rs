@@ -1,6 +1,6 @@
 //! How things are after a pass, in numbers.
 
-use crate::decide::plan::Plan;
+use crate::decide::plan::{Confirmation, Plan};
 use crate::decide::reason::Reason;
 use crate::decide::removals::Hold;
 use crate::decide::transitions::OpenConditions;
@@ -40,6 +40,19 @@ pub struct Status {
     pub sources: BTreeMap<Source, SourceState>,
     /// What is wrong.
     pub conditions: OpenConditions,
+    /// What became of the code that an operator gave for it, if one was given.
+    pub confirmation: Option<Confirmation>,
+    /// As the answer to a pass that was asked for: the agent stops, and this is how things were before.
+    pub given_up: bool,
+}
+
+impl Status {
+    /// Whether initiators can rely on this worker: the last pass saw everything, and nothing that should be a LUN is
+    /// missing for the node's sake.
+    pub fn is_ready(&self) -> bool {
+        let Summary { unknown, failed, pending_for_node, findings, .. } = &self.summary;
+        self.ended.is_some() && unknown.is_empty() && failed + pending_for_node + findings == 0
+    }
 }
 
 /// What a pass found and left.
@@ -253,6 +266,22 @@ mod tests {
             Summary { unknown: vec!["ims:timeout".into()], ..summary() },
         ] {
             assert!(wrong.needs_attention(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn a_worker_is_ready_once_a_pass_saw_everything_and_nothing_is_missing_for_its_sake() {
+        let ended = Some((Duration::from_secs(9), Duration::from_secs(1)));
+        let with = |summary: Summary| Status { summary, ended, ..Status::default() };
+        assert!(!Status { ended: None, ..with(summary()) }.is_ready());
+        assert!(with(Summary { pending: 3, held: 1, ..summary() }).is_ready());
+        for not in [
+            Summary { unknown: vec!["ims:timeout".into()], ..summary() },
+            Summary { failed: 1, ..summary() },
+            Summary { pending: 1, pending_for_node: 1, ..summary() },
+            Summary { findings: 1, ..summary() },
+        ] {
+            assert!(!with(not.clone()).is_ready(), "{not:?}");
         }
     }
 

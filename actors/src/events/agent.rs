@@ -18,6 +18,10 @@ super::events! {
         (code)
         "an operator confirms removals; `confirmed` or `confirmation_unmatched` follows"
         => "nothing";
+    CONFIRMATION_DROPPED "confirmation_dropped" [Warn]
+        (scan_id code)
+        "a source did not answer, so nobody can say whether this code is that of what waits: it does not count"
+        => "confirm again when `source_unknown` has cleared";
     CONFIRMED "confirmed" [Info]
         (scan_id code)
         "removals were confirmed by an operator"

@@ -58,7 +58,10 @@ impl<P: LioPort> Lio<P> {
     fn carry_out_all(&mut self, plan: &Plan, before: &Actual, report: &mut Report, scan_id: u64) -> bool {
         let (mut failures, mut so_far) = (FailuresInARow::default(), SoFar::default());
         for (done, change) in plan.changes.iter().enumerate() {
-            self.progress.enter(Phase::Changing { done, of: plan.changes.len() });
+            // Of a pass that was given up nobody is told any more: it counts as ended.
+            if !self.is_given_up() {
+                self.progress.enter(Phase::Changing { done, of: plan.changes.len() });
+            }
             let begun = Instant::now();
             if so_far.leaves(change, || self.are_live(&change.after)) {
                 so_far.left.insert(change.file.clone());

@@ -57,15 +57,16 @@ impl Reconciler {
         }
         let Some(outcome) = outcome else {
             *self.remembered.history.borrow_mut() = Some(self.history.clone());
-            return self.status.borrow().clone();
+            return Status { given_up: true, ..self.status.borrow().clone() };
         };
         let mut busy = false;
         let (now, before) = (self.clock.now(), self.status.borrow().clone());
-        let (mut found, mut sources) = (before.found, before.sources);
+        let (mut found, mut sources, mut confirmation) = (before.found, before.sources, None);
         let summary = match outcome {
             Ok(Outcome { observation, plan, report }) => {
                 log::transitions(&self.conditions.pass(&plan, &report, now), scan_id);
-                self.judge_confirmation(&plan, confirmed, scan_id);
+                told_of_confirmation(&plan, confirmed.as_deref(), scan_id);
+                confirmation = confirmed.map(|_| plan.confirmation);
                 let policy = &self.context.policy;
                 let objects = observation.desired.objects.known().map(|index| &**index);
                 self.history = after_pass(&plan, &report, objects, &observation.live, policy, now);
@@ -90,7 +91,10 @@ impl Reconciler {
                     emit!(ACTOR_GONE, detail = cause.to_string());
                     ctx.stop();
                 }
-                self.confirmed = confirmed;
+                if let Some(code) = confirmed {
+                    emit!(CONFIRMATION_DROPPED, scan_id, code);
+                    confirmation = Some(Confirmation::NotJudged);
+                }
                 self.history.restart_looks();
                 log::transitions(&self.conditions.unknown(&cause, now), scan_id);
                 sources.entry(cause.source_name).or_default().cause = Some(cause.clone());
@@ -112,11 +116,13 @@ impl Reconciler {
             found,
             sources,
             conditions: self.conditions.clone(),
+            confirmation,
+            given_up: false,
         };
         log::summary(&status);
         self.status.send_replace(status.clone());
         *self.remembered.history.borrow_mut() = Some(self.history.clone());
-        self.remembered.scan_id.set(scan_id);
+        self.remembered.status.replace(status.clone());
         if let Some(delay) = delay {
             self.due = Some(Instant::now() + delay);
             self.timer = Some(ctx.run_later(delay, |act, ctx| act.queue(ctx)));
@@ -125,21 +131,6 @@ impl Reconciler {
             }
         }
         status
-    }
-
-    /// An operator who gave a code learns what became of it. Without evidence it waits for the next pass.
-    fn judge_confirmation(&mut self, plan: &Plan, confirmed: Option<String>, scan_id: u64) {
-        match (plan.confirmation, confirmed) {
-            (Confirmation::Matched, Some(code)) => {
-                emit!(CONFIRMED, scan_id, code);
-            }
-            (Confirmation::Unmatched, Some(code)) => {
-                let held_codes = plan.history.held_codes().join(",");
-                emit!(CONFIRMATION_UNMATCHED, scan_id, code, held_codes);
-            }
-            (Confirmation::NotJudged, code) => self.confirmed = code,
-            (Confirmation::Matched | Confirmation::Unmatched, None) => {}
-        }
     }
 
     /// What is to be stored, if it is not what was stored last.
@@ -164,6 +155,20 @@ impl Reconciler {
                 emit!(HISTORY_NOT_STORED, reason = error.kind(), detail);
             }
         }
+    }
+}
+
+/// An operator who gave a code learns what became of it. Without evidence it does not count, now or later: what is
+/// confirmed is what the operator has just seen.
+fn told_of_confirmation(plan: &Plan, confirmed: Option<&str>, scan_id: u64) {
+    let Some(code) = confirmed else { return };
+    match plan.confirmation {
+        Confirmation::Matched => emit!(CONFIRMED, scan_id, code),
+        Confirmation::Unmatched => {
+            let held_codes = plan.history.held_codes().join(",");
+            emit!(CONFIRMATION_UNMATCHED, scan_id, code, held_codes);
+        }
+        Confirmation::NotJudged => emit!(CONFIRMATION_DROPPED, scan_id, code),
     }
 }
 

@@ -21,7 +21,7 @@ use actix::prelude::*;
 use finish::lot;
 use gather::PassContext;
 use pass::{Clock, Memory, Removing};
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::time::Duration;
@@ -59,8 +59,6 @@ pub struct Reconciler {
     due: Option<Instant>,
     /// A pass has been asked for and has not begun yet.
     queued: bool,
-    /// What an operator has confirmed for it.
-    confirmed: Option<String>,
     /// What the pass under way is about to remove.
     removing: Removing,
     /// See [`Memory::unreported`].
@@ -74,8 +72,8 @@ pub struct Reconciler {
 pub struct Remembered {
     /// What is remembered.
     pub(crate) history: Rc<RefCell<Option<History>>>,
-    /// Number of the last pass.
-    pub(crate) scan_id: Rc<Cell<u64>>,
+    /// How things were after its last pass.
+    pub(crate) status: Rc<RefCell<Status>>,
 }
 
 /// What a reconciler is made of, beside the context of its passes.
@@ -116,7 +114,6 @@ impl Reconciler {
             timer: None,
             due: None,
             queued: false,
-            confirmed: None,
             removing: Removing::default(),
             unreported: BTreeSet::new(),
             trying: false,
@@ -194,12 +191,12 @@ impl Actor for Reconciler {
     }
 }
 
-/// Request: one pass. It is answered when the pass has ended, and no other message is looked at meanwhile: passes
+/// Request: one pass. It is answered when the pass has ended or was given up, and no other message is looked at meanwhile: passes
 /// never overlap.
 #[derive(Message)]
 #[rtype(result = "Status")]
 pub struct Tick {
-    /// The code of the removals that an operator has confirmed (R3).
+    /// The code of the removals that an operator has confirmed (R3): for this pass and no other.
     pub confirmed: Option<String>,
 }
 
@@ -213,7 +210,7 @@ impl Handler<Tick> for Reconciler {
             ctx.cancel_future(timer);
         }
         let scan_id = self.status.borrow().scan_id + 1;
-        let confirmed = msg.confirmed.or(self.confirmed.take());
+        let confirmed = msg.confirmed;
         let began = self.clock.now();
         self.context.progress.enter(Phase::Looking);
         let pass = self.context.clone().run(self.memory(), confirmed.clone(), scan_id);

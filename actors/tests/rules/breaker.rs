@@ -100,16 +100,19 @@ async fn r3_the_code_is_the_same_on_every_worker_and_a_confirmed_set_goes_althou
 }
 
 #[actix::test]
-async fn r3_a_confirmation_that_meets_a_source_without_an_answer_waits_for_the_next_pass() {
+async fn r3_a_confirmation_that_meets_a_source_without_an_answer_does_not_count_now_or_later() {
     let node = site_of(12).await;
     untag(&node, 0..5);
     node.passes(2).await;
     let code = node.code().await;
     node.sim.site().faults.listing = true;
-    assert_eq!(node.pass_confirmed(code).await.summary.removed, 0);
+    let status = node.pass_confirmed(code.clone()).await;
+    assert_eq!((status.summary.removed, status.confirmation), (0, Some(Confirmation::NotJudged)));
     node.sim.site().faults.listing = false;
     node.passes(2).await;
-    assert_eq!(node.luns().len(), 7, "two looks after the fault, and the operator's word still counts");
+    assert_eq!(node.luns().len(), 12, "what was confirmed is not what an operator sees now");
+    assert_eq!(node.pass_confirmed(code).await.confirmation, Some(Confirmation::Matched));
+    assert_eq!(node.luns().len(), 7);
 }
 
 #[actix::test]
