@@ -186,3 +186,16 @@ async fn send(client: &mut Sender<Bytes, Infallible>, line: &Line) -> bool {
     text.push('\n');
     matches!(timeout(LINE_WITHIN, client.send_data(text.into())).await, Ok(Ok(())))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn l10_a_code_that_nothing_has_is_told_with_what_is_held() {
+        assert_eq!(other_code("1a2b3c4d", &[]), "it holds no removals, so \"1a2b3c4d\" confirms nothing");
+        let held = ["0badc0de".to_owned(), "11111111".to_owned()];
+        let told = other_code("1a2b\n", &held);
+        assert!(told.starts_with("it holds removals under 0badc0de, 11111111, not \"1a2b\\n\""), "{told}");
+    }
+}

@@ -79,14 +79,14 @@ fn a_resync_is_a_pass_of_its_own_told_step_by_step_and_its_exit_code_says_whethe
 }
 
 #[test]
-fn l10_a_code_that_nothing_has_is_exit_code_1_and_asks_for_no_pass() {
+fn l10_a_code_is_refused_while_no_pass_has_seen_the_node_and_asks_for_no_pass() {
     let site = Site::new();
     let mut agent = site.running();
     agent.until("pass_summary");
     for code in ["1a2b3c4d", "a&b=c", ""] {
         let refused = site.run(&["confirm-removal", code]);
         assert_eq!((refused.status.code(), refused.stdout.len()), (Some(1), 0), "{code}");
-        assert!(said(&refused).contains(&format!("so {code:?} confirms nothing")), "{}", said(&refused));
+        assert!(said(&refused).contains("no pass has seen the node yet: ask again"), "{}", said(&refused));
     }
     assert_eq!(agent.stop(), Some(0));
     assert_eq!((agent.count("confirmation"), agent.count("resync")), (0, 0));
