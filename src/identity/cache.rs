@@ -68,10 +68,7 @@ impl<S: Source> Cached<S> {
         let shared = Arc::clone(&self.shared);
         move || {
             let held = shared.held();
-            let svid = held
-                .svid
-                .as_ref()
-                .and_then(|(svid, since)| Some((svid, svid.life.checked_sub(since.elapsed())?)));
+            let svid = held.svid.as_ref().map(|(svid, since)| (svid, since.elapsed()));
             of(&shared.source, svid)
         }
     }

@@ -66,7 +66,7 @@ impl Tokens {
             Tokens::Spire(spire) => Arc::new(spire.watch(|ways, svid| IdentityStatus {
                 way: ways.told().map(str::to_owned),
                 spiffe_id: svid.map(|(svid, _)| svid.spiffe_id.clone()),
-                expires: svid.map(|(_, left)| epoch_in(left)),
+                expires: svid.map(|(svid, age)| epoch_in(svid.life) - age.as_secs_f64()),
             })),
         }
     }
