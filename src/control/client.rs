@@ -81,11 +81,6 @@ impl Agent {
         self.object(Method::POST, &format!("/v1/release?minutes={minutes}")).await
     }
 
-    /// As a monitor reads them.
-    pub async fn metrics(&self) -> Result<String, AskError> {
-        Ok(self.ask(Method::GET, "/metrics", Some(ANSWER_WITHIN)).await?.text().await?)
-    }
-
     /// Asks for a pass, with the code of removals that an operator has confirmed, and hands on its lines as they come. Gives
     /// the last one.
     pub async fn resync(
