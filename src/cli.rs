@@ -10,6 +10,7 @@ use crate::plan_output::{self, PlanJson};
 use crate::run::{self, Backend};
 use crate::telemetry::complain;
 use crate::tls;
+use crate::version;
 use clap::{Args, Parser};
 use std::io::Write;
 use std::iter;
@@ -21,7 +22,7 @@ pub const NOT_CONVERGED: u8 = 3;
 
 /// Keeps the read-only iSCSI LUNs of this node equal to the images that should be projected.
 #[derive(Debug, Parser)]
-#[command(version, propagate_version = true)]
+#[command(version = version::BUILD, propagate_version = true)]
 pub struct Cli {
     #[command(flatten)]
     configuration: Configuration,

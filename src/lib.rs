@@ -35,3 +35,4 @@ pub mod targetclid;
 pub mod telemetry;
 pub mod tls;
 pub mod token;
+pub mod version;

@@ -10,6 +10,7 @@ use crate::aside::Aside;
 use crate::boot;
 use crate::control::{Current, Server};
 use crate::notify;
+use crate::version::VERSION;
 use actors::agent::{Agent, Kept};
 use actors::decide::status::Status;
 use actors::events::emit;
@@ -60,7 +61,7 @@ pub(super) async fn run(
         }
         emit!(
             STARTED,
-            version = env!("CARGO_PKG_VERSION"),
+            version = VERSION,
             iqn = in_force.settings.lio.iqn.as_str(),
             bucket = in_force.settings.s3.bucket.as_str(),
             simulated = in_force.is_simulated(),

@@ -5,6 +5,7 @@ use super::document::{
     SourceStatus,
 };
 use super::projections::{self, Remembered};
+use crate::version::VERSION;
 use crate::{boot, config};
 use actors::agent::Phase;
 use actors::decide::plan::change::{Held, Pending};
@@ -41,7 +42,7 @@ pub fn document(status: &Status, site: &Site, known: Known) -> Document {
         schema: SCHEMA,
         node: config::hostname(),
         iqn: known.iqn.clone(),
-        version: env!("CARGO_PKG_VERSION").into(),
+        version: VERSION.into(),
         taken: clock.epoch(clock.since_boot),
         map_digest: projections::map_digest(&projections),
         projections,

@@ -9,6 +9,7 @@ use crate::config::{self, Settings};
 use crate::history;
 use crate::lio::{LioAdapter, SettingError};
 use crate::run::site;
+use crate::version::VERSION;
 use actors::decide::history::History;
 use actors::model::{Actual, Boot, Site};
 use actors::ports::{LioError, LioPort};
@@ -63,7 +64,7 @@ fn document(actual: &Actual, site: &Site, history: &History) -> Document {
         schema: SCHEMA,
         node: config::hostname(),
         iqn: actual.iqn().to_owned(),
-        version: env!("CARGO_PKG_VERSION").into(),
+        version: VERSION.into(),
         taken: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64(),
         agent: None,
         map_digest: projections::map_digest(&projections),
