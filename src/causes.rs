@@ -24,6 +24,11 @@ pub fn one_line(text: &str, longest: usize) -> String {
     line
 }
 
+/// `1 image`, `2 images`.
+pub fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

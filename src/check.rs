@@ -1,7 +1,7 @@
 //! `sbps-marshal check`: looks at everything that the agent needs on this node. Nothing is changed.
 
 use crate::aside::{Aside, FILE_LIMIT};
-use crate::causes::{SHOWN, one_line, with_causes};
+use crate::causes::{SHOWN, counted, one_line, with_causes};
 use crate::config::{ConfigErrors, Loaded, Settings};
 use crate::exposure;
 use crate::identity;
@@ -39,7 +39,7 @@ pub fn node(loaded: Result<Loaded, ConfigErrors>) -> Vec<Check> {
         true => Check::ok(NAME, "every key is known, and every value is allowed"),
         false => Check::warning(NAME, notes.join("; "), "as the line says"),
     };
-    let mut checks = vec![configuration, certificates(&settings)];
+    let mut checks = vec![user(rustix::process::geteuid().is_root()), configuration, certificates(&settings)];
     checks.extend(runtime().block_on(services(&settings)));
     checks
 }
@@ -50,6 +50,17 @@ pub fn exit_code(checks: &[Check]) -> u8 {
         Verdict::Ok => 0,
         Verdict::Warning => 1,
         Verdict::Failed => 2,
+    }
+}
+
+/// Everything else is only seen by root.
+fn user(is_root: bool) -> Check {
+    const NAME: &str = "user";
+    match is_root {
+        true => Check::ok(NAME, "root, as the agent"),
+        false => {
+            Check::failed(NAME, "not root: what the lines below say may be wrong", "sudo sbps-marshal check")
+        }
     }
 }
 
@@ -121,7 +132,9 @@ async fn ims(settings: &Settings, token: Option<Token>) -> Check {
         Ok(Err(error)) => return Check::failed(NAME, with_causes(&error), "correct ims.ca_bundle"),
     };
     match client.list_images(token.as_ref()).await {
-        Ok(images) => Check::ok(NAME, format!("{} lists {} images", settings.ims.url, images.len())),
+        Ok(images) => {
+            Check::ok(NAME, format!("{} lists {}", settings.ims.url, counted(images.len(), "image")))
+        }
         Err(error) => check::unanswered(NAME, &Cause::from(&error)),
     }
 }
@@ -138,7 +151,8 @@ async fn bucket(settings: &Settings) -> Check {
     match client.list(&relevant).await {
         Ok(index) => {
             let (bucket, prefix) = (&settings.s3.bucket, &relevant.prefix);
-            Check::ok(NAME, format!("{bucket} can be listed; {} objects below {prefix}", index.len()))
+            let objects = counted(index.len(), "object");
+            Check::ok(NAME, format!("{bucket} can be listed; {objects} below {prefix}"))
         }
         Err(error) => check::unanswered(NAME, &Cause::from(&error)),
     }
@@ -167,7 +181,7 @@ async fn lio(settings: &Settings) -> Vec<Check> {
 }
 
 fn lio_now(settings: &Settings, site: &Site) -> Vec<Check> {
-    let kernel = kernel(&settings.lio.configfs);
+    let kernel = kernel(&settings.lio.configfs, is_configfs);
     if kernel.remedy.is_some() {
         return vec![kernel];
     }
@@ -198,16 +212,22 @@ fn lio_now(settings: &Settings, site: &Site) -> Vec<Check> {
 }
 
 /// It loads the module and sets dbroot, which has to be set before any fabric is loaded (facts 1.6).
-const LIO_SERVICE: &str =
-    "systemctl start rtslib-fb-targetctl (Debian, Ubuntu) or target (others): it loads LIO";
+const LIO_SERVICE: &str = "install targetcli-fb (Debian, Ubuntu), python3-targetcli-fb (SUSE) or targetcli (Fedora and its \
+    kin), then systemctl enable --now rtslib-fb-targetctl (Debian, Ubuntu) or target (others): it loads LIO";
+
+/// Whether it is mounted there: the folder is there without it (linux/magic.h).
+fn is_configfs(path: &Path) -> bool {
+    const CONFIGFS_MAGIC: i64 = 0x6265_6570;
+    rustix::fs::statfs(path).is_ok_and(|found| found.f_type == CONFIGFS_MAGIC)
+}
 
 /// What a bare machine lacks.
-fn kernel(configfs: &Path) -> Check {
+fn kernel(configfs: &Path, is_configfs: impl Fn(&Path) -> bool) -> Check {
     const NAME: &str = "kernel";
     let shown = configfs.display();
     let missing = |what: &str, remedy: &str| Check::failed(NAME, format!("{what} is not there"), remedy);
     if !configfs.exists() {
-        return match configfs.parent().is_some_and(Path::exists) {
+        return match configfs.parent().is_some_and(is_configfs) {
             true => missing(&shown.to_string(), LIO_SERVICE),
             false => missing("configfs", "systemctl start sys-kernel-config.mount"),
         };
@@ -276,14 +296,15 @@ mod tests {
     fn what_a_bare_machine_lacks_is_named_step_by_step() {
         let folder = tempfile::tempdir().unwrap();
         let configfs = folder.path().join("config/target");
-        let remedy = || kernel(&configfs).remedy.unwrap_or_default();
+        let remedy = || kernel(&configfs, Path::exists).remedy.unwrap_or_default();
         assert!(remedy().contains("sys-kernel-config.mount"), "{}", remedy());
         std::fs::create_dir(folder.path().join("config")).unwrap();
+        assert!(!is_configfs(&folder.path().join("config")), "a folder for it is not it");
         assert!(remedy().contains("rtslib-fb-targetctl"), "{}", remedy());
         std::fs::create_dir(&configfs).unwrap();
         assert!(remedy().starts_with("provision the target"), "{}", remedy());
         std::fs::create_dir(configfs.join("iscsi")).unwrap();
-        assert_eq!(kernel(&configfs).verdict, Verdict::Ok);
+        assert_eq!(kernel(&configfs, Path::exists).verdict, Verdict::Ok);
     }
 
     #[test]

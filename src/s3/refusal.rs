@@ -26,7 +26,10 @@ where
         _ => false,
     };
     match (status, error.code()) {
-        (Some(401 | 403), _) => S3Error::Denied { what, source: source.into() },
+        // versitygw answers 404 to a key that it does not know.
+        (Some(401 | 403), _) | (Some(404), Some("XAdminUserNotFound")) => {
+            S3Error::Denied { what, source: source.into() }
+        }
         (Some(412), _) | (Some(404), Some("NoSuchKey")) => S3Error::Gone { what },
         _ if late => S3Error::Timeout { what },
         _ => S3Error::Failed { what, source: source.into() },

@@ -1,6 +1,7 @@
 //! The status of a node for a person: short lines, aligned, colours where a terminal shows them.
 
 use super::document::{AgentStatus, Document, OpenCondition, Projected};
+use crate::causes::counted;
 use crate::causes::one_line;
 use std::fmt::Write;
 use std::time::Duration;
@@ -93,7 +94,9 @@ impl Page {
             0 => String::new(),
             count => format!(", {count} awaiting a second observation"),
         };
-        self.push(&format!("\n{live} LUNs, {pending} images pending, {held} removals held{awaiting}\n"));
+        let (live, pending, held) =
+            (counted(live, "LUN"), counted(pending, "image"), counted(held, "removal"));
+        self.push(&format!("\n{live}, {pending} pending, {held} held{awaiting}\n"));
         if projections.is_empty() {
             return;
         }
@@ -219,7 +222,7 @@ mod tests {
             "last pass  7, converged, 1 min 0 s ago, took 1.2 s, +0 -0",
             "next pass  in 2 min 0 s",
             "ims        timeout; last answer 10 min 0 s ago; no answer within 20 s",
-            "0 LUNs, 1 images pending, 0 removals held",
+            "0 LUNs, 1 image pending, 0 removals held",
         ] {
             assert!(text.lines().any(|shown| shown == line), "{line}\n{text}");
         }

@@ -33,7 +33,8 @@ fn on_a_bare_machine_each_line_that_fails_says_what_to_do_and_the_exit_code_is_2
     let (code, lines) = lines(&site);
     assert_eq!(code, Some(2));
     let names: Vec<&str> = lines.iter().map(|(name, ..)| name.as_str()).collect();
-    let wanted = ["configuration", "tls", "credentials", "identity", "ims", "bucket", "mount", "kernel"];
+    let wanted =
+        ["user", "configuration", "tls", "credentials", "identity", "ims", "bucket", "mount", "kernel"];
     assert_eq!(names, wanted);
     let verdicts: Vec<&str> = lines.iter().map(|(_, verdict, _)| verdict.as_str()).collect();
     assert_eq!(verdicts, ["ok", "ok", "ok", "ok", "failed", "failed", "failed", "failed"]);

@@ -82,7 +82,9 @@ pub fn unanswered(name: &'static str, cause: &Cause) -> Check {
         (Source::Lio, "locked") => {
             "wait until that targetcli has ended, or exit it: LUNs come without its lock, and removals wait for it"
         }
-        (Source::Lio, "connect") => "run this as root; systemctl enable --now targetclid.socket",
+        (Source::Lio, "connect") => {
+            "run this as root; install targetcli 2.1.53 or later, and systemctl enable --now targetclid.socket"
+        }
         (Source::Lio, "configfs") => "run this as root; see what `dmesg` says",
         (Source::Lio, _) => {
             "see `systemctl status targetclid`, and the last commands it was sent in the agent's log"
