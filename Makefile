@@ -2,12 +2,14 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-host test-spire test-lio lint bench bench-listing pictures fuzz install build setup image clean
+.PHONY: help demo test test-host test-spire test-lio test-packages lint bench bench-listing pictures fuzz install rpm deb tar release release-build build setup image clean
 
 PREFIX ?= /usr
 FUZZ_SECONDS ?= 60
 UNITDIR ?= /usr/lib/systemd/system
+TMPFILESDIR ?= /usr/lib/tmpfiles.d
 DOCDIR ?= $(PREFIX)/share/doc/sbps-marshal
+LICENSEDIR ?= $(DOCDIR)
 
 export CARGO_TERM_COLOR ?= auto
 TARGET := $(or $(CARGO_TARGET_DIR),target)
@@ -25,7 +27,7 @@ help: ## what there is
 demo: setup build image ## the main job in a throw-away VM: images become LUNs that an initiator mounts
 	$(VM) demo $(VM_FILES) --bin "$(LIO_TEST):lio" -- sh -c 'site up && lio demo --nocapture --test-threads=1'
 
-test: test-host test-spire test-lio ## all tests: unit, property, wire, with a real SPIRE, and in the VM
+test: test-host test-spire test-lio test-packages ## all tests: unit, property, wire, with a real SPIRE, in the VM, of the packages
 
 test-host: setup ## the tests that need no VM
 	cargo test --workspace
@@ -36,6 +38,11 @@ test-spire: setup ## our identity from a real SPIRE server and agent on this hos
 test-lio: setup build image ## the tests on a real kernel, in two VMs; LIO_FILTER=name runs some of them
 	tests/vm/suite "$(LIO_TEST)" "$(LIO_FILTER)" $(VM_FILES) --bin "$(KUBE)/kube-apiserver"
 
+test-packages: setup ## the packages: built, looked at, installed in the VM; PACKAGES_FILTER=name runs some of the tests
+	tests/setup release rpm deb packages
+	cargo test -p manuals --test rendered
+	tests/packages/run "$(PACKAGES_FILTER)"
+
 lint: setup ## format, clippy with warnings denied, and what the inside may depend on
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
@@ -44,7 +51,7 @@ lint: setup ## format, clippy with warnings denied, and what the inside may depe
 	tests/lint-inside
 	cargo test --quiet --test house
 	tests/lint-inside-test
-	for script in tests/vm/setup tests/vm/image tests/vm/rootfs tests/vm/run tests/vm/matches tests/vm/suite tests/vm/no-secrets tests/spire/build tests/kube/build tests/lint-inside tests/lint-inside-test bench/run bench/listing fuzz/run .ci/run; do bash -n $$script; done
+	for script in tests/setup tests/vm/image tests/vm/rootfs tests/vm/run tests/vm/matches tests/vm/suite tests/vm/no-secrets tests/spire/build tests/kube/build tests/lint-inside tests/lint-inside-test bench/run bench/listing fuzz/run .ci/run; do bash -n $$script; done
 
 bench: setup image ## times and counts in the VM; writes bench/RESULTS.md
 	cargo build --release --bin sbps-marshal
@@ -66,24 +73,51 @@ pictures: setup build image ## docs/pictures from a run of the VM, and the text 
 fuzz: ## libFuzzer against each parser for FUZZ_SECONDS=60 each; needs cargo-fuzz
 	fuzz/run $(FUZZ_SECONDS)
 
-install: ## the release build into $(DESTDIR)$(PREFIX), with its unit, commented defaults, documents, Splunk app and license
-	cargo build --release --bin sbps-marshal
-	install -D -m 0755 $(TARGET)/release/sbps-marshal $(DESTDIR)$(PREFIX)/bin/sbps-marshal
-	install -D -m 0644 systemd/sbps-marshal.service $(DESTDIR)$(UNITDIR)/sbps-marshal.service
+# What is installed, by hand or into a package. BINARIES: the folder of another build.
+BINARIES ?= $(TARGET)/release
+install: $(if $(filter file,$(origin BINARIES)),release-build) ## into $(DESTDIR)$(PREFIX): program, unit, commented defaults, manuals, completions, documents, dashboards
+	install -D -m 0755 $(BINARIES)/sbps-marshal $(DESTDIR)$(PREFIX)/bin/sbps-marshal
+	install -d $(DESTDIR)$(UNITDIR) $(DESTDIR)$(TMPFILESDIR)
+	sed 's|/usr/bin/|$(PREFIX)/bin/|; s|/usr/share/|$(PREFIX)/share/|g' systemd/sbps-marshal.service >$(DESTDIR)$(UNITDIR)/sbps-marshal.service
+	install -m 0644 systemd/tmpfiles.conf $(DESTDIR)$(TMPFILESDIR)/sbps-marshal.conf
 	install -D -m 0644 systemd/config.d/00-defaults.toml $(DESTDIR)/etc/sbps-marshal/conf.d/00-defaults.toml
-	install -D -m 0644 -t $(DESTDIR)$(DOCDIR) README.md LICENSE
-	install -D -m 0644 -t $(DESTDIR)$(DOCDIR)/docs docs/*.md
-	find splunk -type f -exec install -D -m 0644 {} $(DESTDIR)$(DOCDIR)/{} \;
+	SOURCE_DATE_EPOCH=$$(packaging/epoch) $(BINARIES)/manuals $(DESTDIR)$(PREFIX)
+	install -D -m 0644 LICENSE $(DESTDIR)$(LICENSEDIR)/LICENSE
+	install -D -m 0644 -t $(DESTDIR)$(DOCDIR) README.md CHANGELOG.md CONTRIBUTING.md
+	find docs bench/RESULTS.md -type f -name '*.*' -exec install -D -m 0644 {} $(DESTDIR)$(DOCDIR)/{} \;
+	find splunk monitoring -type f -exec install -D -m 0644 {} $(DESTDIR)$(PREFIX)/share/sbps-marshal/{} \;
+	ln -sfn ../../sbps-marshal/splunk $(DESTDIR)$(DOCDIR)/splunk # where the documents look for them
+	ln -sfn ../../sbps-marshal/monitoring $(DESTDIR)$(DOCDIR)/monitoring
+
+rpm: ## dist/rpmbuild/RPMS/<arch>/*.rpm, for the SUSE and Fedora families; the program runs on glibc 2.31 or later
+	@tests/setup release rpm
+	@packaging/rpm/build
+
+deb: ## dist/deb/*.deb, of the same program
+	@tests/setup release deb
+	@packaging/deb/build
+
+tar: ## dist/tar/*.tar.gz, of the same program, for any other system
+	@tests/setup release
+	@packaging/tar
+
+release: ## everything that VERSION=x.y.z is, in dist/release; checks, tests and builds twice
+	packaging/release "$(VERSION)"
+
+release-build:
+	cargo build --release --bin sbps-marshal
+	cargo build --release -p manuals
 
 build:
 	cargo build --workspace
 	cargo test --no-run --test lio
 
 setup:
-	@tests/vm/setup
+	@tests/setup
 
 image:
 	@tests/vm/image >/dev/null
 
 clean: ## everything built here, but not what is cached: the VM image, SPIRE, the API server
 	cargo clean
+	rm -rf dist

@@ -1,12 +1,11 @@
 //! What s3fs does to images: it shows the past, refuses one of them, shows a symlink, dies, and is not there at boot.
 
-use super::takeover::project_as_the_predecessor;
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 use support::node::{
-    Agent, IQN, Image, Initiator, Node, Reader, Target, clear_target, luns, mount, run, sha256_of_tree,
-    source_of, squashfs, wait_for,
+    Agent, IQN, Image, Initiator, Node, Reader, Target, clear_target, luns, mount,
+    project_as_the_predecessor, run, sha256_of_tree, source_of, squashfs, wait_for,
 };
 
 fn id(n: u32) -> String {

@@ -1,13 +1,13 @@
 //! Start before, with and after every party: nobody has to start anything twice, or in order.
 
 use super::spire::{PLAIN, PROGRAM, config};
-use super::takeover::project_as_the_predecessor;
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 use support::node::{
-    Agent, Image, Network, Node, SAVE_FOLDER, clear_target, luns, mount, run, squashfs, wait_for,
+    Agent, Image, Network, Node, SAVE_FOLDER, clear_target, luns, mount, project_as_the_predecessor, run,
+    squashfs, wait_for,
 };
 use support::spire::Spire;
 

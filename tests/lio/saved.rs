@@ -1,8 +1,7 @@
 //! saveconfig.json after a power cut (M14).
 
-use crate::takeover::project_as_the_predecessor;
 use std::fs;
-use support::node::{Agent, Node, SAVE_FOLDER as FOLDER, luns, run, squashfs};
+use support::node::{Agent, Node, SAVE_FOLDER as FOLDER, luns, project_as_the_predecessor, run, squashfs};
 
 const FILE: &str = "/etc/rtslib-fb-target/saveconfig.json";
 

@@ -1,18 +1,7 @@
 //! The successor takes over what the predecessor left.
 
 use std::process::Command;
-use support::node::{Agent, Execs, IQN, Image, Node, luns, run, squashfs};
-
-/// What the predecessor runs for each image (marshal/lib/lio.py).
-pub(crate) fn project_as_the_predecessor(image: &Image) {
-    run(
-        "targetcli",
-        &["/backstores/fileio", "create", &image.name, &image.file, "0", "false", "true", &image.wwn],
-    );
-    let luns = format!("/iscsi/{IQN}/tpg1/luns");
-    run("targetcli", &[&luns, "create", &format!("/backstores/fileio/{}", image.name)]);
-    run("targetcli", &["saveconfig"]);
-}
+use support::node::{Agent, Execs, Image, Node, luns, project_as_the_predecessor, run, squashfs};
 
 fn node_with_images(count: u32) -> (Node, Vec<Image>) {
     let node = Node::fresh();

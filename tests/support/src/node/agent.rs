@@ -64,6 +64,11 @@ impl Agent {
         Agent { cursor }
     }
 
+    /// The one that is installed, or will be: what it says from now on.
+    pub fn watch_installed() -> Self {
+        Agent { cursor: cursor() }
+    }
+
     /// Runs a subcommand of the installed agent to its end.
     pub fn command(arguments: &[&str]) -> Output {
         let timeout = ["--kill-after=5", "600", "/usr/bin/sbps-marshal"];

@@ -174,6 +174,17 @@ impl Image {
     }
 }
 
+/// What the predecessor runs for each image (marshal/lib/lio.py).
+pub fn project_as_the_predecessor(image: &Image) {
+    run(
+        "targetcli",
+        &["/backstores/fileio", "create", &image.name, &image.file, "0", "false", "true", &image.wwn],
+    );
+    let luns = format!("/iscsi/{IQN}/tpg1/luns");
+    run("targetcli", &[&luns, "create", &format!("/backstores/fileio/{}", image.name)]);
+    run("targetcli", &["saveconfig"]);
+}
+
 /// Makes a squashfs image of a few files whose content follows from `seed`; gives its bytes.
 pub fn squashfs(seed: u32, kib: usize) -> Vec<u8> {
     let folder = std::path::PathBuf::from(format!("/run/sources/{seed}"));
