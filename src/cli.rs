@@ -1,5 +1,7 @@
 //! The command line: what there is to say, and which part of the program does it.
 
+pub mod exit_codes;
+
 use crate::causes;
 use crate::check;
 use crate::config::{self, Flag, Loaded, Sources};
@@ -11,7 +13,7 @@ use crate::run::{self, Backend};
 use crate::telemetry::complain;
 use crate::tls;
 use crate::version;
-use clap::{Args, Parser};
+use clap::{Args, Parser, ValueHint};
 use std::io::Write;
 use std::iter;
 use std::path::PathBuf;
@@ -20,9 +22,16 @@ use std::process::ExitCode;
 /// A pass that ended without everything being as it should be.
 pub const NOT_CONVERGED: u8 = 3;
 
-/// Keeps the read-only iSCSI LUNs of this node equal to the images that should be projected.
+/// Keeps the read-only iSCSI LUNs of this node equal to the images that should be projected
+///
+/// It reads from IMS, CSM's Image Management Service, which images are tagged, reads the S3 bucket that has them, and keeps
+/// the LUNs of the kernel's iSCSI target (LIO) equal to that. It never moves image data, and never makes a target: the site
+/// provides the target, its TPG and its portals.
+///
+/// A node loses its root file system when its LUN goes. Hence what a source does not answer is unknown, and no reason to
+/// remove anything; what others made is not touched; and success is what the kernel shows in configfs.
 #[derive(Debug, Parser)]
-#[command(version = version::BUILD, propagate_version = true)]
+#[command(version = version::BUILD, propagate_version = true, after_long_help = exit_codes::help("sbps-marshal"))]
 pub struct Cli {
     #[command(flatten)]
     configuration: Configuration,
@@ -33,18 +42,24 @@ pub struct Cli {
 #[derive(Debug, Args)]
 struct Configuration {
     /// Configuration file; conf.d/*.toml beside it are read too [default: /etc/sbps-marshal/config.toml]
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
     config: Option<PathBuf>,
     /// Sets one key over files and environment, such as s3.bucket=boot-images; may be repeated
     #[arg(long = "set", global = true, value_name = "SECTION.KEY=VALUE")]
     set: Vec<Flag>,
 }
 
+// What a command does, then in paragraphs of their own what its page in the manual says beside that.
 #[derive(Debug, clap::Subcommand)]
 enum Subcommand {
     /// Runs the agent: passes at scan.frequency, when a tag changes, and on SIGHUP
+    ///
+    /// In a pass it reads all sources, compares them with what configfs shows, changes what differs, looks whether configfs
+    /// shows the change, and saves it. It stays in the foreground and logs to stderr; sbps-marshal.service starts it. A lock
+    /// sees to it that one agent runs on a node. A stop leaves every LUN as it is.
+    #[command(after_long_help = exit_codes::help("run"))]
     Run {
-        /// Does one pass and ends: exit code 0 if everything is as it should be, 3 if not
+        /// Does one pass and ends
         #[arg(long)]
         once: bool,
         /// Uses a small site in memory instead of IMS, S3, s3fs and LIO
@@ -52,6 +67,10 @@ enum Subcommand {
         sim: bool,
     },
     /// Shows what a pass would change, and why; changes nothing and does not need targetclid
+    ///
+    /// It asks all sources as a pass does. It lists what would be done, in this order; the removals that wait, what they wait
+    /// for, and the code by which `confirm-removal` allows them; and the images that are not projected, with the reason.
+    #[command(after_long_help = exit_codes::help("plan"))]
     Plan {
         /// As one JSON object
         #[arg(long)]
@@ -60,15 +79,23 @@ enum Subcommand {
         #[arg(long)]
         sim: bool,
     },
-    /// Looks at everything that the agent needs on this node, and says what to do about what is wrong; changes nothing:
-    /// exit code 0 if all is well, 1 with warnings, 2 if something is not met
+    /// Looks at everything that the agent needs on this node, and says what to do about what is wrong; changes nothing
+    ///
+    /// That is: configuration, secrets, identity, IMS, bucket, mount, kernel, targetclid, target, portals and saveconfig.json.
+    /// Each is `ok`, `warning` or `failed`. Run it as root, and run the installed program: SPIRE knows a program by its path.
+    ///
+    /// To each portal it opens a connection and closes it again, of which the kernel logs that a login failed.
+    #[command(after_long_help = exit_codes::help("check"))]
     Check {
         /// As a JSON array
         #[arg(long)]
         json: bool,
     },
-    /// Shows everything about one image: where it is, how initiators see it, and how to boot and mount it; changes
-    /// nothing: exit code 0, or 1 if there is no such image, or none in this format
+    /// Shows everything about one image: where it is, how initiators see it, and how to boot and mount it; changes nothing
+    ///
+    /// An image may be given by any of its names, or by the beginning of one. An exact name goes before a beginning; several
+    /// that fit are listed.
+    #[command(after_long_help = exit_codes::help("locate"))]
     Locate {
         /// IMS id or name, S3 key or path, backstore name, WWN, WWID or LUN number, or the beginning of one
         image: String,
@@ -76,14 +103,20 @@ enum Subcommand {
         #[arg(long, value_enum, default_value_t = Format::Table)]
         format: Format,
     },
-    /// Checks the configuration and what a start makes of it, CA bundles too; connects nothing: exit code 0, or 1 and
-    /// one line for each error
+    /// Checks the configuration and what a start makes of it, CA bundles too; connects nothing
+    ///
+    /// All errors are told at once: where a value comes from, its key, the value, and what is allowed. Values that may be
+    /// secrets are not shown.
+    #[command(after_long_help = exit_codes::help("check-config"))]
     CheckConfig {
         /// Prints the default configuration with its documentation instead
         #[arg(long)]
         defaults: bool,
     },
     /// Shows what the running agent projects, what waits and why, who answers, and what is wrong
+    ///
+    /// Without a running agent it shows what configfs and saveconfig.json show, and says so.
+    #[command(after_long_help = exit_codes::help("status"))]
     Status {
         /// As one JSON object
         #[arg(long)]
@@ -92,10 +125,13 @@ enum Subcommand {
         #[arg(long)]
         watch: bool,
     },
-    /// Asks the running agent for a pass now, and shows it step by step: exit code 0 if everything is as it should be, 3 if
-    /// not
+    /// Asks the running agent for a pass now, and shows it step by step
+    #[command(after_long_help = exit_codes::help("resync"))]
     Resync,
     /// Shows what has changed on this node: LUNs that came and went, and why
+    ///
+    /// The changes are kept over restarts, the last 1 to 2 MiB of them. No agent has to run.
+    #[command(after_long_help = exit_codes::help("history"))]
     History {
         /// Only what is not older: 90s, 30min, 2h, 7d
         #[arg(long, value_name = "TIME")]
@@ -104,21 +140,35 @@ enum Subcommand {
         #[arg(long)]
         json: bool,
     },
-    /// Says where the LUN maps of several workers differ: exit code 0 if nowhere, 3 if somewhere
+    /// Says where the LUN maps of several workers differ
+    ///
+    /// A node that loses one path has to find the same image under the same number on the next worker. There is a line for
+    /// each number that means different images, or that is not on each of the workers. Right after a tag has changed they
+    /// differ until each has had its pass.
+    #[command(after_long_help = exit_codes::help("compare"))]
     Compare {
-        /// What `status --json` printed on each of them
-        #[arg(required = true, num_args = 2.., value_name = "FILE")]
+        /// What status --json printed on each of them
+        #[arg(required = true, num_args = 2.., value_name = "FILE", value_hint = ValueHint::FilePath)]
         files: Vec<PathBuf>,
     },
     /// Gives the session with targetclid away, for maintenance by hand; the agent changes nothing meanwhile
+    ///
+    /// A command that is under way ends first. The agent still looks, and says `lio_busy`; what it has to change waits. It
+    /// takes the session back when the time is over, and after a restart.
+    #[command(after_long_help = exit_codes::help("release"))]
     Release {
-        /// For so many minutes; 0 takes it back
+        /// For so many minutes, a day at the most; 0 takes it back
         #[arg(value_parser = clap::value_parser!(u64).range(0..=LONGEST_RELEASE))]
         minutes: u64,
     },
-    /// Lets the running agent do removals that it holds, in a pass that is shown step by step: exit code 0 once it has ended
+    /// Lets the running agent do removals that it holds, in a pass that is shown step by step
+    ///
+    /// A removal waits for an operator if too many come at once, if nodes use the LUN, or if a PE object was replaced under its
+    /// key. `plan` and the log show the code of what waits; it is the same on each worker that holds the same. A code that is
+    /// not held is refused, and a code counts for one pass.
+    #[command(after_long_help = exit_codes::help("confirm-removal"))]
     ConfirmRemoval {
-        /// The code that the log and `plan` show: it names exactly those removals
+        /// The code that plan and the log show: it names exactly those removals
         code: String,
     },
 }

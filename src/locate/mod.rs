@@ -19,7 +19,7 @@ pub enum Format {
     Table,
     /// The same as one JSON object
     Json,
-    /// Kubernetes: a PersistentVolume and the claim that binds it, for `kubectl apply -f -`
+    /// Kubernetes: a PersistentVolume and the claim that binds it, for kubectl apply -f -
     Pv,
     /// Kernel command lines that boot it with stock dracut, one for each portal
     Dracut,
