@@ -1,5 +1,5 @@
 //! The one table of what can be configured: of every key its name, default, kind, meaning and the place that its value
-//! goes to. Checks, the shipped file and the table in docs/configuration.md come from it.
+//! goes to. Checks, the shipped file, the table in docs/configuration.md and the manual page come from it.
 
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -36,6 +36,17 @@ impl Key {
     /// The variable that sets it. Keys have underscores too: a variable is found here, never taken apart.
     pub fn variable(&self) -> String {
         format!("{VARIABLE_PREFIX}{}", self.name.replace('.', "_").to_uppercase())
+    }
+
+    /// The variables that set it: ours, and the predecessor's if it had one.
+    pub fn variables(&self) -> Vec<String> {
+        let predecessor = Some(self.predecessor.to_owned()).filter(|name| !name.is_empty());
+        std::iter::once(self.variable()).chain(predecessor).collect()
+    }
+
+    /// Its section, empty if it has none, and its name there.
+    pub fn split(&self) -> (&'static str, &'static str) {
+        self.name.split_once('.').unwrap_or(("", self.name))
     }
 
     /// Puts the value that `text` says into its place, if it is one of this key's kind.

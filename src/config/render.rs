@@ -17,12 +17,12 @@ pub fn default_file() -> String {
     let mut file = HEAD.to_owned();
     let mut last_section = "";
     for key in KEYS.iter() {
-        let (section, name) = key.name.split_once('.').unwrap_or(("", key.name));
+        let (section, name) = key.split();
         if section != last_section {
             file.push_str(&format!("\n[{section}]"));
             last_section = section;
         }
-        file.push_str(&format!("\n# {}\n#   {}: {}\n", key.doc, variables(key).join(", "), key.allowed));
+        file.push_str(&format!("\n# {}\n#   {}: {}\n", key.doc, key.variables().join(", "), key.allowed));
         file.push_str(&format!("#{name} = {}\n", toml_default(key)));
     }
     file
@@ -34,7 +34,7 @@ pub fn markdown_table() -> String {
         String::from("| key | default | meaning | allowed | variables |\n|---|---|---|---|---|\n");
     for key in KEYS.iter() {
         let default = if key.default.is_empty() { String::new() } else { format!("`{}`", key.default) };
-        let variables: Vec<_> = variables(key).iter().map(|name| format!("`{name}`")).collect();
+        let variables: Vec<_> = key.variables().iter().map(|name| format!("`{name}`")).collect();
         let variables = variables.join(", ");
         table.push_str(&format!(
             "| `{}` | {default} | {} | {} | {variables} |\n",
@@ -42,15 +42,6 @@ pub fn markdown_table() -> String {
         ));
     }
     table
-}
-
-/// Ours, and the predecessor's if it had one.
-fn variables(key: &Key) -> Vec<String> {
-    let mut names = vec![key.variable()];
-    if !key.predecessor.is_empty() {
-        names.push(key.predecessor.to_owned());
-    }
-    names
 }
 
 fn toml_default(key: &Key) -> String {
