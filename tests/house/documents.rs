@@ -1,5 +1,6 @@
 //! What the documents point to is there.
 
+use actors::events::{Event, Level};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -25,7 +26,7 @@ fn files(folder: &str, end: &str) -> Vec<PathBuf> {
 }
 
 fn documents() -> Vec<PathBuf> {
-    let mut all = [files("docs", ".md"), files("splunk", ".md")].concat();
+    let mut all = [files("docs", ".md"), files("splunk", ".md"), files("bench", ".md")].concat();
     all.extend(["README.md", "CONTRIBUTING.md"].map(|name| root().join(name)));
     assert!(all.len() > 6, "{all:?}");
     all
@@ -74,6 +75,42 @@ fn every_alert_leads_to_its_section_and_asks_for_metrics_that_there_are() {
             let name = name.trim_end_matches("_bucket").trim_end_matches("_total");
             assert!(registered.contains(&format!("\"{name}\"")), "{name}");
         }
+    }
+}
+
+/// An event that needs nothing may have none.
+#[test]
+fn every_warning_and_every_error_leads_to_its_section() {
+    let pages = root().join("docs");
+    for Event { name, levels, section, .. } in actors::events::all() {
+        let is_noted = levels.iter().any(|level| matches!(level, Level::Warn | Level::Error));
+        let Some((page, anchor)) = section.split_once('#') else {
+            assert!(!is_noted && section.is_empty(), "{name} leads nowhere: {section:?}");
+            continue;
+        };
+        let page = fs::read_to_string(pages.join(page)).unwrap();
+        assert!(anchors(&page).contains(anchor), "{name} leads to {section}");
+    }
+}
+
+/// Its links to itself are its table of contents.
+#[test]
+fn the_book_of_operations_lists_its_sections_and_cites_tests_that_there_are() {
+    let page = fs::read_to_string(root().join("docs/operations.md")).unwrap();
+    for heading in page.lines().filter(|line| line.starts_with("## ")) {
+        let anchor = anchors(heading).pop_first().unwrap();
+        let contents = page.split("\n## ").next().unwrap();
+        assert!(contents.contains(&format!("](#{anchor})")), "{heading} is not in the contents");
+    }
+    let mut tests = String::new();
+    for folder in ["actors", "src", "tests"] {
+        files(folder, ".rs").iter().for_each(|file| tests.push_str(&fs::read_to_string(file).unwrap()));
+    }
+    let cited = page.split('`').skip(1).step_by(2).filter(|name| name.matches('_').count() > 5);
+    let cited: Vec<&str> = cited.filter(|name| !name.contains(['/', ' ', '"', '='])).collect();
+    assert!(cited.len() > 15, "{cited:?}: are these all?");
+    for name in cited {
+        assert!(tests.contains(&format!("fn {name}(")), "{name} is no test");
     }
 }
 

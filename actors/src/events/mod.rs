@@ -39,6 +39,9 @@ pub struct Event {
     pub meaning: &'static str,
     /// What an operator should do.
     pub remedy: &'static str,
+    /// Where that is told at length: a page of `docs/` and its heading. Every warning and error has one; else it may be
+    /// empty.
+    pub section: &'static str,
 }
 
 impl Level {
@@ -107,7 +110,8 @@ macro_rules! emit {
 
 /// A part of the table: its events by their constants.
 macro_rules! events {
-    ($($constant:ident $name:literal [$($level:ident),+] ($($field:ident)*) $meaning:literal => $remedy:literal;)*) => {
+    ($($constant:ident $name:literal [$($level:ident),+] ($($field:ident)*) $meaning:literal
+        => $remedy:literal $(, $section:literal)?;)*) => {
         $(
             #[doc = $meaning]
             pub const $constant: $crate::events::Event = $crate::events::Event {
@@ -116,6 +120,7 @@ macro_rules! events {
                 fields: &[$(stringify!($field)),*],
                 meaning: $meaning,
                 remedy: $remedy,
+                section: concat!($($section)?),
             };
         )*
         pub(super) const TABLE: &[$crate::events::Event] = &[$($constant),*];
@@ -160,10 +165,11 @@ fn part(page: &mut String, title: &str, text: &str, events: &[Event]) {
         page,
         "\n## {title}\n{text}\n| event | level | fields | meaning | what to do |\n|---|---|---|---|---|\n"
     );
-    for Event { name, levels, fields, meaning, remedy } in events {
+    for Event { name, levels, fields, meaning, remedy, section } in events {
         let levels: Vec<String> = levels.iter().map(|level| level.name()).collect();
         let fields: Vec<String> = fields.iter().map(|field| format!("`{field}`")).collect();
         let (levels, fields) = (levels.join(", "), fields.join(", "));
-        let _ = writeln!(page, "| `{name}` | {levels} | {fields} | {meaning} | {remedy} |");
+        let more = if section.is_empty() { String::new() } else { format!(" ([more]({section}))") };
+        let _ = writeln!(page, "| `{name}` | {levels} | {fields} | {meaning} | {remedy}{more} |");
     }
 }
