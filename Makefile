@@ -46,12 +46,13 @@ test-packages: setup ## the packages: built, looked at, installed in the VM; PAC
 lint: setup ## format, clippy with warnings denied, and what the inside may depend on
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
-	cargo clippy --test lio --test spire --bench lio --bench listing -- -D warnings
+	cargo clippy --test lio --test spire --test packages --bench lio --bench listing -- -D warnings
+	cargo clippy -p manuals --test rendered -- -D warnings
 	RUSTDOCFLAGS='-D warnings -A rustdoc::private_intra_doc_links' cargo doc --quiet --workspace --no-deps
 	tests/lint-inside
 	cargo test --quiet --test house
 	tests/lint-inside-test
-	for script in tests/setup tests/vm/image tests/vm/rootfs tests/vm/run tests/vm/matches tests/vm/suite tests/vm/no-secrets tests/spire/build tests/kube/build tests/lint-inside tests/lint-inside-test bench/run bench/listing fuzz/run .ci/run; do bash -n $$script; done
+	for script in $$(grep -rlE '^#!.*bash' .ci bench fuzz packaging tests | sort); do bash -n $$script; done
 
 bench: setup image ## times and counts in the VM; writes bench/RESULTS.md
 	cargo build --release --bin sbps-marshal

@@ -236,7 +236,7 @@ fn kernel(configfs: &Path, is_configfs: impl Fn(&Path) -> bool) -> Check {
         true => Check::ok(NAME, format!("{shown} is there, with iSCSI")),
         false => missing(
             &format!("{shown}/iscsi"),
-            "provision the target: whoever makes it loads iscsi_target_mod, after dbroot is set (facts 1.6)",
+            "provision the target (docs/day-one.md): whoever makes it loads iscsi_target_mod, after dbroot is set",
         ),
     }
 }

@@ -10,7 +10,7 @@ use ::config::{FileFormat, Format, Map, Source, Value, ValueKind};
 
 use super::Flag;
 use super::errors::ConfigError;
-use super::keys::{KEYS, Key, VARIABLE_PREFIX, nearest};
+use super::keys::{KEYS, Key, UNUSED_VARIABLE, VARIABLE_PREFIX, nearest};
 
 /// Where the kernel says the node's name.
 const HOSTNAME_FILE: &str = "/proc/sys/kernel/hostname";
@@ -52,12 +52,15 @@ impl Fragment {
         }
     }
 
-    /// The variables of the Python agent. They are not ours alone, so others pass without a word.
+    /// The variables of the Python agent, with its prefix and without. The latter are not ours alone, so others pass
+    /// without a word.
     pub fn predecessor(env: &BTreeMap<String, String>) -> Fragment {
         let mut fragment = Fragment::default();
-        for key in KEYS.iter() {
-            if let Some(value) = env.get(key.predecessor) {
-                fragment.set(key, key.predecessor, value);
+        for key in KEYS.iter().filter(|key| !key.predecessor.is_empty()) {
+            for variable in [key.predecessor.to_owned(), with_prefix(key.predecessor)] {
+                if let Some(value) = env.get(&variable) {
+                    fragment.set(key, &variable, value);
+                }
             }
         }
         fragment
@@ -66,9 +69,14 @@ impl Fragment {
     /// Our own variables.
     pub fn environment(env: &BTreeMap<String, String>, problems: &mut Vec<ConfigError>) -> Fragment {
         let mut fragment = Fragment::default();
+        let of_predecessor = |variable: &str| {
+            let known = KEYS.iter().map(|key| key.predecessor).chain([UNUSED_VARIABLE]);
+            known.map(with_prefix).any(|known| known == variable)
+        };
         for (variable, value) in env.iter().filter(|(variable, _)| variable.starts_with(VARIABLE_PREFIX)) {
             match KEYS.iter().find(|key| key.variable() == *variable) {
                 Some(key) => fragment.set(key, variable, value),
+                None if of_predecessor(variable) => {}
                 None => problems.push(ConfigError::Unknown {
                     origin: "environment".to_owned(),
                     name: variable.clone(),
@@ -103,6 +111,11 @@ impl Fragment {
     fn set(&mut self, key: &Key, origin: &str, value: &str) {
         self.0.insert(key.name.to_owned(), Value::new(Some(&origin.to_owned()), value));
     }
+}
+
+/// As the Python agent reads its variables.
+pub(super) fn with_prefix(name: &str) -> String {
+    format!("{VARIABLE_PREFIX}{name}")
 }
 
 impl Source for Fragment {

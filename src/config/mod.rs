@@ -123,8 +123,9 @@ fn fragments(sources: &Sources, problems: &mut Vec<ConfigError>) -> Vec<Fragment
 
 fn notes(sources: &Sources) -> Vec<String> {
     let unused = keys::UNUSED_VARIABLE;
-    let note = format!("{unused} is accepted and not used: sbps-marshal uses targetclid, not to targetcli");
-    if sources.env.contains_key(unused) { vec![note] } else { Vec::new() }
+    let set = [unused.to_owned(), fragment::with_prefix(unused)];
+    let set = set.into_iter().filter(|name| sources.env.contains_key(name));
+    set.map(|name| format!("{name} is accepted and not used: sbps-marshal uses targetclid, not targetcli")).collect()
 }
 
 #[cfg(test)]

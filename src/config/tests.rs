@@ -108,6 +108,25 @@ fn the_predecessors_environment_works_unchanged() {
     assert!(matches!(&notes[..], [note] if note.starts_with("TARGETCLI_BIN is accepted and not used")));
 }
 
+/// As marshal/lib/config.py of 1.0.3 reads them: a drop-in that was written for it stays in force.
+#[test]
+fn the_predecessors_variables_work_with_its_prefix_too() {
+    let site = Site::new()
+        .env("SBPS_MARSHAL_SCAN_FREQUENCY", "60")
+        .env("SBPS_MARSHAL_API_GATEWAY", "https://gw.example/")
+        .env("API_GATEWAY", "https://less.example/")
+        .env("SBPS_MARSHAL_SQUASHFS_S3FS_MOUNT", "/mnt/images")
+        .env("SBPS_MARSHAL_TARGETCLI_BIN", "/usr/bin/targetcli");
+    let settings = site.settings();
+    assert_eq!(settings.scan.frequency, Duration::from_secs(60));
+    assert_eq!(settings.ims.url, "https://gw.example/apis/ims/v3/images");
+    assert_eq!(settings.mount.path.to_str(), Some("/mnt/images"));
+    let notes = load(&site.sources).unwrap().notes;
+    assert!(matches!(&notes[..], [note] if note.starts_with("SBPS_MARSHAL_TARGETCLI_BIN is accepted")));
+    let ours = site.env("SBPS_MARSHAL_IMS_GATEWAY", "https://ours.example");
+    assert_eq!(ours.settings().ims.url, "https://ours.example/apis/ims/v3/images", "ours holds over its");
+}
+
 /// A value that the key may have and that is not its default.
 fn another(key: &Key) -> &'static str {
     // A flag has many names for one value.

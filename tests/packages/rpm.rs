@@ -46,7 +46,7 @@ fn node_of_the_predecessor(family: &Family) -> (Node, Image, String) {
     edit(
         VARIABLES,
         &format!(
-            "API_GATEWAY={}\nS3_HOST={}\nS3_PROTO=http\nS3_BUCKET={BUCKET}\nSCAN_FREQUENCY=15\nTARGETCLI_BIN=/usr/bin/targetcli",
+            "SBPS_MARSHAL_API_GATEWAY={}\nS3_HOST={}\nS3_PROTO=http\nS3_BUCKET={BUCKET}\nSCAN_FREQUENCY=15\nTARGETCLI_BIN=/usr/bin/targetcli",
             node.ims.gateway(),
             node.bucket.server().host()
         ),

@@ -70,7 +70,7 @@ pub fn unanswered(name: &'static str, cause: &Cause) -> Check {
             "check s3.host, s3.proto, s3.bucket, and s3.ca_bundle if the cause is a certificate"
         }
         (Source::Mount, "not_mounted") => {
-            "mount the boot bucket with s3fs at mount.path, and see that it stays mounted"
+            "mount the boot bucket with s3fs at mount.path, and see that it stays mounted: docs/day-one.md has a unit"
         }
         (Source::Mount, "wrong_type") => {
             "unmount what is there and mount the boot bucket, or set mount.fstype"
@@ -101,7 +101,7 @@ pub fn unanswered(name: &'static str, cause: &Cause) -> Check {
 pub fn target(actual: &Actual, site: &Site) -> Vec<Check> {
     let tpg_path = &actual.tpg_path;
     let Some(tpg) = &actual.tpg else {
-        let remedy = "provision the target (CSM: provision_iscsi_server.sh), or correct lio.iqn and lio.tpg";
+        let remedy = "provision the target (CSM: provision_iscsi_server.sh; others: docs/day-one.md), or correct lio.iqn and lio.tpg";
         return vec![Check::failed("target", format!("{tpg_path} is not there"), remedy)];
     };
     let enabled = match tpg.enabled {
