@@ -125,7 +125,8 @@ fn notes(sources: &Sources) -> Vec<String> {
     let unused = keys::UNUSED_VARIABLE;
     let set = [unused.to_owned(), fragment::with_prefix(unused)];
     let set = set.into_iter().filter(|name| sources.env.contains_key(name));
-    set.map(|name| format!("{name} is accepted and not used: sbps-marshal uses targetclid, not targetcli")).collect()
+    set.map(|name| format!("{name} is accepted and not used: sbps-marshal uses targetclid, not targetcli"))
+        .collect()
 }
 
 #[cfg(test)]

@@ -6,5 +6,6 @@ mod built;
 mod deb;
 mod first_hour;
 mod made_root;
+mod release;
 mod rpm;
 mod site;
