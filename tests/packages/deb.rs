@@ -21,7 +21,7 @@ fn lio_a_deb_is_installed_started_by_an_administrator_upgraded_removed_and_purge
     let agent = Agent::start_installed();
     agent.wait_until_converged(1, 120);
     let (lun, first) = (lun_of(&image), running().expect("an agent"));
-    let edited = edit(DEFAULTS, "[log]\nlevel = \"debug\"");
+    let edited = edit(DEFAULTS, "# edited by the site");
 
     let upgraded = Agent::watch_installed();
     run("dpkg", &["--install", &package("newer.deb")]);

@@ -74,7 +74,7 @@ fn the_predecessor_is_upgraded_and_comes_back(family: &Family) {
     assert_ne!(running().expect("the predecessor runs").1, PROGRAM);
     rpm(&["--upgrade", &package("older.rpm")]);
 
-    let edited = edit(DEFAULTS, "[log]\nlevel = \"debug\"");
+    let edited = edit(DEFAULTS, "# edited by the site");
     rpm(&["--upgrade", &package("newer.rpm")]);
     let (second, program) = running().expect("an agent after its own upgrade");
     assert_ne!(first, second);
