@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-host test-spire test-lio test-packages lint bench bench-listing pictures fuzz install rpm deb tar release release-build build setup image clean
+.PHONY: help demo test test-host test-spire test-lio test-packages lint bench bench-listing pictures first-hour fuzz install rpm deb tar release release-build build setup image clean
 
 PREFIX ?= /usr
 FUZZ_SECONDS ?= 60
@@ -70,6 +70,11 @@ pictures: setup build image ## docs/pictures from a run of the VM, and the text 
 	$(TARGET)/pictures/bin/python docs/pictures/draw $(TARGET)/vm/lio-1/share/results
 	$(MAKE) demo
 	sed -n '/^running/,$$p' $(TARGET)/vm/demo/output.log >docs/demo.txt
+
+first-hour: setup image ## docs/first-hour.md, from a run of the VM
+	tests/setup release rpm deb
+	tests/packages/run first_hour::lio || true
+	cp $(TARGET)/vm/packages/share/results/first-hour.md docs/first-hour.md
 
 fuzz: ## libFuzzer against each parser for FUZZ_SECONDS=60 each; needs cargo-fuzz
 	fuzz/run $(FUZZ_SECONDS)
