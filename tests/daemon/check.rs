@@ -37,12 +37,13 @@ fn on_a_bare_machine_each_line_that_fails_says_what_to_do_and_the_exit_code_is_2
         ["user", "configuration", "tls", "credentials", "identity", "ims", "bucket", "mount", "kernel"];
     assert_eq!(names, wanted);
     let verdicts: Vec<&str> = lines.iter().map(|(_, verdict, _)| verdict.as_str()).collect();
-    assert_eq!(verdicts, ["ok", "ok", "ok", "ok", "failed", "failed", "failed", "failed"]);
+    // The first says who runs this test.
+    assert_eq!(verdicts[1..], ["ok", "ok", "ok", "ok", "failed", "failed", "failed", "failed"]);
     for (name, remedy) in [
         ("ims", "check ims.gateway"),
         ("bucket", "ACCESS_KEY:SECRET_KEY"),
         ("mount", "mount the boot bucket"),
-        ("kernel", "rtslib-fb-targetctl"),
+        ("kernel", "sys-kernel-config.mount"),
     ] {
         let (.., told) = lines.iter().find(|(found, ..)| found == name).unwrap();
         assert!(told.contains(remedy), "{name}: {told}");
