@@ -2,6 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
+.NOTPARALLEL: # make -j clean rpm
 .PHONY: help demo test test-host test-spire test-lio test-packages lint bench bench-listing pictures first-hour fuzz install rpm deb tar release release-build build setup image clean
 
 PREFIX ?= /usr
@@ -83,17 +84,18 @@ fuzz: ## libFuzzer against each parser for FUZZ_SECONDS=60 each; needs cargo-fuz
 BINARIES ?= $(TARGET)/release
 install: $(if $(filter file,$(origin BINARIES)),release-build) ## into $(DESTDIR)$(PREFIX): program, unit, commented defaults, manuals, completions, documents, dashboards
 	install -D -m 0755 $(BINARIES)/sbps-marshal $(DESTDIR)$(PREFIX)/bin/sbps-marshal
-	install -d $(DESTDIR)$(UNITDIR) $(DESTDIR)$(TMPFILESDIR)
-	sed 's|/usr/bin/|$(PREFIX)/bin/|; s|/usr/share/|$(PREFIX)/share/|g' systemd/sbps-marshal.service >$(DESTDIR)$(UNITDIR)/sbps-marshal.service
-	install -m 0644 systemd/tmpfiles.conf $(DESTDIR)$(TMPFILESDIR)/sbps-marshal.conf
-	install -D -m 0644 systemd/config.d/00-defaults.toml $(DESTDIR)/etc/sbps-marshal/conf.d/00-defaults.toml
-	SOURCE_DATE_EPOCH=$$(packaging/epoch) $(BINARIES)/manuals $(DESTDIR)$(PREFIX)
+	sed 's|/usr/bin/|$(PREFIX)/bin/|; s|/usr/share/|$(PREFIX)/share/|g' systemd/sbps-marshal.service | \
+		install -D -m 0644 /dev/stdin $(DESTDIR)$(UNITDIR)/sbps-marshal.service
+	install -D -m 0644 systemd/tmpfiles.conf $(DESTDIR)$(TMPFILESDIR)/sbps-marshal.conf
+	defaults=$(DESTDIR)/etc/sbps-marshal/conf.d/00-defaults.toml; cmp -s systemd/config.d/00-defaults.toml $$defaults || \
+		install -D -m 0644 systemd/config.d/00-defaults.toml $$defaults$$([[ ! -e $$defaults ]] || echo .new) # as it was edited
+	source packaging/environment; $(BINARIES)/manuals $(DESTDIR)$(PREFIX)
 	install -D -m 0644 LICENSE $(DESTDIR)$(LICENSEDIR)/LICENSE
 	install -D -m 0644 -t $(DESTDIR)$(DOCDIR) README.md CHANGELOG.md CONTRIBUTING.md
 	find docs bench/RESULTS.md -type f -name '*.*' -exec install -D -m 0644 {} $(DESTDIR)$(DOCDIR)/{} \;
 	find splunk monitoring -type f -exec install -D -m 0644 {} $(DESTDIR)$(PREFIX)/share/sbps-marshal/{} \;
-	ln -sfn ../../sbps-marshal/splunk $(DESTDIR)$(DOCDIR)/splunk # where the documents look for them
-	ln -sfn ../../sbps-marshal/monitoring $(DESTDIR)$(DOCDIR)/monitoring
+	rm -rf $(DESTDIR)$(DOCDIR)/splunk $(DESTDIR)$(DOCDIR)/monitoring
+	ln -sr $(DESTDIR)$(PREFIX)/share/sbps-marshal/{splunk,monitoring} $(DESTDIR)$(DOCDIR)/ # where the documents look for them
 
 rpm: ## dist/rpmbuild/RPMS/<arch>/*.rpm, for the SUSE and Fedora families; the program runs on glibc 2.31 or later
 	@tests/setup release rpm

@@ -229,7 +229,10 @@ fn kernel(configfs: &Path, is_configfs: impl Fn(&Path) -> bool) -> Check {
     if !configfs.exists() {
         return match configfs.parent().is_some_and(is_configfs) {
             true => missing(&shown.to_string(), LIO_SERVICE),
-            false => missing("configfs", "systemctl start sys-kernel-config.mount"),
+            false => missing(
+                &format!("configfs, with {shown},"),
+                "systemctl start sys-kernel-config.mount, or correct lio.configfs",
+            ),
         };
     }
     match configfs.join("iscsi").exists() {

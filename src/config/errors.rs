@@ -48,6 +48,16 @@ pub enum ConfigError {
         /// What is in force without it.
         default: &'static str,
     },
+    /// A variable that says yes to us, and said no to the predecessor: it may have been set for either.
+    #[error(
+        "{variable}: {value:?} was false to the Python agent, for which only \"true\" was true; set it to true or false"
+    )]
+    OtherMeaning {
+        /// Which.
+        variable: String,
+        /// What it is set to.
+        value: String,
+    },
     /// The layers cannot be merged.
     #[error("the layers cannot be merged ({0}); this is a fault of sbps-marshal, please report it")]
     Merge(#[source] ::config::ConfigError),

@@ -11,6 +11,7 @@ use ::config::{FileFormat, Format, Map, Source, Value, ValueKind};
 use super::Flag;
 use super::errors::ConfigError;
 use super::keys::{KEYS, Key, UNUSED_VARIABLE, VARIABLE_PREFIX, nearest};
+use super::value_type::flag;
 
 /// Where the kernel says the node's name.
 const HOSTNAME_FILE: &str = "/proc/sys/kernel/hostname";
@@ -19,6 +20,9 @@ const HOSTNAME_FILE: &str = "/proc/sys/kernel/hostname";
 pub fn hostname() -> String {
     fs::read_to_string(HOSTNAME_FILE).unwrap_or_default().trim().to_owned()
 }
+
+/// The Python agent's variable for `ims.tagging`.
+const TAGGING: &str = "IMS_TAGGING";
 
 /// One layer: keys by their full name, `s3.bucket`.
 #[derive(Clone, Debug, Default)]
@@ -64,6 +68,16 @@ impl Fragment {
             }
         }
         fragment
+    }
+
+    /// What would silently come to mean something else at a take-over: without tags the Python agent projects everything,
+    /// and with them all that is not tagged is removed.
+    pub fn other_meanings(env: &BTreeMap<String, String>) -> Vec<ConfigError> {
+        let set = [TAGGING.to_owned(), with_prefix(TAGGING)].into_iter();
+        let set = set.filter_map(|variable| Some((env.get(&variable)?.clone(), variable)));
+        set.filter(|(value, _)| value != "true" && (flag().read)(value.trim()) == Some(true))
+            .map(|(value, variable)| ConfigError::OtherMeaning { variable, value })
+            .collect()
     }
 
     /// Our own variables.

@@ -115,6 +115,7 @@ fn fragments(sources: &Sources, problems: &mut Vec<ConfigError>) -> Vec<Fragment
     for file in fragment::files_in(&sources.dir, problems) {
         fragments.extend(Fragment::file(&file, true, problems));
     }
+    problems.extend(Fragment::other_meanings(&sources.env));
     fragments.push(Fragment::predecessor(&sources.env));
     fragments.push(Fragment::environment(&sources.env, problems));
     fragments.push(Fragment::flags(&sources.flags, problems));

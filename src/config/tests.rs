@@ -127,6 +127,23 @@ fn the_predecessors_variables_work_with_its_prefix_too() {
     assert_eq!(ours.settings().ims.url, "https://ours.example/apis/ims/v3/images", "ours holds over its");
 }
 
+/// marshal/lib/config.py of 1.0.3: `== "true"`.
+#[test]
+fn a_variable_that_meant_no_to_the_predecessor_and_would_mean_yes_to_us_is_refused() {
+    for variable in ["IMS_TAGGING", "SBPS_MARSHAL_IMS_TAGGING"] {
+        for value in ["True", "TRUE", "yes", "1", " true"] {
+            let told = load(&Site::new().env(variable, value).sources).unwrap_err().to_string();
+            assert!(
+                told.starts_with(&format!("{variable}: {value:?} was false to the Python agent")),
+                "{told}"
+            );
+        }
+        for (value, tagging) in [("true", true), ("false", false), ("False", false), ("0", false)] {
+            assert_eq!(Site::new().env(variable, value).settings().ims.tagging, tagging, "{value}");
+        }
+    }
+}
+
 /// A value that the key may have and that is not its default.
 fn another(key: &Key) -> &'static str {
     // A flag has many names for one value.

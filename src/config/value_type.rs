@@ -83,7 +83,7 @@ where
     ValueType::new(allowed, move |text| text.parse().ok().filter(|number| range.contains(number))).bare()
 }
 
-/// Yes or no, in every way the predecessor understood.
+/// Yes or no, as people write it.
 pub(super) fn flag() -> ValueType<bool> {
     ValueType::new("true, false, yes, no, 1 or 0", |text| match text.to_ascii_lowercase().as_str() {
         "true" | "yes" | "1" => Some(true),

@@ -182,3 +182,19 @@ fn packing_the_same_commit_again_gives_the_same_bytes() {
         assert!(fs::read(built.trim()).unwrap() == before, "{ending}");
     }
 }
+
+#[test]
+fn every_user_may_read_what_is_installed_and_nobody_but_root_may_write_it() {
+    let rpm = package("rpm").to_string_lossy().into_owned();
+    let modes =
+        run("rpm", &["-qp", "--queryformat", "[%{FILEMODES:perms} %{FILENAMES}\n]", &rpm], Path::new(ROOT));
+    assert!(modes.lines().count() > 40, "{modes}");
+    for line in modes.lines() {
+        let allowed = ["drwxr-xr-x ", "-rw-r--r-- ", "lrwxrwxrwx ", "-rwxr-xr-x /usr/bin/sbps-marshal"];
+        assert!(allowed.iter().any(|mode| line.starts_with(mode)), "{line}");
+    }
+    for (ending, _folder, top) in unpacked() {
+        let others = run("find", &[".", "-not", "-type", "l", "-not", "-perm", "-0444"], &top);
+        assert_eq!(others, "", "{ending}");
+    }
+}

@@ -1,6 +1,6 @@
 //! A Debian package from its coming to its going.
 
-use super::site::{edit, lun_of, package, running, unit_is, with_an_image};
+use super::site::{edit, is_linked, lun_of, package, running, unit_is, with_an_image};
 use std::path::Path;
 use support::node::{Agent, has_lun_of, run};
 
@@ -40,8 +40,10 @@ fn lio_a_deb_is_installed_started_by_an_administrator_upgraded_removed_and_purge
     assert_eq!(std::fs::read_to_string(DEFAULTS).unwrap(), edited);
     assert!(Path::new(HISTORY).exists(), "what it remembers is there for whoever installs it again");
 
+    edit("/var/lib/sbps-marshal/state.json", "{}");
     run("dpkg", &["--purge", "sbps-marshal"]);
     assert!(has_lun_of(&image.name), "nodes read from it");
-    assert!(!Path::new(DEFAULTS).exists() && !Path::new("/var/lib/sbps-marshal").exists());
+    assert!(!Path::new(DEFAULTS).exists() && !Path::new(HISTORY).exists() && !is_linked());
+    assert!(Path::new("/var/lib/sbps-marshal/state.json").exists(), "the predecessor's");
     assert_eq!(std::fs::read_to_string(CONFIG).unwrap(), configured, "no package made it");
 }

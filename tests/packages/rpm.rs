@@ -1,11 +1,19 @@
 //! The RPM over the predecessor's, back and forth, and away again: the package is one, the families it comes to are two.
 
-use super::site::{edit, lun_of, package, running, unit_is, with_an_image};
+use super::site::{edit, is_linked, lun_of, package, running, unit_is, with_an_image};
 use std::path::Path;
+use std::process::Command;
 use support::node::{Agent, BUCKET, Image, Node, project_as_the_predecessor, run};
 
+/// A drop-in as a site of the predecessor has it, whose unit reads no file.
+const DROP_IN: &str = "/etc/systemd/system/sbps-marshal.service.d/site.conf";
 const VARIABLES: &str = "/etc/sysconfig/sbps-marshal";
+/// Of SUSE alone.
+const SERVICES: &str = "/etc/sysconfig/services";
+/// The predecessor's: without it 1.0.3 restarts target.service, which drops all sessions.
+const STATE: &str = "/var/lib/sbps-marshal/state.json";
 const DEFAULTS: &str = "/etc/sbps-marshal/conf.d/00-defaults.toml";
+const CONFIG: &str = "/etc/sbps-marshal/config.toml";
 const PROGRAM: &str = "/usr/bin/sbps-marshal";
 
 /// A node of one family, as RPM knows it.
@@ -31,26 +39,31 @@ impl Family {
     }
 }
 
-/// `rpm`, which Debian's wants to be told twice.
+/// `rpm`, which Debian's wants to be told twice. A scriptlet that fails is only a warning to it.
 pub fn rpm(arguments: &[&str]) -> String {
-    run("rpm", &[&["--force-debian"], arguments].concat())
+    let ran = Command::new("rpm").arg("--force-debian").args(arguments).output().expect("rpm");
+    let said = String::from_utf8_lossy(&ran.stderr);
+    assert!(ran.status.success() && !said.contains("scriptlet failed"), "{arguments:?}: {said}");
+    String::from_utf8_lossy(&ran.stdout).into_owned()
 }
 
-/// A node on which the predecessor runs, with its variables, and a LUN that it has made.
+/// A node on which the predecessor runs, with the variables of a site, and a LUN that it has made.
 fn node_of_the_predecessor(family: &Family) -> (Node, Image, String) {
     let (node, image) = with_an_image();
-    edit("/etc/sysconfig/services", "DISABLE_RESTART_ON_UPDATE=\"no\"\nDISABLE_STOP_ON_REMOVAL=\"no\"");
+    if family.0 == "suse" {
+        edit(SERVICES, "DISABLE_RESTART_ON_UPDATE=\"no\"\nDISABLE_STOP_ON_REMOVAL=\"no\"");
+    }
     rpm(&["--install", "--replacepkgs", &family.build("base")]);
     let predecessor = family.build("predecessor");
     rpm(&["--install", &predecessor]);
-    edit(
-        VARIABLES,
-        &format!(
-            "SBPS_MARSHAL_API_GATEWAY={}\nS3_HOST={}\nS3_PROTO=http\nS3_BUCKET={BUCKET}\nSCAN_FREQUENCY=15\nTARGETCLI_BIN=/usr/bin/targetcli",
-            node.ims.gateway(),
-            node.bucket.server().host()
-        ),
-    );
+    let s3 = node.bucket.server().host();
+    let bucket =
+        format!("SBPS_MARSHAL_S3_HOST={s3}\nSBPS_MARSHAL_S3_PROTO=http\nSBPS_MARSHAL_S3_BUCKET={BUCKET}");
+    edit(VARIABLES, &format!("SBPS_MARSHAL_API_GATEWAY={}\n{bucket}", node.ims.gateway()));
+    let targetcli =
+        "Environment=SBPS_MARSHAL_SCAN_FREQUENCY=15 SBPS_MARSHAL_TARGETCLI_BIN=/usr/bin/targetcli";
+    edit(DROP_IN, &format!("[Service]\nEnvironmentFile={VARIABLES}\n{targetcli}"));
+    edit(STATE, "{\"initialized\": true}");
     run("systemctl", &["daemon-reload"]);
     run("systemctl", &["enable", "--now", "sbps-marshal"]);
     project_as_the_predecessor(&image);
@@ -85,8 +98,7 @@ fn the_predecessor_is_upgraded_and_comes_back(family: &Family) {
 
     rpm(&["--erase", "sbps-marshal"]);
     assert_eq!(running(), None);
-    assert!(!unit_is("enabled"));
-    assert!(!Path::new(PROGRAM).exists());
+    assert!(!is_linked() && !Path::new(PROGRAM).exists());
     assert_eq!(lun_of(&image), lun);
     assert_eq!(std::fs::read_to_string(VARIABLES).unwrap(), variables);
     assert_eq!(
@@ -94,7 +106,7 @@ fn the_predecessor_is_upgraded_and_comes_back(family: &Family) {
         edited,
         "as RPM keeps what was edited"
     );
-    assert!(Path::new("/var/lib/sbps-marshal/history.json").exists());
+    assert!(Path::new("/var/lib/sbps-marshal/history.json").exists() && Path::new(STATE).exists());
 }
 
 #[test]
@@ -112,7 +124,7 @@ fn lio_a_suse_site_that_has_updates_restart_nothing_and_removals_stop_nothing_ge
     let (_node, image, _) = node_of_the_predecessor(&Family::SUSE);
     rpm(&["--upgrade", &package("older.rpm")]);
     let before = running().expect("an agent");
-    edit("/etc/sysconfig/services", "DISABLE_RESTART_ON_UPDATE=\"yes\"\nDISABLE_STOP_ON_REMOVAL=\"yes\"");
+    edit(SERVICES, "DISABLE_RESTART_ON_UPDATE=\"yes\"\nDISABLE_STOP_ON_REMOVAL=\"yes\"");
     rpm(&["--upgrade", &package("newer.rpm")]);
     assert_eq!(running().expect("the same agent").0, before.0);
     rpm(&["--erase", "sbps-marshal"]);
@@ -122,9 +134,35 @@ fn lio_a_suse_site_that_has_updates_restart_nothing_and_removals_stop_nothing_ge
 
 #[test]
 fn lio_a_stopped_predecessor_stays_stopped_when_it_is_upgraded() {
-    let _site = node_of_the_predecessor(&Family::FEDORA);
+    let (_node, _, _) = node_of_the_predecessor(&Family::FEDORA);
     run("systemctl", &["disable", "--now", "sbps-marshal"]);
     rpm(&["--upgrade", &package("newer.rpm")]);
     assert_eq!(running(), None);
     assert!(!unit_is("enabled"));
+}
+
+#[test]
+fn lio_a_fresh_rpm_starts_nothing_and_a_unit_that_is_masked_or_misconfigured_is_upgraded_all_the_same() {
+    let (node, _image) = with_an_image();
+    const PRESET: &str = "/etc/systemd/system-preset/00-site.preset";
+    edit(PRESET, "disable *");
+    rpm(&["--install", "--replacepkgs", &Family::FEDORA.build("base")]);
+    let _ = std::fs::remove_dir_all("/run/sbps-marshal");
+    rpm(&["--install", &package("older.rpm")]);
+    assert!(running().is_none() && !unit_is("enabled"));
+    assert!(Path::new("/run/sbps-marshal").exists(), "as tmpfiles.d says");
+
+    // It starts, says what is wrong, and is started again and again.
+    edit(CONFIG, "[nonsense]\nkey = 1");
+    let _ = Command::new("systemctl").args(["start", "sbps-marshal"]).output();
+    rpm(&["--upgrade", &package("newer.rpm")]);
+    run("systemctl", &["stop", "sbps-marshal"]);
+    run("systemctl", &["mask", "sbps-marshal"]);
+    rpm(&["--upgrade", "--replacepkgs", &package("newer.rpm")]);
+    assert_eq!(running(), None);
+    run("systemctl", &["unmask", "sbps-marshal"]);
+    Agent::configure(&node, "spire.mode = \"none\"");
+    let agent = Agent::start_installed();
+    agent.wait_until_converged(1, 120);
+    std::fs::remove_file(PRESET).unwrap();
 }

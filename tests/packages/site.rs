@@ -22,7 +22,7 @@ pub fn an_empty_node() -> Node {
     quietly("systemctl", &["stop", UNIT]);
     quietly("dpkg", &["--purge", "sbps-marshal"]);
     quietly("rpm", &["--force-debian", "--erase", "--noscripts", "sbps-marshal"]);
-    for folder in ["/etc/sbps-marshal", "/etc/sysconfig"] {
+    for folder in ["/etc/sbps-marshal", "/etc/sysconfig", "/etc/systemd/system/sbps-marshal.service.d"] {
         let _ = std::fs::remove_dir_all(folder);
     }
     run("systemctl", &["daemon-reload"]);
@@ -33,6 +33,12 @@ pub fn an_empty_node() -> Node {
 pub fn unit_is(word: &str) -> bool {
     let asked = Command::new("systemctl").args([&format!("is-{word}"), "--quiet", UNIT]).status();
     asked.expect("systemctl").success()
+}
+
+/// Whether it would be started at boot: a link may be left of a unit that is gone.
+pub fn is_linked() -> bool {
+    let link = "/etc/systemd/system/multi-user.target.wants/sbps-marshal.service";
+    std::fs::symlink_metadata(link).is_ok()
 }
 
 /// What runs under the unit: its process, and its program.

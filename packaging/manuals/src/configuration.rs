@@ -38,7 +38,8 @@ const SOURCES: &[(&str, &str)] = &[
     ),
     (
         "variables of the predecessor",
-        "Those of the Python agent, such as `S3_HOST`. `TARGETCLI_BIN` is accepted and has no effect.",
+        "Those of the Python agent, with its prefix `SBPS_MARSHAL_` or without, such as `API_GATEWAY`. `TARGETCLI_BIN` is accepted \
+         and has no effect. `IMS_TAGGING` has to be `true` or to say no: all else was false to that agent, and is refused.",
     ),
     ("SBPS_MARSHAL_<SECTION>_<KEY>", "Variables such as `SBPS_MARSHAL_S3_HOST`."),
     ("--set section.key=value", "Before or after the subcommand; it may be repeated, and the last one wins."),

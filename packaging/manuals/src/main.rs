@@ -49,7 +49,7 @@ fn main() -> ExitCode {
 
 fn write_all(folder: &Path) -> Result<(), ManualsError> {
     let mut command = Cli::command();
-    let edition = Edition { date: date()?, source: format!("{PROGRAM} {}", env!("CARGO_PKG_VERSION")) };
+    let edition = Edition { date: date()?, source: format!("{PROGRAM} {}", sbps_marshal::version::VERSION) };
     for (name, page) in commands::pages(&command, &edition) {
         write(&folder.join("share/man/man8").join(format!("{name}.8")), page.as_bytes())?;
     }
