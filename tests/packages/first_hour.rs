@@ -41,37 +41,47 @@ fn typed(prompt: &str, command: &str) -> String {
     String::from_utf8_lossy(&output.expect("a shell").stdout).into_owned()
 }
 
-/// Times, numbers of processes and of passes, and how long something took: another one in each run.
+/// Without what is another in each run: times, numbers of processes and of passes, and how long something took.
 fn settled(text: &str) -> String {
     text.lines().map(|line| settled_line(line.trim_end())).collect::<Vec<_>>().join("\n")
 }
 
 fn settled_line(line: &str) -> String {
-    let of = |word: &str, signs: &str| word.chars().all(|c| c.is_ascii_digit() || signs.contains(c));
-    let bare = |word: &str| word.trim_end_matches([',', ';', ':']).to_owned();
-    let number = |word: &str| word.starts_with(|c: char| c.is_ascii_digit()) && of(word, ".");
-    let time = |word: &str| of(word, "-:.TZ") && word.matches(['-', ':']).count() >= 2;
-    let (mut out, mut words) = (Vec::<String>::new(), line.split(' ').peekable());
+    let mut out = Vec::<String>::new();
+    let mut words = line.split(' ').peekable();
     while let Some(word) = words.next() {
-        let counted =
-            || out.iter().rev().find(|word| !word.is_empty()).is_some_and(|w| w == "process" || w == "pass");
-        let unit =
-            words.peek().map(|next| bare(next)).filter(|next| number(word) && (next == "s" || next == "min"));
-        if unit.is_some() {
-            // A length of time is one thing, however many words it has.
-            let after =
-                words.next().map(|unit| unit.trim_start_matches(['s', 'm', 'i', 'n'])).unwrap_or_default();
-            match out.last_mut().filter(|last| *last == "...") {
-                Some(last) => last.push_str(after),
-                None => out.push(format!("...{after}")),
-            }
-        } else if time(word) || (number(&bare(word)) && counted()) {
-            out.push(format!("...{}", &word[bare(word).len()..]));
+        let (stem, end) = stem_and_end(word);
+        if is_number(stem)
+            && let Some(unit) = words.next_if(|next| matches!(stem_and_end(next).0, "s" | "min"))
+        {
+            // `2 min 59 s,` is one thing.
+            out.pop_if(|last| last == "...");
+            out.push(format!("...{}", stem_and_end(unit).1));
+        } else if is_time(stem) || is_number(stem) && follows(&out, ["process", "pass"]) {
+            out.push(format!("...{end}"));
         } else {
             out.push(word.to_owned());
         }
     }
     out.join(" ")
+}
+
+/// A word, and what ends a clause after it.
+fn stem_and_end(word: &str) -> (&str, &str) {
+    word.split_at(word.trim_end_matches([',', ';', ':']).len())
+}
+
+fn is_number(word: &str) -> bool {
+    !word.is_empty() && word.chars().all(|c| c.is_ascii_digit() || c == '.')
+}
+
+/// `18:48:18`, `2026-11-26`, or both in one word.
+fn is_time(word: &str) -> bool {
+    word.chars().all(|c| c.is_ascii_digit() || "-:.TZ".contains(c)) && word.matches(['-', ':']).count() >= 2
+}
+
+fn follows(words: &[String], one_of: [&str; 2]) -> bool {
+    words.iter().rev().find(|word| !word.is_empty()).is_some_and(|last| one_of.contains(&last.as_str()))
 }
 
 /// The document as it is when each command in it is typed now.
