@@ -11,7 +11,9 @@ const EXPOSURE: f32 = 2.5;
 fn lio_l12_the_unit_is_exposed_no_more_than_stated_and_systemd_finds_nothing_to_say_about_it() {
     let node = Node::fresh();
     Agent::install(&node, "");
-    let verified = Command::new("systemd-analyze").args(["verify", "sbps-marshal.service"]).output().unwrap();
+    // The VM has no man; the pages that the unit names are rendered in packaging/manuals/tests.
+    let verify = ["verify", "--man=no", "sbps-marshal.service"];
+    let verified = Command::new("systemd-analyze").args(verify).output().unwrap();
     assert!(verified.status.success(), "{verified:?}");
     let said = String::from_utf8([verified.stdout, verified.stderr].concat()).unwrap();
     // It reads the units that ours names too, and Debian's targetclid.socket has a path below /var/run.
