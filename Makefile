@@ -14,8 +14,10 @@ LICENSEDIR ?= $(DOCDIR)
 
 export CARGO_TERM_COLOR ?= auto
 TARGET := $(or $(CARGO_TARGET_DIR),target)
-# The one binary of all lio_* tests, as cargo has just named it.
-LIO_TEST = $$(cargo test --no-run --test lio --message-format=json 2>/dev/null | sed -n 's|.*"executable":"\([^"]*/lio-[^"]*\)".*|\1|p' | tail -n 1)
+# The one binary of a test that is taken into the VM, as cargo has just named it.
+test_program = $$(cargo test --no-run --test $(1) --message-format=json 2>/dev/null | sed -n 's|.*"executable":"\([^"]*/$(1)-[^"]*\)".*|\1|p' | tail -n 1)
+LIO_TEST = $(call test_program,lio)
+PACKAGES_TEST = $(call test_program,packages)
 VM = tests/vm/run
 SPIRE = $$(tests/spire/build)
 KUBE = $$(tests/kube/build)
@@ -42,7 +44,8 @@ test-lio: setup build image ## the tests on a real kernel, in two VMs; LIO_FILTE
 test-packages: setup ## the packages: built, looked at, installed in the VM; PACKAGES_FILTER=name runs some of the tests
 	tests/setup release rpm deb packages
 	cargo test -p manuals --test rendered
-	tests/packages/run "$(PACKAGES_FILTER)"
+	cargo test --no-run --test packages
+	tests/packages/run "$(PACKAGES_TEST)" "$(PACKAGES_FILTER)"
 
 lint: setup ## format, clippy with warnings denied, and what the inside may depend on
 	cargo fmt --all --check
@@ -74,7 +77,8 @@ pictures: setup build image ## docs/pictures from a run of the VM, and the text 
 
 first-hour: setup image ## docs/first-hour.md, from a run of the VM
 	tests/setup release rpm deb
-	tests/packages/run first_hour::lio || true
+	cargo test --no-run --test packages
+	tests/packages/run "$(PACKAGES_TEST)" first_hour::lio || true
 	cp $(TARGET)/vm/packages/share/results/first-hour.md docs/first-hour.md
 
 fuzz: ## libFuzzer against each parser for FUZZ_SECONDS=60 each; needs cargo-fuzz

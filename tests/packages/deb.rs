@@ -1,11 +1,9 @@
 //! A Debian package from its coming to its going.
 
-use super::site::{edit, is_linked, lun_of, package, running, unit_is, with_an_image};
+use super::site::{CONFIG, DEFAULTS, edit, is_linked, lun_of, package, running, unit_is, with_an_image};
 use std::path::Path;
 use support::node::{Agent, has_lun_of, run};
 
-const CONFIG: &str = "/etc/sbps-marshal/config.toml";
-const DEFAULTS: &str = "/etc/sbps-marshal/conf.d/00-defaults.toml";
 const HISTORY: &str = "/var/lib/sbps-marshal/history.json";
 
 #[test]

@@ -4,6 +4,9 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
+/// What Cargo.toml says.
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
 struct Tree {
     _folder: tempfile::TempDir,
     path: PathBuf,
@@ -37,13 +40,6 @@ impl Tree {
         self.git(&["commit", "--quiet", "--all", "--message", "changelog"]);
     }
 
-    /// The version that Cargo.toml says.
-    fn version(&self) -> String {
-        let text = fs::read_to_string(self.path.join("Cargo.toml")).unwrap();
-        let package = text.split("[workspace.package]").nth(1).unwrap();
-        package.split("version = \"").nth(1).unwrap().split('"').next().unwrap().to_owned()
-    }
-
     /// What it says when it refuses. `make` is a program that fails: what is not refused goes no further.
     fn refused(&self, version: &str) -> String {
         let script = format!(
@@ -58,24 +54,23 @@ impl Tree {
 #[test]
 fn a_release_is_refused_unless_version_tree_changelog_and_tag_agree_and_each_refusal_says_what_to_do() {
     let tree = Tree::make();
-    let version = tree.version();
-    tree.changelog(&format!("# Changelog\n\n## {version}, unreleased\n"));
+    tree.changelog(&format!("# Changelog\n\n## {VERSION}, unreleased\n"));
 
     assert!(tree.refused("2.0").contains("say make release VERSION=2.0.0"), "{}", tree.refused("2.0"));
     assert!(tree.refused("99.0.0").contains("set version in [workspace.package] to 99.0.0"));
-    let said = tree.refused(&version);
-    assert!(said.contains(&format!("CHANGELOG.md has no section \"## {version}, 2")), "{said}");
+    let said = tree.refused(VERSION);
+    assert!(said.contains(&format!("CHANGELOG.md has no section \"## {VERSION}, 2")), "{said}");
     assert!(said.contains("- changelog\n"), "what has been committed is shown: {said}");
 
     fs::write(tree.path.join("left"), "").unwrap();
-    assert!(tree.refused(&version).contains("the tree is not clean; commit or stash: ?? left"));
+    assert!(tree.refused(VERSION).contains("the tree is not clean; commit or stash: ?? left"));
     fs::remove_file(tree.path.join("left")).unwrap();
 
-    tree.changelog(&format!("# Changelog\n\n## {version}, 2026-11-26\n"));
-    tree.git(&["tag", &format!("v{version}"), "HEAD~1"]);
-    assert!(tree.refused(&version).contains("is the tag of another commit"), "{}", tree.refused(&version));
-    tree.git(&["tag", "--force", &format!("v{version}")]);
-    assert_eq!(tree.refused(&version), "make was started\n", "nothing is left to refuse");
+    tree.changelog(&format!("# Changelog\n\n## {VERSION}, 2026-11-26\n"));
+    tree.git(&["tag", &format!("v{VERSION}"), "HEAD~1"]);
+    assert!(tree.refused(VERSION).contains("is the tag of another commit"), "{}", tree.refused(VERSION));
+    tree.git(&["tag", "--force", &format!("v{VERSION}")]);
+    assert_eq!(tree.refused(VERSION), "make was started\n", "nothing is left to refuse");
 }
 
 #[test]
@@ -95,7 +90,7 @@ fn the_version_of_a_package_follows_the_tag_and_orders_as_rpm_and_dpkg_do() {
     assert!(later.starts_with("7.0.0+1.g"), "{later}");
     tree.git(&["tag", "--delete", "v7.0.0"]);
     let before = version();
-    assert!(before.starts_with(&format!("{}~", tree.version())), "{before}");
+    assert!(before.starts_with(&format!("{VERSION}~")), "{before}");
 
     let older = |one: &str, other: &str| {
         let dpkg = Command::new("dpkg").args(["--compare-versions", one, "lt", other]).status().unwrap();
@@ -104,5 +99,5 @@ fn the_version_of_a_package_follows_the_tag_and_orders_as_rpm_and_dpkg_do() {
         dpkg.success() && String::from_utf8_lossy(&rpm.stdout).trim() == "-1"
     };
     assert!(older("7.0.0", &later) && older(&later, "7.0.1"));
-    assert!(older(&before, &tree.version()) && older("1.0.3", &before));
+    assert!(older(&before, VERSION) && older("1.0.3", &before));
 }

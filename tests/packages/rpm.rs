@@ -1,6 +1,6 @@
 //! The RPM over the predecessor's, back and forth, and away again: the package is one, the families it comes to are two.
 
-use super::site::{edit, is_linked, lun_of, package, running, unit_is, with_an_image};
+use super::site::{CONFIG, DEFAULTS, edit, is_linked, lun_of, package, running, unit_is, with_an_image};
 use std::path::Path;
 use std::process::Command;
 use support::node::{Agent, BUCKET, Image, Node, project_as_the_predecessor, run};
@@ -12,8 +12,6 @@ const VARIABLES: &str = "/etc/sysconfig/sbps-marshal";
 const SERVICES: &str = "/etc/sysconfig/services";
 /// The predecessor's: without it 1.0.3 restarts target.service, which drops all sessions.
 const STATE: &str = "/var/lib/sbps-marshal/state.json";
-const DEFAULTS: &str = "/etc/sbps-marshal/conf.d/00-defaults.toml";
-const CONFIG: &str = "/etc/sbps-marshal/config.toml";
 const PROGRAM: &str = "/usr/bin/sbps-marshal";
 
 /// A node of one family, as RPM knows it.

@@ -3,6 +3,11 @@
 use std::process::Command;
 use support::node::{Image, Node, UNIT, luns, run, squashfs};
 
+/// What an administrator writes.
+pub const CONFIG: &str = "/etc/sbps-marshal/config.toml";
+/// What the package brings, and an administrator may edit.
+pub const DEFAULTS: &str = "/etc/sbps-marshal/conf.d/00-defaults.toml";
+
 /// A package as `tests/packages/run` has laid it there, `newer.deb`.
 pub fn package(name: &str) -> String {
     format!("/vm/packages/{name}")
