@@ -1,23 +1,37 @@
 //! Who has locked a file with flock(2), as the kernel tells it in /proc/locks.
 
-use std::fs::{self, File};
+use std::fs::File;
+use std::io::{self, Read};
 
 use rustix::fs::{Stat, fstat, major, minor};
 
 const LOCKS_FILE: &str = "/proc/locks";
 
-/// The process that has locked this file; `None` if that is not to be seen.
+/// At least what the kernel gives with one read: a page. Without room for it the standard library begins with 32 bytes.
+const PAGE: usize = 1 << 16;
+
+/// So often is a lock looked for that somebody has. From one read to the next the kernel counts the locks: while others
+/// are given back it may leave one out.
+const LOOKS: u32 = 5;
+
+/// The process that has locked this file, which somebody has; `None` if that is not to be seen.
 pub fn owner(file: &File) -> Option<u32> {
     let stat = fstat(file).ok()?;
-    let locks = fs::read_to_string(LOCKS_FILE).ok()?;
-    held(&locks).find(|lock| lock.is_of(&stat)).map(|lock| lock.pid)
+    (0..LOOKS).find_map(|_| held(&read().ok()?).find(|lock| lock.is_of(&stat)).map(|lock| lock.pid))
 }
 
 /// Whether this very process has locked this file. By the inode alone: some file systems (btrfs) show another device in
 /// stat(2) than here.
 pub fn is_owner(pid: u32, file: &File) -> bool {
-    let (Ok(stat), Ok(locks)) = (fstat(file), fs::read_to_string(LOCKS_FILE)) else { return false };
+    let (Ok(stat), Ok(locks)) = (fstat(file), read()) else { return false };
     held(&locks).any(|lock| lock.pid == pid && lock.inode == stat.st_ino)
+}
+
+/// The list, in as few reads as the kernel allows.
+fn read() -> io::Result<String> {
+    let mut locks = String::with_capacity(PAGE);
+    File::open(LOCKS_FILE)?.read_to_string(&mut locks)?;
+    Ok(locks)
 }
 
 struct Lock<'a> {
@@ -61,6 +75,25 @@ mod tests {
                      5: FLOCK  ADVISORY  WRITE 0 00:1a:80 0 EOF\n";
         let held: Vec<_> = held(locks).map(|lock| (lock.pid, lock.device, lock.inode)).collect();
         assert_eq!(held, [(12, "00:1a", 78), (13, "00:1a", 77)]);
+    }
+
+    #[test]
+    fn the_owner_of_a_lock_is_found_while_others_take_and_give_back_theirs() {
+        let file = tempfile::tempfile().unwrap();
+        file.lock().unwrap();
+        let is_done = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    while !is_done.load(std::sync::atomic::Ordering::Relaxed) {
+                        tempfile::tempfile().unwrap().lock().unwrap();
+                    }
+                });
+            }
+            let found = (0..500).filter(|_| owner(&file) == Some(std::process::id())).count();
+            is_done.store(true, std::sync::atomic::Ordering::Relaxed);
+            assert_eq!(found, 500);
+        });
     }
 
     #[test]
