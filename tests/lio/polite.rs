@@ -23,7 +23,14 @@ fn id(n: usize) -> String {
 
 /// An agent in its first pass, which adds many LUNs.
 fn in_mid_pass(more: &str) -> (Node, Agent) {
+    in_mid_pass_after(|| (), more)
+}
+
+/// The same, where this was done before: a run of targetcli, which makes root's preferences whole. Without
+/// them each of its programs adds what it misses, while another may be reading the file that is empty then (facts P22).
+fn in_mid_pass_after(prepare: impl FnOnce(), more: &str) -> (Node, Agent) {
     let node = Node::fresh();
+    prepare();
     let image = squashfs(1, 64);
     (0..MANY).for_each(|n| drop(node.add_image(&id(n), &image, 0, true)));
     let agent = Agent::start(&node, more);
@@ -174,8 +181,7 @@ fn makes_backstores() -> usize {
 
 #[test]
 fn lio_r13_l7_plain_targetcli_makes_backstores_while_a_pass_adds_30_luns_and_neither_is_refused() {
-    plain_targetcli();
-    let (_node, agent) = in_mid_pass("log.level = \"debug\"");
+    let (_node, agent) = in_mid_pass_after(plain_targetcli, "log.level = \"debug\"");
     let made = makes_backstores();
     adds_many(&agent);
     println!("{made} backstores were made meanwhile");
@@ -186,11 +192,10 @@ fn lio_r13_l7_plain_targetcli_makes_backstores_while_a_pass_adds_30_luns_and_nei
 
 #[test]
 fn lio_r13_targetcli_over_the_daemon_makes_backstores_while_a_pass_adds_30_luns_and_neither_is_refused() {
-    run("targetcli", &["set", "global", "auto_use_daemon=true"]);
-    let (_node, agent) = in_mid_pass("log.level = \"debug\"");
+    let over_the_daemon = || drop(run("targetcli", &["set", "global", "auto_use_daemon=true"]));
+    let (_node, agent) = in_mid_pass_after(over_the_daemon, "log.level = \"debug\"");
     let made = makes_backstores();
     adds_many(&agent);
-    plain_targetcli();
     println!("{made} backstores were made meanwhile");
     assert!(made >= 3, "in mid-pass");
     assert_eq!(agent.events_of("step_tried_again"), Vec::<serde_json::Value>::new(), "the agent lost a race");
@@ -198,7 +203,6 @@ fn lio_r13_targetcli_over_the_daemon_makes_backstores_while_a_pass_adds_30_luns_
 
 #[test]
 fn lio_r13_m17_beside_a_shell_that_is_left_open_an_image_gets_its_lun_after_10_s_and_no_lun_goes() {
-    plain_targetcli();
     let watched = Watched::with_one_image();
     let usual = watched.unobstructed(2);
     let shell = Shell::opens();
