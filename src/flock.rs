@@ -7,8 +7,8 @@ use rustix::fs::{Stat, fstat, major, minor};
 
 const LOCKS_FILE: &str = "/proc/locks";
 
-/// At least what the kernel gives with one read: a page. Without room for it the standard library begins with 32 bytes.
-const PAGE: usize = 1 << 16;
+/// Bytes; more than the kernel gives with one read, a page. Without room for it the standard library begins with 32.
+const ROOM: usize = 1 << 16;
 
 /// So often is a lock looked for that somebody has. From one read to the next the kernel counts the locks: while others
 /// are given back it may leave one out.
@@ -29,7 +29,7 @@ pub fn is_owner(pid: u32, file: &File) -> bool {
 
 /// The list, in as few reads as the kernel allows.
 fn read() -> io::Result<String> {
-    let mut locks = String::with_capacity(PAGE);
+    let mut locks = String::with_capacity(ROOM);
     File::open(LOCKS_FILE)?.read_to_string(&mut locks)?;
     Ok(locks)
 }
@@ -64,6 +64,7 @@ fn held(locks: &str) -> impl Iterator<Item = Lock<'_>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::atomic::{AtomicBool, Ordering};
 
     #[test]
     fn only_who_has_a_lock_is_listed_and_not_who_waits_for_it() {
@@ -81,17 +82,17 @@ mod tests {
     fn the_owner_of_a_lock_is_found_while_others_take_and_give_back_theirs() {
         let file = tempfile::tempfile().unwrap();
         file.lock().unwrap();
-        let is_done = std::sync::atomic::AtomicBool::new(false);
+        let is_done = AtomicBool::new(false);
         std::thread::scope(|scope| {
             for _ in 0..4 {
                 scope.spawn(|| {
-                    while !is_done.load(std::sync::atomic::Ordering::Relaxed) {
+                    while !is_done.load(Ordering::Relaxed) {
                         tempfile::tempfile().unwrap().lock().unwrap();
                     }
                 });
             }
             let found = (0..500).filter(|_| owner(&file) == Some(std::process::id())).count();
-            is_done.store(true, std::sync::atomic::Ordering::Relaxed);
+            is_done.store(true, Ordering::Relaxed);
             assert_eq!(found, 500);
         });
     }

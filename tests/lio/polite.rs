@@ -26,8 +26,8 @@ fn in_mid_pass(more: &str) -> (Node, Agent) {
     in_mid_pass_after(|| (), more)
 }
 
-/// The same, where this was done before: a run of targetcli, which makes root's preferences whole. Without
-/// them each of its programs adds what it misses, while another may be reading the file that is empty then (facts P22).
+/// The same, where this was done before: a run of targetcli, which makes root's preferences whole. Without them each of its
+/// programs adds what it misses, while another may be reading the file that is empty then (facts P22).
 fn in_mid_pass_after(prepare: impl FnOnce(), more: &str) -> (Node, Agent) {
     let node = Node::fresh();
     prepare();
