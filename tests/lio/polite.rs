@@ -17,6 +17,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// LUNs of a pass that takes its time.
 const MANY: usize = 30;
 
+/// Backstores that somebody makes meanwhile: each makes targetcli slower, and nobody waits for it for more than 10 s.
+const MEANWHILE: usize = 10;
+
 fn id(n: usize) -> String {
     format!("{n:08x}-0000-4000-8000-000000000000")
 }
@@ -172,10 +175,10 @@ fn targetcli(arguments: &[&str]) -> (ExitStatus, String) {
         .expect("the preferences are read whole at one of three tries")
 }
 
-/// Makes backstores with targetcli, one after the other, until the pass has added its LUNs: all are made. How many.
+/// Makes backstores with targetcli, one after the other, while the pass adds its LUNs: all are made. How many.
 fn makes_backstores() -> usize {
     let mut made = 0;
-    while luns().len() < MANY {
+    while luns().len() < MANY && made < MEANWHILE {
         let file = format!("/srv/scratch-{made}.img");
         std::fs::write(&file, vec![0; 1 << 20]).unwrap();
         let (status, said) = targetcli(&["/backstores/fileio", "create", &format!("scratch{made}"), &file]);
