@@ -19,7 +19,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 
 /// Requests for single objects that are under way at once.
-const AT_ONCE: usize = 8;
+const AT_ONCE: usize = 16;
 
 /// The manifests that have been read, by key. It outlives its actor, so that a reload forgets none.
 pub type Manifests = Rc<RefCell<BTreeMap<ObjectKey, ReadManifest>>>;

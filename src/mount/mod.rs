@@ -1,5 +1,5 @@
 //! The s3fs mount. s3fs may hang for minutes in a way that no signal ends (facts 4.2), so every question goes through
-//! one thread that may be lost, and is answered from outside in time.
+//! a few threads that may be lost, and is answered from outside in time.
 
 mod beneath;
 mod daemon;
@@ -17,12 +17,16 @@ use probe::Probe;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tokio::task::JoinSet;
 
 /// Files of one question: between two of them others get a turn.
 const BATCH: usize = 64;
 
-/// The s3fs mount. A clone asks through the same thread: a mount that hangs costs one thread, however often the agent
-/// is configured anew.
+/// Questions that may be under way at once, and may all hang.
+const THREADS: usize = 8;
+
+/// The s3fs mount. A clone asks through the same threads: a mount that hangs costs no more than these, however often the
+/// agent is configured anew.
 #[derive(Clone, Debug)]
 pub struct S3fsMount {
     point: Arc<MountPoint>,
@@ -31,7 +35,7 @@ pub struct S3fsMount {
 }
 
 impl S3fsMount {
-    /// Starts the probe thread, and fails only if there can be none; the mount itself is not asked yet.
+    /// Starts the probe's threads, and fails only if there can be none; the mount itself is not asked yet.
     pub fn new(config: &config::Mount) -> std::io::Result<Self> {
         S3fsMount::described_by("/proc/self/mountinfo".into(), config)
     }
@@ -39,7 +43,7 @@ impl S3fsMount {
     fn described_by(mountinfo: PathBuf, config: &config::Mount) -> std::io::Result<Self> {
         let (path, fstype) = (config.path.clone(), config.fstype.clone());
         let point = MountPoint { path, fstype, mountinfo, daemons: Daemons::below("/proc") };
-        Ok(S3fsMount { point: Arc::new(point), probe: Probe::start()?, timeout: config.timeout })
+        Ok(S3fsMount { point: Arc::new(point), probe: Probe::start(THREADS)?, timeout: config.timeout })
     }
 
     async fn ask<T: Send + 'static>(
@@ -64,14 +68,26 @@ impl MountPort for S3fsMount {
     }
 
     /// Each batch stops after half of its deadline, so that a mount which is slow, and answers, is not called hung; after
-    /// one that did, no other is begun.
+    /// one that did, no others are begun.
     async fn examine(&self, keys: Vec<ObjectKey>) -> Result<Examined, MountError> {
         let mut examined = Examined::new();
-        for batch in keys.chunks(BATCH) {
-            let (asked, half) = (batch.to_vec(), self.timeout / 2);
-            let what = self.point.path.display().to_string();
-            examined.extend(self.ask(what, move |point| point.examine(asked, Instant::now() + half)).await?);
-            if !batch.iter().all(|key| examined.contains_key(key)) {
+        if self.probe.hangs(self.timeout) {
+            return Err(MountError::Hung { what: self.point.path.display().to_string() });
+        }
+        for round in keys.chunks(BATCH * THREADS) {
+            let mut under_way = JoinSet::new();
+            for batch in round.chunks(BATCH) {
+                let (mount, asked, half) = (self.clone(), batch.to_vec(), self.timeout / 2);
+                under_way.spawn(async move {
+                    let what = mount.point.path.display().to_string();
+                    mount.ask(what, move |point| point.examine(asked, Instant::now() + half)).await
+                });
+            }
+            // None of them panics.
+            while let Some(Ok(found)) = under_way.join_next().await {
+                examined.extend(found?);
+            }
+            if !round.iter().all(|key| examined.contains_key(key)) {
                 break;
             }
         }

@@ -30,7 +30,7 @@ pub enum PortsError {
     /// The S3 client.
     #[error("the S3 client cannot be made")]
     S3(#[source] TlsError),
-    /// The mount's probe thread.
+    /// The mount's probe threads.
     #[error("the mount cannot be watched")]
     Mount(#[source] io::Error),
     /// The LIO adapter.
@@ -64,7 +64,7 @@ pub(super) struct InForce {
     pub settings: Settings,
     /// By their content: a bundle is renewed under its path.
     trusted: Option<[Fingerprint; 2]>,
-    /// Its probe thread may hang, and there shall not be another one beside it.
+    /// Its probe threads may hang, and there shall not be others beside them.
     mount: Option<S3fsMount>,
     /// What an operator was given stays given.
     access: Option<Access>,

@@ -6,13 +6,14 @@ use crate::decide::live::{FileQuery, LiveFile, LiveFiles};
 use crate::decide::pe_rules::discover;
 use crate::decide::policy::PeRules;
 use crate::decide::reason::{ABSENT, Reason};
-use crate::model::{Cause, ObjectIndex, ObjectKey, Site};
+use crate::model::{Cause, FileFacts, ObjectIndex, ObjectKey, Site};
 use crate::ports::{MountError, MountPort};
 use actix::prelude::*;
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 pub mod again;
@@ -59,7 +60,7 @@ impl<P: MountPort> Handler<CheckFiles> for Mount<P> {
 
     fn handle(&mut self, msg: CheckFiles, _: &mut Self::Context) -> Self::Result {
         let (mount, known) = (self.port.clone(), self.known.clone());
-        Box::pin(async move { check_files(&*mount, &known, msg.0).await })
+        Box::pin(check_files(mount, known, msg.0))
     }
 }
 
@@ -80,10 +81,13 @@ impl<P: MountPort> Handler<ExamineFiles> for Mount<P> {
 /// So long the files of one pass are looked at; what is left has its turn in the next one (R14).
 const LOOK_WITHIN: Duration = Duration::from_secs(60);
 
+/// Files that are read at once. Each of them may hang, with a thread of the port.
+const AT_ONCE: usize = 8;
+
 /// The first failure of the mount as a whole ends the check (R14).
-async fn check_files(
-    mount: &impl MountPort,
-    known: &RefCell<KnownFiles>,
+async fn check_files<P: MountPort>(
+    mount: Rc<P>,
+    known: Rc<RefCell<KnownFiles>>,
     mut files: Vec<FileQuery>,
 ) -> FileChecks {
     let mut checks = FileChecks::default();
@@ -93,13 +97,27 @@ async fn check_files(
     }
     let mut inspection = known.borrow_mut().begin(&mut files);
     let until = Instant::now() + LOOK_WITHIN;
-    for file in files {
-        let known_already = inspection.without_reading(&known.borrow(), &file, Instant::now() >= until);
-        let verdict = match known_already {
-            Some(verdict) => Ok(verdict),
-            None => read(mount, known, &mut inspection, &file).await,
-        };
-        match verdict {
+    let (mut files, mut under_way) = (files.into_iter(), JoinSet::new());
+    loop {
+        while under_way.len() < AT_ONCE
+            && let Some(file) = files.next()
+        {
+            let time_is_over = Instant::now() >= until;
+            match inspection.without_reading(&known.borrow(), &file, time_is_over) {
+                Some(verdict) => drop(checks.files.insert(file.key, verdict)),
+                None => {
+                    let mount = mount.clone();
+                    under_way.spawn_local(async move {
+                        let facts = mount.inspect(&file.key).await;
+                        (file, facts)
+                    });
+                }
+            }
+        }
+        let Some(answer) = under_way.join_next().await else { break };
+        // Without an answer, for its question has panicked, there is no verdict: that is unknown.
+        let Ok((file, facts)) = answer else { continue };
+        match judge(&*mount, &known, &mut inspection, &file, facts).await {
             Ok(verdict) => drop(checks.files.insert(file.key, verdict)),
             Err(cause) => {
                 checks.cause = Some(cause);
@@ -112,13 +130,14 @@ async fn check_files(
 }
 
 /// What one file is; an error is the mount's as a whole.
-async fn read(
+async fn judge(
     mount: &impl MountPort,
     known: &RefCell<KnownFiles>,
     inspection: &mut Inspection,
     file: &FileQuery,
+    facts: Result<FileFacts, MountError>,
 ) -> Result<FileVerdict, Cause> {
-    let error = match mount.inspect(&file.key).await {
+    let error = match facts {
         Ok(facts) => return Ok(known.borrow_mut().judge(file, &facts)),
         Err(error) => error,
     };

@@ -1,5 +1,6 @@
 //! An agent whose parties count what they are asked, and answer as a test says.
 
+use super::clock::settle;
 use super::lio::{Moment, WatchedLio};
 use super::{DEADLINES, deletes, policy};
 use actors::agent::{Agent, Kept, Ports};
@@ -15,6 +16,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 use tokio::sync::Barrier;
+use tokio::time::Instant;
 
 /// The site behind what a test says.
 #[derive(Clone)]
@@ -212,7 +214,10 @@ impl MountPort for Scripted {
             (script.mount_lives.is_none_or(|lives| asked != lives + 1), script.look_takes)
         };
         if !takes.is_zero() {
-            tokio::time::advance(takes).await;
+            // Those that are asked at once take that long at once.
+            let until = Instant::now() + takes;
+            settle().await;
+            tokio::time::advance(until.saturating_duration_since(Instant::now())).await;
         }
         match alive {
             true => self.sim.inspect(key).await,

@@ -110,15 +110,14 @@ async fn one_object_that_s3fs_refuses_stops_no_other_image_and_no_removal() {
 #[actix::test]
 async fn r14_the_first_failure_of_the_mount_as_a_whole_ends_the_round() {
     let sim = Sim::small_site();
+    (0..30).for_each(|n| drop(sim.put_squashfs(&format!("PE/more-{n:02}.squashfs"), 4096)));
     let agent = Scripted::new(sim);
     agent.mount_dies_after(2);
     let status = agent.pass_once().await;
     assert_eq!(status.summary.unknown, ["mount:hung"]);
-    assert_eq!(
-        (status.summary.added, agent.inspected()),
-        (2, 3),
-        "two good, and the one that hung; before its LUN none is opened again"
-    );
+    assert_eq!(status.summary.added, 2);
+    // Before its LUN none is opened again.
+    assert!(agent.inspected() <= 2 + 8, "two good, and those that were asked when the first one hung");
 }
 
 #[actix::test]
