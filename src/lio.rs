@@ -1,7 +1,10 @@
-//! Linux LIO as one port: configfs and saveconfig.json to read, targetclid to change.
+//! Linux LIO as one port: configfs and saveconfig.json to read; targetclid, or configfs itself, to change.
+
+mod direct;
 
 use crate::config;
 use crate::configfs::{Configfs, Mapped};
+use crate::mount::Files;
 use crate::saveconfig;
 use crate::targetclid::{Access, Command, IqnError, Patience, Session, ShellLock, Target, Turn};
 use actors::model::{AclMapping, Actual, Backstore, LunEntry, Request, Step, TpgPath, Word, WordError};
@@ -20,6 +23,8 @@ pub struct LioAdapter {
     save_file: Option<Word>,
     session: Session,
     lock: ShellLock,
+    /// The files that the kernel may be given; without them none.
+    files: Option<Files>,
     command_timeout: Duration,
     tree_timeout: Duration,
     /// The HBAs of which the daemon knows, if that is sure: its list is a cache (facts L1).
@@ -79,6 +84,7 @@ impl LioAdapter {
             save_file: settings.save_file.as_ref().map(token).transpose()?,
             session: Session::new(&settings.socket),
             lock: ShellLock::default(),
+            files: None,
             command_timeout: settings.command_timeout,
             tree_timeout: settings.tree_timeout,
             hbas: None,
@@ -89,6 +95,11 @@ impl LioAdapter {
     /// The same, whose session others know by this.
     pub fn with_access(self, access: Access) -> Self {
         LioAdapter { session: self.session.with_access(access), ..self }
+    }
+
+    /// The same, which may write configfs and have the kernel open these files.
+    pub fn with_files(self, files: Files) -> Self {
+        LioAdapter { files: Some(files), ..self }
     }
 
     /// The same with another lock than plain targetcli's and another patience with the daemon: for tests.
@@ -127,14 +138,19 @@ impl LioAdapter {
         Ok(replies)
     }
 
-    fn step(&mut self, step: &Step, with_lock: bool) -> Result<String, LioError> {
+    /// How the ACLs see a LUN that is about to go, with its mappings. A second try finds none, and forgets nothing.
+    fn remember_mappings(&mut self, step: &Step) -> Result<(), LioError> {
         if let Step::DeleteLun { lun, name } = step {
-            // The kernel takes its mappings along. A second try finds none, and forgets nothing.
             let mapped = self.configfs.mapped(&self.tpg_path, *lun)?;
             if !mapped.is_empty() {
                 self.mapped.insert((*lun, name.clone()), mapped);
             }
         }
+        Ok(())
+    }
+
+    fn step(&mut self, step: &Step, with_lock: bool) -> Result<String, LioError> {
+        self.remember_mappings(step)?;
         let effect = match step {
             Step::CreateBackstore { .. } => OnHbas::Makes,
             Step::DeleteBackstore { .. } | Step::DiscardBackstore { .. } => OnHbas::Removes,
@@ -215,6 +231,7 @@ impl LioAdapter {
                 Ok(aside.display().to_string())
             }
             Request::Change(step) => self.step(step, with_lock),
+            Request::Direct(step) => self.direct(step, with_lock),
         }
     }
 }

@@ -74,7 +74,7 @@ impl Agent {
         let (stop, stopped) = watch::channel(false);
         let status = kept.remembered.status.borrow().clone();
         let (status_sender, status) = watch::channel(status);
-        let (site, progress) = (policy.site.clone(), Progress::default());
+        let (site, engine, progress) = (policy.site.clone(), policy.engine, Progress::default());
         let ims = Ims::new(ports.ims, ports.tokens).start();
         let s3 = S3::new(ports.s3, &site.bucket, kept.manifests.clone()).start();
         let mount = Mount::new(ports.mount, site.clone(), policy.pe.clone()).start();
@@ -82,7 +82,7 @@ impl Agent {
         let files: Recipient<LookAgain> = mount.clone().recipient();
         // One thread: the session is strictly serial.
         let lio = SyncArbiter::start(1, move || {
-            Lio::new(make_lio(), lio_stopped.clone(), files.clone(), counted.clone(), site.clone())
+            Lio::new(make_lio(), lio_stopped.clone(), files.clone(), counted.clone(), site.clone(), engine)
         });
         let peers = Peers {
             images: ims.recipient(),
@@ -94,6 +94,7 @@ impl Agent {
             check: mount.clone().recipient(),
             examine: mount.recipient(),
             observe: lio.clone().recipient(),
+            prepare: lio.clone().recipient(),
             apply: lio.clone().recipient(),
             daemon: lio.clone().recipient(),
         };
@@ -121,7 +122,7 @@ mod tests {
     use crate::decide::in_use::{UseRule, UsedBy};
     use crate::decide::policy::{OnChange, PeRules};
     use crate::decide::removals::Limits;
-    use crate::model::Boot;
+    use crate::model::{Boot, Engine};
     use crate::ports::HistoryError;
     use crate::reconciler::Resync;
     use crate::reconciler::lost::LoseTimer;
@@ -146,7 +147,9 @@ mod tests {
         let (site, luns) = (sim::site(), 1..=16383);
         let in_use = UseRule { by: UsedBy::Nothing, quiet_period: Duration::ZERO };
         let quarantine = Duration::ZERO;
-        let policy = Policy { site, tagging: true, pe, limits, in_use, luns, quarantine, verify_md5: true };
+        let engine = Engine::default();
+        let policy =
+            Policy { site, tagging: true, pe, limits, in_use, luns, quarantine, engine, verify_md5: true };
         Agent::start(
             ports,
             policy,

@@ -9,6 +9,7 @@ use super::settings::{LogFormat, SpireMode};
 use super::value_type::*;
 use actors::decide::in_use::UsedBy;
 use actors::decide::policy::OnChange;
+use actors::model::Engine;
 
 /// Puts the value of a text into its place; false if it is none.
 type ReadInto = Box<dyn Fn(&str, &mut Input) -> bool + Send + Sync>;
@@ -159,6 +160,7 @@ fn keys() -> Vec<Key> {
 
         key("lio.iqn", "iqn.2023-06.csm.iscsi:<hostname>", iqn(), "Our target", |input| &mut input.lio.iqn),
         key("lio.tpg", "1", whole(1..=u16::MAX), "Tag of our target portal group", |input| &mut input.lio.tpg),
+        key("lio.engine", "targetclid", one_of([("targetclid", Engine::Targetclid), ("configfs", Engine::Configfs)]), "Who changes LIO: targetclid, or the agent itself in configfs, which is many times faster and needs the drop-in lio-engine-configfs.conf; targetclid is told afterwards", |input| &mut input.lio.engine),
         key("lio.configfs", "/sys/kernel/config/target", path(), "Root of LIO's configfs tree", |input| &mut input.lio.configfs),
         key("lio.socket", "/run/targetclid.sock", path(), "Socket of targetclid", |input| &mut input.lio.socket),
         key("lio.command_timeout", "60", limit(), "Timeout of one command", |input| &mut input.lio.command_timeout),

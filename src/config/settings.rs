@@ -4,6 +4,7 @@
 
 use actors::decide::in_use::UsedBy;
 use actors::decide::policy::OnChange;
+use actors::model::Engine;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -114,6 +115,7 @@ section! {
     Lio, read as LioInput {
         iqn: String,
         tpg: u16,
+        engine: Engine,
         configfs: PathBuf,
         socket: PathBuf,
         command_timeout: Duration,

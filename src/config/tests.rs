@@ -148,7 +148,7 @@ fn a_variable_that_meant_no_to_the_predecessor_and_would_mean_yes_to_us_is_refus
 fn another(key: &Key) -> &'static str {
     // A flag has many names for one value.
     let flag = if key.default == "false" { "yes" } else { "no" };
-    let words = ["http", "debug", "hec", "helper", "attached", "replace", "127.0.0.1:9465"];
+    let words = ["http", "debug", "hec", "helper", "attached", "replace", "configfs", "127.0.0.1:9465"];
     let mut values = ["7", flag, "/other", "http://other", "iqn.2020-01.other"].into_iter().chain(words);
     let is_allowed = |value: &&str| *value != key.default && key.read(value, &mut Input::default());
     values.find(is_allowed).unwrap_or_else(|| panic!("{}", key.name))

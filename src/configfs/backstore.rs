@@ -2,7 +2,7 @@
 
 use super::opened::{self, Clock};
 use super::read::Folder;
-use actors::model::Backstore;
+use actors::model::{Backstore, OPENED};
 use actors::ports::LioError;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -80,11 +80,14 @@ fn read(plugin: &str, folder: &Folder, name: &str, known: &EnabledBackstores) ->
         State::Disabled => (false, None),
     };
     let info = folder.text("info")?.unwrap_or_default();
-    let file = folder.text("udev_path")?.filter(|path| !path.is_empty());
+    let shown = path_of(plugin, &info);
+    // What we have opened for the kernel has not got its name yet.
+    let is_half_made = shown.starts_with(OPENED);
+    let file = folder.text("udev_path")?.filter(|path| !path.is_empty() && !is_half_made);
     Ok(Backstore {
         plugin: plugin.to_owned(),
         name: name.to_owned(),
-        file: file.unwrap_or_else(|| path_of(plugin, &info)),
+        file: file.unwrap_or(shown),
         serial,
         size: size(&info).unwrap_or_default(),
         model_alias: folder.flag("attrib/emulate_model_alias")?.unwrap_or_default(),

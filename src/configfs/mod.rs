@@ -4,6 +4,8 @@
 //! is gone. Anything else that cannot be read is an error, never a shorter list (R2).
 
 mod backstore;
+mod direct;
+mod made;
 mod opened;
 mod read;
 
@@ -19,6 +21,8 @@ use rustix::io::Errno;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicU32;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// How the `info` of a node ACL begins whose initiator is not logged in.
 const NO_SESSION: &str = "No active iSCSI Session";
@@ -31,6 +35,10 @@ const CORE: &str = "core";
 pub struct Configfs {
     root: PathBuf,
     opened: EnabledBackstores,
+    /// In which HBA a fileio backstore was seen last, by name: it is looked for there first.
+    homes: Arc<Mutex<BTreeMap<String, String>>>,
+    /// Of those below it that are ours none is empty, as far as is known.
+    next_hba: Arc<AtomicU32>,
 }
 
 /// What all fabrics have, by their folders below the root.
@@ -71,7 +79,9 @@ impl Link {
 impl Configfs {
     /// `/sys/kernel/config/target`, or a copy of it.
     pub fn new(root: impl Into<PathBuf>) -> Self {
-        Configfs { root: root.into(), opened: EnabledBackstores::default() }
+        let (opened, homes) = (EnabledBackstores::default(), Arc::default());
+        let next_hba = Arc::new(AtomicU32::new(direct::FIRST_HBA));
+        Configfs { root: root.into(), opened, homes, next_hba }
     }
 
     /// The folder of saveconfig.json: the distribution's choice, which rtslib tells the kernel (facts 1.4).
@@ -86,13 +96,17 @@ impl Configfs {
 
     /// Every backstore, sorted.
     pub fn backstores(&self) -> Result<Vec<Backstore>, LioError> {
-        let mut found = Vec::new();
+        let (mut found, mut homes) = (Vec::new(), BTreeMap::new());
         let core = self.core()?;
         for (plugin, hba) in hbas(&core)? {
             for name in core.list(&hba, FileType::Directory)?.unwrap_or_default() {
                 found.extend(backstore(&plugin, &core, &hba, &name, &self.opened)?);
+                if plugin == FILEIO {
+                    homes.insert(name, hba.clone());
+                }
             }
         }
+        *self.homes.lock().unwrap_or_else(PoisonError::into_inner) = homes;
         self.opened.keep(&found.iter().map(|b: &Backstore| b.inode).collect());
         found.sort_by(|a, b| (&a.plugin, &a.name).cmp(&(&b.plugin, &b.name)));
         Ok(found)
@@ -106,12 +120,28 @@ impl Configfs {
     /// One fileio backstore; `None` if there is none of this name.
     pub fn fileio(&self, name: &str) -> Result<Option<Backstore>, LioError> {
         let core = self.core()?;
+        if let Some(hba) = self.remembered(name)
+            && let Some(found) = backstore(FILEIO, &core, &hba, name, &self.opened)?
+        {
+            return Ok(Some(found));
+        }
         for (_, hba) in hbas(&core)?.into_iter().filter(|(plugin, _)| plugin == FILEIO) {
             if let Some(found) = backstore(FILEIO, &core, &hba, name, &self.opened)? {
                 return Ok(Some(found));
             }
         }
         Ok(None)
+    }
+
+    fn remembered(&self, name: &str) -> Option<String> {
+        self.homes.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
+    }
+
+    fn remember(&self, name: &str, hba: &Path) {
+        if let Some(hba) = hba.file_name() {
+            let hba = hba.to_string_lossy().into_owned();
+            self.homes.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), hba);
+        }
     }
 
     /// LUNs, portals and node ACLs of every fabric. What a fabric has beside targets and TPGs has no such folders.

@@ -37,6 +37,13 @@ pub fn stat(root: &OwnedFd, key: &ObjectKey) -> Result<Stat, MountError> {
     stat_of(&open(root, key, OFlags::PATH)?, key)
 }
 
+/// The same file, held, and its size: who has it can open no other.
+pub fn open_regular(root: &OwnedFd, key: &ObjectKey) -> Result<(OwnedFd, u64), MountError> {
+    let file = open(root, key, OFlags::PATH)?;
+    let size = stat_of(&file, key)?.st_size.unsigned_abs();
+    Ok((file, size))
+}
+
 /// Opens what the key names, beneath the root.
 fn open(root: &OwnedFd, key: &ObjectKey, flags: OFlags) -> Result<OwnedFd, MountError> {
     // What is no name is refused before the kernel sees it.

@@ -14,7 +14,8 @@ use actors::ports::{Examined, MountError, MountPort};
 use daemon::Daemons;
 use point::MountPoint;
 use probe::Probe;
-use std::path::PathBuf;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
@@ -46,6 +47,11 @@ impl S3fsMount {
         Ok(S3fsMount { point: Arc::new(point), probe: Probe::start(THREADS)?, timeout: config.timeout })
     }
 
+    /// Its files.
+    pub fn files(&self) -> Files {
+        Files(Arc::clone(&self.point))
+    }
+
     async fn ask<T: Send + 'static>(
         &self,
         what: String,
@@ -54,6 +60,18 @@ impl S3fsMount {
         let point = Arc::clone(&self.point);
         let answer = self.probe.ask(self.timeout, move || question(&point)).await;
         answer.unwrap_or(Err(MountError::Hung { what }))
+    }
+}
+
+/// The files of the mount, for the thread of LIO, which may hang with it.
+#[derive(Clone, Debug)]
+pub struct Files(Arc<MountPoint>);
+
+impl Files {
+    /// The regular file that this path is, beneath the mount with no symlink and no mount crossed on the way (R8), open but
+    /// not to be read; and its size in bytes.
+    pub fn open(&self, file: &Path) -> Result<(OwnedFd, u64), MountError> {
+        self.0.open_file(file)
     }
 }
 

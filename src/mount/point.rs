@@ -69,6 +69,13 @@ impl MountPoint {
         beneath::read(&self.open()?.folder, key)
     }
 
+    /// See [`super::Files::open`].
+    pub fn open_file(&self, file: &Path) -> Result<(OwnedFd, u64), MountError> {
+        let shown = file.display().to_string();
+        let key = file.strip_prefix(&self.path).ok().and_then(Path::to_str).map(ObjectKey::new);
+        beneath::open_regular(&self.open()?.folder, &key.ok_or(MountError::Escape { key: shown })?)
+    }
+
     /// The root of the right mount, proven: the folder that has been opened lies on the device that mountinfo names.
     /// So neither the bare folder below a lost mount passes for it, nor one that covers it.
     fn open(&self) -> Result<Root, MountError> {

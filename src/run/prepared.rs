@@ -119,7 +119,8 @@ impl Prepared {
             None => S3fsMount::new(&settings.mount).map_err(PortsError::Mount)?,
         };
         let access = before.and_then(|before| before.access.clone()).unwrap_or_default();
-        let lio = LioAdapter::new(&settings.lio).map_err(PortsError::Lio)?.with_access(access.clone());
+        let lio = LioAdapter::new(&settings.lio).map_err(PortsError::Lio)?;
+        let lio = lio.with_access(access.clone()).with_files(mount.files());
         let ports = Ports {
             ims: ImsClient::new(&settings.ims).map_err(PortsError::Ims)?,
             tokens: Tokens::new(&settings),

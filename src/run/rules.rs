@@ -72,6 +72,7 @@ pub(super) fn policy(settings: &Settings, site: Site) -> Policy {
         in_use: UseRule { by: settings.guard.in_use, quiet_period: settings.guard.quiet_period },
         luns: settings.lio.first_lun..=settings.lio.last_lun,
         quarantine: settings.lio.quarantine,
+        engine: settings.lio.engine,
         verify_md5: settings.ims.verify_md5,
     }
 }

@@ -21,6 +21,6 @@ pub use access::{Access, Waits};
 #[cfg(fuzzing)]
 pub use codec::fuzz;
 pub use command::{Command, IqnError, LONGEST_COMMAND, Target};
-pub use lock::ShellLock;
+pub use lock::{Held, ShellLock};
 pub use session::{Session, Turn};
 pub use turn::Patience;

@@ -9,6 +9,7 @@ mod busy;
 mod check;
 mod day;
 mod demo;
+mod engine;
 mod foreign;
 mod half_made;
 mod in_use;

@@ -1,6 +1,6 @@
 //! The targetclid that behaves has the traps of the real one, and LIO behind its port survives them.
 
-use actors::model::{Request, Word};
+use actors::model::{Engine, Request, Word};
 use actors::model::{Saved, Step};
 use actors::ports::{LioError, LioPort, PortError};
 use sbps_marshal::config;
@@ -41,6 +41,7 @@ impl Site {
     /// LIO of this node; a lock is waited for `lock`, an answer to a change `command`.
     pub fn lio(&self, lock: Duration, command: Duration) -> LioAdapter {
         let settings = config::Lio {
+            engine: Engine::Targetclid,
             iqn: IQN.into(),
             tpg: 1,
             configfs: self.daemon.kernel().root().to_owned(),

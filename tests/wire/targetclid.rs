@@ -1,6 +1,6 @@
 //! The session with targetclid, and LIO behind its port, against a scripted daemon on a real socket.
 
-use actors::model::{Request, Word};
+use actors::model::{Engine, Request, Word};
 use actors::model::{Saved, Step};
 use actors::ports::{LioError, LioPort, PortError, Rest};
 use sbps_marshal::config;
@@ -245,6 +245,7 @@ fn settings(scene: &Scene) -> config::Lio {
     let dbroot = scene.folder.path().to_str().unwrap();
     Tree::recorded().with("dbroot", &format!("{dbroot}\n")).grow(&configfs);
     config::Lio {
+        engine: Engine::Targetclid,
         iqn: "iqn.2023-06.csm.iscsi:vm1".into(),
         tpg: 1,
         configfs,

@@ -1,7 +1,7 @@
 //! How far targetclid is trusted: its tree is a cache that others make stale, and it may stop answering (R14). Pure.
 
 use crate::decide::plan::change::Change;
-use crate::model::{Inventory, Report};
+use crate::model::{Inventory, Report, Step};
 
 /// After so many failures of the session in a row the daemon is left alone until the next pass (R14).
 const MOST_IN_A_ROW: u32 = 3;
@@ -13,7 +13,12 @@ pub struct Agreed(Option<Inventory>);
 impl Agreed {
     /// Whether the daemon has to read its tree anew before these changes: somebody else was there.
     pub fn needs_refresh(&self, changes: &[Change], live: &Inventory) -> bool {
-        !changes.is_empty() && self.0.as_ref() != Some(live)
+        !changes.is_empty() && !self.is_on(live)
+    }
+
+    /// Whether the daemon's tree shows this, as far as anybody knows.
+    pub fn is_on(&self, live: &Inventory) -> bool {
+        self.0.as_ref() == Some(live)
     }
 
     /// Whether what configfs showed before the plan is not what it shows now, as far as anybody knows.
@@ -32,6 +37,14 @@ impl Agreed {
     }
 }
 
+/// The file that keeps the daemon from creating this step's backstore, if its answer says so: that of another one, which is
+/// gone, and which it compares with the new one (facts 2.10).
+pub fn blocked_by<'a>(step: &Step, answer: &'a str) -> Option<&'a str> {
+    let Step::CreateBackstore { file, .. } = step else { return None };
+    let (missing, _) = answer.split_once("No such file or directory: '")?.1.split_once('\'')?;
+    (missing != file.as_str()).then_some(missing)
+}
+
 /// How often the session has failed without a success in between.
 #[derive(Debug, Default)]
 pub struct FailuresInARow(u32);
@@ -47,7 +60,9 @@ impl FailuresInARow {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::decide::sample::{actual, addition, backstore, identity, nothing, report};
+    use crate::decide::sample::{
+        FILE, actual, addition, backstore, create_backstore, delete_backstore, identity, nothing, report,
+    };
     use crate::model::Failure;
 
     #[test]
@@ -72,6 +87,15 @@ mod tests {
         assert!(agreed.needs_look(&Report { failed: vec![failed], ..report() }));
         agreed.lose();
         assert!(agreed.needs_look(&report()));
+    }
+
+    #[test]
+    fn h4_only_another_backstores_missing_file_is_what_blocks_a_create() {
+        let answer = |file: &str| format!("[Errno 2] No such file or directory: '{file}'\n");
+        assert_eq!(blocked_by(&create_backstore(), &answer("/m/PE/gone")), Some("/m/PE/gone"));
+        assert_eq!(blocked_by(&create_backstore(), &answer(FILE)), None, "its own");
+        assert_eq!(blocked_by(&create_backstore(), "This _Backstore already exists in configFS"), None);
+        assert_eq!(blocked_by(&delete_backstore(), &answer("/m/PE/gone")), None);
     }
 
     #[test]

@@ -46,7 +46,7 @@ pub fn effect(step: &Step, change: &Change, shown: &Shown) -> Effect {
             gone(live.as_ref(), |live| live.serial == wwn.as_str() && live.file == change.file)
         }
         (Step::DiscardBackstore { file, .. }, Shown::Backstore(live)) => {
-            gone(live.as_ref(), |live| live.is_cut_short(file.as_str()))
+            gone(live.as_ref(), |live| live.is_cut_short(file.as_str(), change.identity.wwn().as_str()))
         }
         // Somebody looked at the wrong place.
         _ => Effect::NotOurs,

@@ -1,7 +1,7 @@
 //! R13: what is done while somebody has plain targetcli's lock, perhaps in a shell that was left open overnight. Pure.
 
 use crate::decide::plan::change::Action;
-use crate::model::Request;
+use crate::model::{Engine, Request, Step};
 
 /// How something is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +19,22 @@ impl Lock {
             Lock::Taken => wanted,
             Lock::Left => Request::Unlocked(Box::new(wanted)),
         }
+    }
+}
+
+/// How a step is asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Way {
+    /// By whom it is carried out.
+    pub engine: Engine,
+    /// With the lock or without it.
+    pub lock: Lock,
+}
+
+impl Way {
+    /// The request for it.
+    pub fn request(self, step: Step) -> Request {
+        self.lock.request(self.engine.request(step))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::decide::in_use::UseRule;
 use crate::decide::removals::Limits;
-use crate::model::Site;
+use crate::model::{Engine, Site};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -23,6 +23,8 @@ pub struct Policy {
     pub luns: RangeInclusive<u16>,
     /// How long a freed number is kept from others (R5).
     pub quarantine: Duration,
+    /// Who carries changes out.
+    pub engine: Engine,
     /// Whether an object whose ETag is not its manifest's may be proven by its MD5.
     pub verify_md5: bool,
 }

@@ -34,13 +34,18 @@ super::events! {
         (file)
         "saveconfig.json was torn: it is kept under this name, and a new one is written"
         => "look into the old one", "operations.md#saveconfigjson";
+    CREATED_DIRECTLY "created_directly" [Warn]
+        (step missing)
+        "targetclid makes no backstore while `missing`, the file of another one, is gone: it was written into configfs, and so \
+         is what else this pass changes"
+        => "restore that file, or let the removal of its LUN go", "operations.md#an-image-is-not-there";
     STEP_TRIED_AGAIN "step_tried_again" [Debug]
         (step)
         "targetclid replied, but configfs does not show the effect: retried once after a refresh"
         => "nothing";
     TREE_REFRESHED "tree_refreshed" [Debug]
         ()
-        "somebody else may have changed the tree: targetclid has refreshed it"
+        "somebody else, or the agent itself, may have changed the tree: targetclid has refreshed it"
         => "nothing";
     REFRESH_FAILED "refresh_failed" [Warn]
         (reason detail)

@@ -2,13 +2,13 @@
 
 use super::step::StepError;
 use super::{Lio, log};
-use crate::decide::daemon::FailuresInARow;
+use crate::decide::daemon::{FailuresInARow, blocked_by};
 use crate::decide::plan::Plan;
 use crate::decide::plan::change::{Action, Change, SoFar};
 use crate::decide::save::is_reached;
 use crate::events::emit;
 use crate::lio::progress::Phase;
-use crate::model::{Actual, Failure, Identity, Report, Request, SaveOutcome, Step, with_causes};
+use crate::model::{Actual, Engine, Failure, Identity, Report, Request, SaveOutcome, Step, with_causes};
 use crate::ports::{LioError, LioPort, PortError, Rest};
 use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
@@ -32,8 +32,12 @@ impl<P: LioPort> Lio<P> {
         let was_locked = self.locked.take().is_some();
         let live = before.inventory();
         let vanished = self.witness.arrive(before, &live, &self.site);
-        let answers = !self.agreed.needs_refresh(&plan.changes, &live) || self.refresh(&mut report);
+        self.at_hand = self.engine;
+        let asks = self.engine == Engine::Targetclid && self.agreed.needs_refresh(&plan.changes, &live);
+        let prepared = self.prepared.take().filter(|(seen, _)| *seen == live).map(|(_, answer)| answer);
+        let answers = !asks || self.refresh_as(prepared, &mut report);
         let answers = answers && self.carry_out_all(plan, before, &mut report, scan_id);
+        let answers = answers && self.tell(&mut report);
         if is_reached(answers, self.is_given_up(), &report) {
             self.save(plan, before, &vanished, &mut report);
         }
@@ -115,6 +119,21 @@ impl<P: LioPort> Lio<P> {
         identities.is_empty() || self.port.observe().is_ok_and(|actual| is_live(&actual))
     }
 
+    /// The daemon is started, and reads its tree, before it is needed.
+    pub(super) fn prepare(&mut self, actual: &Actual) {
+        let live = actual.inventory();
+        if self.engine == Engine::Targetclid && self.may_go_on().is_ok() && !self.agreed.is_on(&live) {
+            self.note_progress();
+            self.prepared = Some((live, self.port.apply(&Request::Refresh)));
+        }
+    }
+
+    /// Whether targetclid knows of what was changed without it: nodes are served already, and its other clients see it now.
+    fn tell(&mut self, report: &mut Report) -> bool {
+        self.untold |= self.at_hand == Engine::Configfs && report.has_changed();
+        !self.untold || self.is_given_up() || self.refresh(report)
+    }
+
     /// Its steps in order, up to the first that fails, or to the one at which the agent was told to stop, or the pass
     /// was given up.
     fn carry_out(&mut self, change: &Change) -> Result<(), StepError> {
@@ -131,16 +150,45 @@ impl<P: LioPort> Lio<P> {
     }
 
     /// A step that is answered and not shown is tried once more after a refresh: the daemon's tree is a cache, and so
-    /// is its list of HBAs, which makes every create fail after another process has made a backstore (facts L1).
+    /// is its list of HBAs, which makes every create fail after another process has made a backstore (facts L1). Where it
+    /// is another backstore's file that keeps the daemon from creating any, no refresh helps.
     fn try_step(&mut self, step: &Step, change: &Change, refreshed: &mut bool) -> Result<(), StepError> {
-        match self.perform(step, change, refreshed) {
-            Err(StepError::NotShown { .. }) => {}
+        let answer = match self.perform(step, change, refreshed) {
+            Err(StepError::NotShown { answer, .. }) if self.at_hand == Engine::Targetclid => answer,
             ended => return ended,
+        };
+        if let Some(missing) = blocked_by(step, &answer) {
+            return self.go_around(step, change, refreshed, missing, &answer);
         }
         emit!(STEP_TRIED_AGAIN, step = step.to_string());
         self.port.apply(&Request::Refresh)?;
         self.may_go_on()?;
         self.perform(step, change, refreshed)
+    }
+
+    /// H4: without the daemon, for the rest of this pass. Where configfs may not be written, what the daemon said stands.
+    fn go_around(
+        &mut self,
+        step: &Step,
+        change: &Change,
+        refreshed: &mut bool,
+        missing: &str,
+        answer: &str,
+    ) -> Result<(), StepError> {
+        self.at_hand = Engine::Configfs;
+        match self.perform(step, change, refreshed) {
+            Ok(()) => {
+                emit!(CREATED_DIRECTLY, step = step.to_string(), missing);
+                self.untold = true;
+                Ok(())
+            }
+            Err(StepError::Lio(error @ LioError::Write { .. })) => {
+                self.at_hand = Engine::Targetclid;
+                let answer = format!("{}; without it: {}", answer.trim_end(), with_causes(&error));
+                Err(StepError::NotShown { step: step.to_string(), answer })
+            }
+            ended => ended,
+        }
     }
 
     /// The borrow is a lock, and whoever says stop waits for it: it ends before the step begins.
@@ -155,9 +203,17 @@ impl<P: LioPort> Lio<P> {
 
     /// Whether the daemon has read its tree anew: it is a cache.
     fn refresh(&mut self, report: &mut Report) -> bool {
+        self.refresh_as(None, report)
+    }
+
+    /// The same, where it may have been asked already.
+    fn refresh_as(&mut self, answer: Option<Result<String, LioError>>, report: &mut Report) -> bool {
         self.note_progress();
-        match self.port.apply(&Request::Refresh) {
-            Ok(_) => emit!(TREE_REFRESHED),
+        match answer.unwrap_or_else(|| self.port.apply(&Request::Refresh)) {
+            Ok(_) => {
+                self.untold = false;
+                emit!(TREE_REFRESHED);
+            }
             Err(LioError::Busy { holder, .. }) => {
                 report.busy = Some(holder);
                 return false;

@@ -5,7 +5,7 @@ use super::Lio;
 use super::step::{StepError, perform};
 use crate::decide::effect::undoes;
 use crate::decide::last_look::{self, How, NotTheSame};
-use crate::decide::lock::Lock;
+use crate::decide::lock::{Lock, Way};
 use crate::decide::plan::change::Change;
 use crate::events::emit;
 use crate::model::{Step, with_causes};
@@ -56,7 +56,8 @@ impl<P: LioPort> Lio<P> {
 
     /// By the rules of every removal: somebody else may have given it a LUN meanwhile (R1).
     fn undo_create(&mut self, delete: &Step, change: &Change) {
-        if let Err(error) = perform(&mut self.port, delete, change, Lock::Taken) {
+        let way = Way { engine: self.at_hand, lock: Lock::Taken };
+        if let Err(error) = perform(&mut self.port, delete, change, way) {
             emit!(BACKSTORE_LEFT, backstore = change.identity.name().as_str(), detail = with_causes(&error));
         }
     }

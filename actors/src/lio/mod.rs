@@ -13,7 +13,7 @@ use crate::decide::daemon::Agreed;
 use crate::decide::plan::Plan;
 use crate::decide::save::Futile;
 use crate::decide::witness::Witness;
-use crate::model::{Actual, Report, Request, Site, Snapshot};
+use crate::model::{Actual, Engine, Inventory, Report, Request, Site, Snapshot};
 use crate::mount::again::LookAgain;
 use crate::ports::{LioError, LioPort, Rest};
 use actix::prelude::*;
@@ -33,6 +33,14 @@ pub struct Lio<P> {
     agreed: Agreed,
     /// What has been live since we run.
     witness: Witness,
+    /// Who carries changes out, as configured.
+    engine: Engine,
+    /// Who does in the pass under way: it is the kernel's own interface also once targetclid is seen to be blocked.
+    at_hand: Engine,
+    /// Somebody has changed LIO beside targetclid, and that was us: its other clients see the past until it is told.
+    untold: bool,
+    /// What the daemon said when it was to read its tree while files were still looked into, and what was there.
+    prepared: Option<(Inventory, Result<String, LioError>)>,
     /// The daemon saved this state, and it did not help.
     futile: Futile,
     /// Who had plain targetcli's lock when it was last waited for in vain.
@@ -50,10 +58,28 @@ impl<P: LioPort> Lio<P> {
         files: Recipient<LookAgain>,
         progress: Progress,
         site: Site,
+        engine: Engine,
     ) -> Self {
         let (agreed, witness, futile) = (Agreed::default(), Witness::default(), Futile::default());
         let given_up = Arc::default();
-        Lio { port, stop, files, progress, site, agreed, witness, futile, locked: None, given_up }
+        // What the agent before this one has written may not have been told.
+        let (at_hand, untold) = (engine, engine == Engine::Configfs);
+        Lio {
+            port,
+            stop,
+            files,
+            progress,
+            site,
+            agreed,
+            witness,
+            engine,
+            at_hand,
+            untold,
+            prepared: None,
+            futile,
+            locked: None,
+            given_up,
+        }
     }
 
     /// For whoever waits for us: we do not hang.
@@ -83,6 +109,22 @@ impl<P: LioPort + Unpin> Handler<Observe> for Lio<P> {
             Ok(actual) => Snapshot::Known(actual),
             Err(error) => Snapshot::Unknown((&error).into()),
         })
+    }
+}
+
+/// Notice: changes are likely to come, on top of this. What fails here is told when they do.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Prepare {
+    /// What is there.
+    pub actual: Arc<Actual>,
+}
+
+impl<P: LioPort + Unpin> Handler<Prepare> for Lio<P> {
+    type Result = ();
+
+    fn handle(&mut self, msg: Prepare, _: &mut Self::Context) {
+        self.prepare(&msg.actual);
     }
 }
 

@@ -1,8 +1,8 @@
-//! One step, judged by configfs: what targetclid answers proves nothing.
+//! One step, judged by configfs: what targetclid answers, or what was written, proves nothing.
 
 use crate::decide::effect::{Effect, Shown, discards, effect, still_used, takes_away};
 use crate::decide::last_look::NotTheSame;
-use crate::decide::lock::Lock;
+use crate::decide::lock::Way;
 use crate::decide::plan::change::Change;
 use crate::model::{Step, TpgPath};
 use crate::ports::{LioError, LioPort, PortError};
@@ -14,11 +14,11 @@ pub enum StepError {
     #[error(transparent)]
     Lio(#[from] LioError),
     /// The command was answered, and configfs does not show its effect.
-    #[error("configfs does not show the effect of {step:?}; targetclid answered {answer:?}")]
+    #[error("configfs does not show the effect of {step:?}; the answer was {answer:?}")]
     NotShown {
         /// What was tried.
         step: String,
-        /// What targetclid said.
+        /// What targetclid said, or where it was written.
         answer: String,
     },
     /// What would be removed is not what was planned to be removed (R1).
@@ -62,7 +62,7 @@ impl StepError {
 }
 
 /// Does one step, unless configfs shows its effect already; afterwards configfs must show it.
-pub fn perform(port: &mut impl LioPort, step: &Step, change: &Change, lock: Lock) -> Result<(), StepError> {
+pub fn perform(port: &mut impl LioPort, step: &Step, change: &Change, way: Way) -> Result<(), StepError> {
     let not_ours = || StepError::NotOurs { step: step.to_string() };
     match effect(step, change, &look(port, step)?) {
         Effect::Done => return Ok(()),
@@ -70,7 +70,7 @@ pub fn perform(port: &mut impl LioPort, step: &Step, change: &Change, lock: Lock
         Effect::Outstanding => {}
     }
     unused(port, step)?;
-    let answer = port.apply(&lock.request(step.clone().into()))?;
+    let answer = port.apply(&way.request(step.clone()))?;
     let shown = look(port, step)?;
     match effect(step, change, &shown) {
         Effect::Done => return Ok(()),
@@ -79,7 +79,7 @@ pub fn perform(port: &mut impl LioPort, step: &Step, change: &Change, lock: Lock
         Effect::NotOurs => {
             if let Some(delete) = discards(step, &shown) {
                 unused(port, &delete)?;
-                port.apply(&lock.request(delete.into()))?;
+                port.apply(&way.request(delete))?;
             }
         }
     }

@@ -2,9 +2,9 @@
 
 use super::Lio;
 use super::step::{StepError, perform};
-use crate::decide::lock::{Lock, Wish, without_lock};
+use crate::decide::lock::{Lock, Way, Wish, without_lock};
 use crate::decide::plan::change::Change;
-use crate::model::{Request, Step};
+use crate::model::{Engine, Request, Step};
 use crate::ports::{LioError, LioPort};
 
 impl<P: LioPort> Lio<P> {
@@ -17,19 +17,20 @@ impl<P: LioPort> Lio<P> {
         refreshed: &mut bool,
     ) -> Result<(), StepError> {
         self.note_progress();
-        let held = match perform(&mut self.port, step, change, Lock::Taken) {
+        let engine = self.at_hand;
+        let held = match perform(&mut self.port, step, change, Way { engine, lock: Lock::Taken }) {
             Err(StepError::Lio(held @ LioError::Locked { .. })) => held,
             ended => return ended,
         };
         let lock = self.without_lock(Wish::Change(&change.action), held)?;
         self.may_go_on()?;
-        if !*refreshed {
+        if engine == Engine::Targetclid && !*refreshed {
             self.port.apply(&Request::Refresh)?;
             *refreshed = true;
             self.may_go_on()?;
         }
         self.note_progress();
-        perform(&mut self.port, step, change, lock)
+        perform(&mut self.port, step, change, Way { engine, lock })
     }
 
     /// The save with the lock, or without it.

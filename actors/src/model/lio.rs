@@ -67,10 +67,17 @@ impl Backstore {
         }
     }
 
-    /// Half made: not enabled, no serial, and the file it was to have or none yet. targetclid was killed, or hung, before
-    /// its file was open; perhaps before it was named.
-    pub fn is_cut_short(&self, file: &str) -> bool {
-        !self.enabled && self.serial.is_empty() && (self.file == file || self.file.is_empty())
+    /// Half made, where one with this file and serial was to be. Whoever made it was killed, or hung, before its file was
+    /// open, and perhaps before it had a serial or a file; or we were, after that and before its file had its name.
+    pub fn is_cut_short(&self, file: &str, serial: &str) -> bool {
+        let is_ours = self.serial == serial;
+        match self.enabled {
+            true => is_ours && self.file.starts_with(OPENED),
+            false => {
+                let is_ours = is_ours || self.serial.is_empty();
+                is_ours && (self.file == file || self.file.is_empty() || self.file.starts_with(OPENED))
+            }
+        }
     }
 
     /// Whether it is the fileio backstore of this name.
@@ -78,6 +85,10 @@ impl Backstore {
         self.plugin == FILEIO && self.name == name
     }
 }
+
+/// So begins the name of a file by which we have the kernel open one that we have opened ourselves: no other can be in its
+/// place by then, and none is made where it is gone (facts 3.8). It is given its own name at once.
+pub const OPENED: &str = "/proc/self/fd/";
 
 /// The plugin of every backstore of ours.
 pub const FILEIO: &str = "fileio";

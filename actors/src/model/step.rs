@@ -71,6 +71,26 @@ impl fmt::Display for Step {
     }
 }
 
+/// Who carries a change out. The kernel shows the same afterwards.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Engine {
+    /// targetclid, which is told.
+    #[default]
+    Targetclid,
+    /// The agent itself: it writes LIO's configfs, and has targetclid read its tree anew afterwards.
+    Configfs,
+}
+
+impl Engine {
+    /// The request for this step.
+    pub fn request(self, step: Step) -> Request {
+        match self {
+            Engine::Targetclid => Request::Change(step),
+            Engine::Configfs => Request::Direct(step),
+        }
+    }
+}
+
 /// What LIO is asked for: a change of a plan, or what goes with all of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Request {
@@ -79,8 +99,11 @@ pub enum Request {
     /// Asks whether a change would be possible now: it is our turn at the daemon, and nobody has plain targetcli's lock.
     /// Nothing is changed, and nobody is waited for longer than a look takes.
     Probe,
-    /// A change. No plain targetcli changes anything meanwhile.
+    /// A change, by targetclid. No plain targetcli changes anything meanwhile.
     Change(Step),
+    /// A change, written into configfs. No plain targetcli changes anything meanwhile; what is half done when it fails is
+    /// taken back.
+    Direct(Step),
     /// Renames a torn saveconfig.json to `saveconfig.json.torn-<seconds since 1970>`; targetclid is not asked.
     SetAside,
     /// Writes saveconfig.json.
@@ -104,7 +127,7 @@ impl fmt::Display for Request {
         match self {
             Request::Refresh => f.write_str("refresh"),
             Request::Probe => f.write_str("probe"),
-            Request::Change(step) => step.fmt(f),
+            Request::Change(step) | Request::Direct(step) => step.fmt(f),
             Request::SetAside => f.write_str("set the torn saveconfig.json aside"),
             Request::Save { backup: true } => f.write_str("saveconfig"),
             Request::Save { backup: false } => f.write_str("saveconfig without a backup"),

@@ -3,7 +3,7 @@
 use super::PortError;
 use crate::model::{Actual, Backstore, LunEntry, Request, Source, Word};
 
-/// Linux LIO: configfs to read, targetclid to change. Called on a thread of its own, so it may block.
+/// Linux LIO: configfs to read; targetclid, or configfs itself, to change. Called on a thread of its own, so it may block.
 pub trait LioPort: 'static {
     /// Everything, read from configfs and saveconfig.json; targetclid is not asked.
     fn observe(&mut self) -> Result<Actual, LioError>;
@@ -14,7 +14,8 @@ pub trait LioPort: 'static {
     /// One LUN of our TPG, read from configfs; `None` if there is none of this number.
     fn lun(&mut self, number: u16) -> Result<Option<LunEntry>, LioError>;
 
-    /// The daemon has answered the request; its text comes back for the log. It proves nothing: look again.
+    /// The daemon has answered the request, or it has been written; what there is to say comes back for the log. It proves
+    /// nothing: look again.
     fn apply(&mut self, request: &Request) -> Result<String, LioError>;
 
     /// Nothing more is asked for now.
@@ -42,6 +43,23 @@ pub enum LioError {
         /// Why.
         #[source]
         source: std::io::Error,
+    },
+    /// configfs cannot be written.
+    #[error("{path} cannot be written")]
+    Write {
+        /// The file or folder.
+        path: String,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The file of a backstore is not one that the kernel may be given.
+    #[error("{file} was not given to the kernel: {problem}")]
+    File {
+        /// The file.
+        file: String,
+        /// What is wrong with it.
+        problem: String,
     },
     /// The socket cannot be connected.
     #[error("targetclid's socket {path} cannot be connected")]
@@ -106,6 +124,8 @@ impl PortError for LioError {
     fn kind(&self) -> &'static str {
         match self {
             LioError::Configfs { .. } => "configfs",
+            LioError::Write { .. } => "configfs_write",
+            LioError::File { .. } => "file",
             LioError::Connect { .. } => "connect",
             LioError::Timeout { .. } => "timeout",
             LioError::Busy { .. } => "busy",

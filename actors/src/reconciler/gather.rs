@@ -10,7 +10,7 @@ use crate::decide::policy::Policy;
 use crate::decide::status::Counts;
 use crate::ims::ListImages;
 use crate::lio::progress::Progress;
-use crate::lio::{Apply, Observe, TryDaemon};
+use crate::lio::{Apply, Observe, Prepare, TryDaemon};
 use crate::model::{Actual, Cause, Md5Sum, ObjectIndex, ObjectKey, ObjectVersion, Snapshot, Source};
 use crate::mount::{CheckFiles, DiscoverPe, ExamineFiles};
 use crate::s3::{ComputeMd5, ConfirmGone, FetchManifests, Fetched, ListObjects};
@@ -41,6 +41,8 @@ pub struct Peers {
     pub examine: Recipient<ExamineFiles>,
     /// The Lio actor.
     pub observe: Recipient<Observe>,
+    /// The Lio actor.
+    pub prepare: Recipient<Prepare>,
     /// The Lio actor.
     pub apply: Recipient<Apply>,
     /// The Lio actor.
@@ -104,11 +106,21 @@ pub struct Observation {
     pub counts: Counts,
 }
 
+/// What a look is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// Its plan is carried out.
+    Apply,
+    /// It is shown to somebody.
+    Preview,
+}
+
 /// Asks every source. Only if configfs cannot be read, or an actor has died, there is nothing to be decided.
 pub async fn gather(
     context: &PassContext,
     named: BTreeSet<ObjectKey>,
     history: &History,
+    purpose: Purpose,
 ) -> Result<Observation, Cause> {
     let PassContext { peers, policy, deadlines, .. } = context;
     peers.all_alive()?;
@@ -151,6 +163,10 @@ pub async fn gather(
     }
     let mounts = live::mounts(&policy.site.ours_live(&actual), &live, history);
     let sorted = live::sort_files(candidates, &actual, &live, &mounts.dead);
+    if purpose == Purpose::Apply && !sorted.new.is_empty() {
+        // targetclid starts, and reads its tree, while the files are looked into.
+        peers.prepare.do_send(Prepare { actual: actual.clone() });
+    }
     let (candidates, mount_cause) = check_files(peers, sorted).await?;
     context.note_progress();
     let counts = Counts {

@@ -19,7 +19,7 @@ use crate::lio::progress::Phase;
 use crate::model::{Actual, Cause, Identity, ObjectKey, Snapshot};
 use actix::prelude::*;
 use finish::lot;
-use gather::PassContext;
+use gather::{PassContext, Purpose};
 use pass::{Clock, Memory, Removing};
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -329,7 +329,7 @@ impl Handler<Preview> for Reconciler {
     fn handle(&mut self, _: Preview, _: &mut Self::Context) -> Self::Result {
         let (context, memory) = (self.context.clone(), self.memory());
         Box::pin(async move {
-            let (observation, plan) = context.observe_and_plan(memory, None).await?;
+            let (observation, plan) = context.observe_and_plan(memory, None, Purpose::Preview).await?;
             Ok((plan, (*observation.actual).clone()))
         })
     }

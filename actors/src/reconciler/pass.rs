@@ -8,7 +8,7 @@ use crate::decide::removals::LookTime;
 use crate::lio::Apply;
 use crate::lio::progress::Progress;
 use crate::model::{Cause, Identity, ObjectKey, Report, Source};
-use crate::reconciler::gather::{self, Observation, PassContext};
+use crate::reconciler::gather::{self, Observation, PassContext, Purpose};
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::rc::Rc;
@@ -45,10 +45,11 @@ impl PassContext {
         &self,
         memory: Memory,
         confirmed: Option<&str>,
+        purpose: Purpose,
     ) -> Result<(Observation, Plan), Cause> {
         let Memory { mut history, named, clock, unreported, .. } = memory;
         let began = clock.now();
-        let observation = gather::gather(self, named, &history).await?;
+        let observation = gather::gather(self, named, &history, purpose).await?;
         aftermath::take_back(&mut history, &unreported, &observation.actual);
         let time = LookTime { began, ended: clock.now() };
         let Observation { desired, actual, live, mounts, .. } = &observation;
@@ -65,7 +66,7 @@ impl PassContext {
         scan_id: u64,
     ) -> Result<Outcome, Cause> {
         let removing = memory.removing.clone();
-        let (observation, plan) = self.observe_and_plan(memory, confirmed.as_deref()).await?;
+        let (observation, plan) = self.observe_and_plan(memory, confirmed.as_deref(), Purpose::Apply).await?;
         let (plan, given_up) = (Arc::new(plan), Arc::new(AtomicBool::new(false)));
         *removing.borrow_mut() = aftermath::counted_removals(&plan);
         let (before, abandoned) = (observation.actual.clone(), given_up.clone());

@@ -50,6 +50,17 @@ impl LioPort for Sim {
             Request::Unlocked(request) => (&**request, false),
             request => (request, true),
         };
+        if let Request::Direct(_) = request
+            && !(site.faults.locked && with_lock)
+        {
+            // targetclid has no part in it.
+            if site.faults.sandboxed {
+                let source = std::io::ErrorKind::ReadOnlyFilesystem.into();
+                return Err(LioError::Write { path: "sim".into(), source });
+            }
+            site.told.push(request.clone());
+            return Ok(site.obey(request));
+        }
         if site.faults.locked && with_lock && !matches!(request, Request::Refresh | Request::SetAside) {
             let (path, holder) = ("/var/run/targetcli.lock".to_owned(), "pid 4711 (targetcli)".to_owned());
             return Err(LioError::Locked { command, path, holder, seconds: 10 });
@@ -188,6 +199,10 @@ impl SimSite {
         }
         match request {
             Request::Change(step) => return self.change(step),
+            Request::Direct(Step::CreateBackstore { name, file, wwn }) => {
+                return self.make_backstore(name, file, wwn);
+            }
+            Request::Direct(step) => return self.change(step),
             Request::Unlocked(request) => return self.obey(request),
             Request::Refresh => self.kernel.hba_taken = false,
             Request::Probe => {}
@@ -256,7 +271,7 @@ impl SimSite {
 
     fn create_backstore(&mut self, name: &Word, file: &Word, wwn: &Word) -> String {
         let size = key_of(file.as_str()).and_then(|key| self.shown(&key).ok());
-        let (Some(size), false) = (size, self.faults.ignored.contains(name.as_str())) else {
+        let (Some(_), false) = (size, self.faults.ignored.contains(name.as_str())) else {
             return "Attempting to create file for new fileio backstore, need a size".into();
         };
         let is_there = |key: &ObjectKey| self.objects.contains_key(key) || self.kernel.unborn.contains(key);
@@ -270,6 +285,14 @@ impl SimSite {
         if self.actual.backstores.iter().any(|live| is_fileio(live, name) || live.file == file.as_str()) {
             return "storage object already exists".into();
         }
+        self.make_backstore(name, file, wwn)
+    }
+
+    /// What the kernel does, who may ask it to.
+    fn make_backstore(&mut self, name: &Word, file: &Word, wwn: &Word) -> String {
+        let Some(size) = key_of(file.as_str()).and_then(|key| self.shown(&key).ok()) else {
+            return "No such file or directory".into();
+        };
         self.kernel.inodes += 1;
         self.opened.insert(name.to_string(), self.device);
         self.actual.backstores.push(Backstore {

@@ -79,6 +79,8 @@ pub struct Faults {
     pub busy: bool,
     /// A shell has plain targetcli's lock.
     pub locked: bool,
+    /// The agent may not write configfs, as with the unit as it is shipped.
+    pub sandboxed: bool,
     /// The history cannot be stored.
     pub history: bool,
     /// configfs has no statistics.

@@ -16,7 +16,7 @@ use actors::decide::plan::Plan;
 use actors::decide::policy::{OnChange, PeRules, Policy};
 use actors::decide::removals::Limits;
 use actors::decide::status::Status;
-use actors::model::{Backstore, Request, Step};
+use actors::model::{Backstore, Engine, Request, Step};
 use actors::reconciler::{Preview, Tick};
 use actors::sim::{MOUNT, Sim, site};
 use lio::{Moment, WatchedLio};
@@ -30,6 +30,7 @@ pub const AT_ONCE: Duration = Duration::from_nanos(1);
 /// What a simulated site goes by.
 pub fn policy(confirm_after: Duration, max_removal_percent: u8) -> Policy {
     Policy {
+        engine: Engine::Targetclid,
         site: site(),
         tagging: true,
         pe: PeRules { prefix: "PE/".into(), suffix: String::new(), on_change: OnChange::Hold },

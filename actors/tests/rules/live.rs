@@ -136,6 +136,7 @@ async fn a_remake_that_fails_half_way_is_finished_by_the_next_pass_and_no_other_
 #[actix::test]
 async fn a_create_that_a_missing_file_of_another_backstore_prevents_is_told_as_that() {
     let node = node().await;
+    node.sim.site().faults.sandboxed = true;
     for id in [TAGGED, OTHER, "00000000-0000-4000-8000-000000000000", "00000000-0000-4000-8000-000000000003"]
     {
         let mut site = node.sim.site();

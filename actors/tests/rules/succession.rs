@@ -73,6 +73,7 @@ async fn r2_nothing_is_superseded_by_what_another_backstore_has_open() {
 #[actix::test]
 async fn r2_nothing_is_superseded_while_targetcli_can_create_nothing() {
     let node = superseded().await;
+    node.sim.site().faults.sandboxed = true;
     // It stats every backstore's file, also those of others.
     let missing = ObjectKey::new("theirs/gone");
     let file = format!("{}/{missing}", actors::sim::MOUNT);

@@ -164,7 +164,8 @@ async fn a_backstore_of_ours_whose_product_name_cannot_be_set_any_more_is_told_a
     let told = node.sim.site().told.len();
     let status = node.passes(2).await;
     assert_eq!((status.summary.failed, status.summary.pending), (0, 1));
-    assert_eq!(node.sim.site().told.len(), told);
+    let more: Vec<Request> = node.sim.site().told.iter().skip(told).cloned().collect();
+    assert!(more.iter().all(|request| *request == Request::Refresh) && more.len() <= 1, "{more:?}");
     assert_eq!(Node::reasons(&node.plan().await)[0].1, "alias_locked");
 }
 

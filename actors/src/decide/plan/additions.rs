@@ -185,7 +185,7 @@ fn presence<'a>(
                 (false, false) => Err(Reason::AliasLocked(b.name.clone())),
             };
         }
-        if !(b.is_cut_short(file) && unused()) {
+        if !(b.is_cut_short(file, projection.identity.wwn().as_str()) && unused()) {
             return Err(Reason::NameTaken { backstore: b.name.clone(), file: b.file.clone() });
         }
         steps.push(Step::DiscardBackstore { name: name.clone(), file: projection.file.clone() });
@@ -287,7 +287,7 @@ mod tests {
         SIZE, actual, backstore, create_backstore as create_backstore_step, delete_backstore, file, identity,
         lun,
     };
-    use crate::model::{Etag, ImageId, LunEntry, ObjectKey, TpgPath};
+    use crate::model::{Etag, ImageId, LunEntry, OPENED, ObjectKey, TpgPath};
 
     /// What this image means, whose file lies in the folder of image `a`.
     fn named_by(image: &str) -> Projection {
@@ -330,7 +330,17 @@ mod tests {
         let unnamed = Backstore { file: String::new(), ..cut_short() };
         assert_eq!(stands(unnamed, Vec::new(), false).unwrap()[0], discard);
         let other = LunEntry { tpg: TpgPath::new("iscsi/iqn.of.others/tpgt_1"), ..lun(7) };
+        // Killed at any moment while we write it ourselves.
+        let (opened, serial) = (format!("{OPENED}9"), identity().wwn().to_string());
+        for ours in [
+            Backstore { file: String::new(), serial: serial.clone(), ..cut_short() },
+            Backstore { file: opened.clone(), serial: serial.clone(), ..cut_short() },
+            Backstore { file: opened.clone(), serial, enabled: true, ..cut_short() },
+        ] {
+            assert_eq!(stands(ours.clone(), Vec::new(), false).unwrap()[0], discard, "{ours:?}");
+        }
         for (taken, luns) in [
+            (Backstore { file: opened, enabled: true, ..cut_short() }, vec![]),
             (Backstore { enabled: true, ..cut_short() }, vec![]),
             (Backstore { serial: "0".into(), ..cut_short() }, vec![]),
             (Backstore { file: "/srv/a".into(), ..cut_short() }, vec![]),

@@ -5,8 +5,9 @@ use crate::common::{AT_ONCE, DEADLINES, policy};
 use actors::agent::{Agent, Kept, Ports};
 use actors::decide::cadence::{Cadence, Deadlines};
 use actors::decide::history::History;
+use actors::decide::policy::Policy;
 use actors::decide::status::Status;
-use actors::model::{Backstore, FileFacts, MountFacts, ObjectKey, Request};
+use actors::model::{Backstore, Engine, FileFacts, MountFacts, ObjectKey, Request};
 use actors::ports::{Examined, HistoryPort, LioError, MountError, MountPort, Rest};
 use actors::reconciler::Tick;
 use actors::sim::{Sim, site};
@@ -61,8 +62,18 @@ impl Watched {
         self.start_within(DEADLINES.step, cadence, &Kept::default())
     }
 
+    /// An agent whose changes this one carries out.
+    pub fn start_by(&self, engine: Engine, cadence: Option<Cadence>) -> Agent {
+        let policy = Policy { engine, ..policy(AT_ONCE, 10) };
+        self.start_as(policy, DEADLINES.step, cadence, &Kept::default())
+    }
+
     /// An agent that takes LIO for hung after so long.
     pub fn start_within(&self, step: Duration, cadence: Option<Cadence>, kept: &Kept) -> Agent {
+        self.start_as(policy(AT_ONCE, 10), step, cadence, kept)
+    }
+
+    fn start_as(&self, policy: Policy, step: Duration, cadence: Option<Cadence>, kept: &Kept) -> Agent {
         let (sim, noted) = (self.sim.clone(), self.clone());
         let lio = WatchedLio::refusing(&sim, move |moment| noted.note(moment));
         let ports = Ports {
@@ -73,7 +84,7 @@ impl Watched {
             history: sim,
             lio: move || lio.clone(),
         };
-        Agent::start(ports, policy(AT_ONCE, 10), Deadlines { step, ..DEADLINES }, cadence, kept)
+        Agent::start(ports, policy, Deadlines { step, ..DEADLINES }, cadence, kept)
     }
 
     fn note(&self, moment: Moment<'_>) -> Result<(), LioError> {
