@@ -58,10 +58,10 @@ lint: setup ## format, clippy with warnings denied, and what the inside may depe
 	tests/lint-inside-test
 	for script in $$(grep -rlE '^#!.*bash' .ci bench fuzz packaging tests | sort); do bash -n $$script; done
 
-bench: setup image ## times and counts in the VM; writes bench/RESULTS.md
+bench: setup image ## times and counts in the VM, an hour; writes bench/RESULTS.md; BENCH=quick prints some of them in 5 minutes
 	cargo build --release --bin sbps-marshal
 	cargo build --bench lio
-	bench/run
+	bench/run $(BENCH)
 
 bench-listing: setup ## what a bucket with up to a million foreign objects costs the agent, on this host; prints a table
 	cargo build --release --bin sbps-marshal

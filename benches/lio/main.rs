@@ -1,22 +1,48 @@
-//! How long the predecessor and this agent take to fill an empty target, and what a pass costs that changes nothing.
-//! Runs inside the throw-away VM (`make bench`); prints Markdown and leaves it in /vm/results/bench.md.
-//! The arguments are the numbers of images; without any, 25 100 200. With `tag-to-lun` only how long a tag takes to its LUN
-//! is measured.
+//! How long a target takes to be filled, four ways: by the predecessor, by the agent with either engine, and by the bare
+//! writes; what a look costs when S3 is far away, and a pass that changes nothing. Runs inside the throw-away VM
+//! (`make bench`); prints Markdown and leaves it in /vm/results/bench.md, and the numbers in bench.json. `quick` is a short
+//! form; with `tag-to-lun` only how long a tag takes to its LUN is measured.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod agent;
+mod far;
 mod latency;
+mod limit;
 mod predecessor;
 mod report;
 mod steady;
 
-use report::{Point, Results};
+use report::{Point, Results, Run};
 use support::node::{Execs, Image, Node, squashfs};
 
 /// Images that the predecessor adds to a full target: one more, and again.
 const SAMPLES: usize = 3;
 /// Passes without a change that are measured, one after the other.
 const STEADY: usize = 3;
+
+/// What is measured.
+struct Scale {
+    /// Numbers of images, by the bare writes and by the agent that writes.
+    sizes: &'static [usize],
+    /// Up to this one by the others, too.
+    told_up_to: usize,
+    /// A pass without a change is measured at these.
+    steady: &'static [usize],
+    /// Objects of others in the bucket, at the one of these numbers.
+    foreign: Option<(usize, usize)>,
+    /// Images that are looked at with S3 far away.
+    far: usize,
+}
+
+const FULL: Scale = Scale {
+    sizes: &[25, 100, 200, 400, 800, 1000],
+    told_up_to: 400,
+    steady: &[100, 200, 400, 800],
+    foreign: Some((400, 100_000)),
+    far: 200,
+};
+
+const QUICK: Scale = Scale { sizes: &[10, 50], told_up_to: 10, steady: &[50], foreign: None, far: 20 };
 
 fn main() {
     // `cargo bench` and `cargo test --benches` add flags of a harness that is not here.
@@ -25,48 +51,67 @@ fn main() {
     // One for all: a run that switched the tracepoint on again and again ended in a soft lockup of the guest, once, on a
     // busy host. Whether that was the cause was not found out.
     let execs = Execs::watch();
-    if arguments == ["tag-to-lun"] {
-        return tag_to_lun(&execs);
+    match &arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        [] => {
+            all(&FULL, &execs);
+            tag_to_lun(&execs);
+        }
+        ["quick"] => all(&QUICK, &execs),
+        ["tag-to-lun"] => tag_to_lun(&execs),
+        other => panic!("neither nothing, quick nor tag-to-lun: {other:?}"),
     }
-    let mut sizes: Vec<usize> = arguments.iter().map(|n| n.parse().expect("a number of images")).collect();
-    if sizes.is_empty() {
-        sizes = vec![25, 100, 200];
-    }
-    let content = squashfs(1, 64);
-    let largest = *sizes.last().expect("a number of images");
+}
 
-    let smallest = sizes[0];
+fn all(scale: &Scale, execs: &Execs) {
+    let content = squashfs(1, 64);
+    let smallest = scale.sizes[0];
     println!("the predecessor: an empty target, {smallest} images");
     let (_, images) = site(smallest, 0, &content);
-    let predecessor_fill: Vec<_> = images.iter().map(|image| predecessor::project(image, &execs)).collect();
+    let predecessor_fill: Vec<_> = images.iter().map(|image| predecessor::project(image, execs)).collect();
 
-    let mut points = Vec::new();
-    let mut steady = Vec::new();
-    let mut by_timer = Vec::new();
-    let mut memory = Vec::new();
-    for &size in &sizes {
-        println!("the agent: an empty target, {size} images");
-        let (node, images) = site(size, SAMPLES + 1, &content);
-        let agent = agent::Bench::fill(&node, &execs);
-        let fill = agent.filled();
-        assert_eq!(fill.created_ms.len(), size, "one event for each LUN");
-        if size == largest {
+    let (mut points, mut passes) = (Vec::new(), Vec::new());
+    for &size in scale.sizes {
+        println!("the bare writes: an empty target, {size} images");
+        let (_, images) = site(size, 0, &content);
+        let limit = limit::project(&images);
+
+        println!("the agent that writes: an empty target, {size} images");
+        let (node, _) = site(size, 1, &content);
+        let agent = agent::Bench::fill(&node, execs, "configfs");
+        if scale.steady.contains(&size) {
             println!("passes without a change, at {size} images");
-            steady = (0..STEADY).map(|_| steady::pass(&agent, &node, &execs)).collect();
-            by_timer = steady::by_timer(&agent, STEADY);
-            memory = steady::memory(&agent);
+            passes.push(steady::measure(&agent, &node, execs, size, 0, STEADY));
         }
-        println!("one more image, at {size} images");
+        if let Some((_, objects)) = scale.foreign.filter(|(at, _)| *at == size) {
+            println!("passes without a change, at {size} images beside {objects} objects of others");
+            steady::add_foreign(objects);
+            passes.push(steady::measure(&agent, &node, execs, size, objects, STEADY));
+        }
         let alone = agent.one_more(&node, &id(size));
+        let direct = Run { fill: agent.filled(), alone };
         drop(agent);
-        let one_more = images[size + 1..].iter().map(|image| predecessor::project(image, &execs)).collect();
-        points.push(Point { size, fill, alone, one_more });
-    }
 
-    let text = Results { predecessor_fill, points, steady, by_timer, memory }.to_string();
+        let mut point = Point { size, limit, direct, told: None, one_more: Vec::new() };
+        if size <= scale.told_up_to {
+            println!("the agent that tells targetclid: an empty target, {size} images");
+            let (node, images) = site(size, SAMPLES + 1, &content);
+            let agent = agent::Bench::fill(&node, execs, "targetclid");
+            let alone = agent.one_more(&node, &id(size));
+            point.told = Some(Run { fill: agent.filled(), alone });
+            drop(agent);
+            println!("the predecessor: one more image, at {size} images");
+            point.one_more =
+                images[size + 1..].iter().map(|image| predecessor::project(image, execs)).collect();
+        }
+        points.push(point);
+    }
+    let far = far::measure(scale.far, &content, execs);
+
+    let results = Results { predecessor_fill, points, passes, far };
+    let (text, numbers) = (results.to_string(), results.numbers().to_string());
     println!("\n{text}");
     std::fs::write("/vm/results/bench.md", text).expect("the results' folder");
-    tag_to_lun(&execs);
+    std::fs::write("/vm/results/bench.json", numbers).expect("the results' folder");
 }
 
 /// LUNs that are there before the first tag.
@@ -76,7 +121,7 @@ fn tag_to_lun(execs: &Execs) {
     println!("from a tag to its LUN, beside {LIVE} LUNs");
     let content = squashfs(1, 64);
     let (node, images) = site(LIVE, 2 * latency::SAMPLES, &content);
-    let agent = agent::Bench::fill(&node, execs);
+    let agent = agent::Bench::fill(&node, execs, "targetclid");
     let late: Vec<(String, Image)> =
         images.into_iter().enumerate().skip(LIVE).map(|(n, image)| (id(n), image)).collect();
     let text = latency::measure(&agent, &node, LIVE, &late).to_string();

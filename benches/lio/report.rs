@@ -1,24 +1,48 @@
-//! The results as Markdown.
+//! The results as Markdown, and as numbers to be drawn.
 
 use crate::agent::{Alone, Fill};
+use crate::far::Far;
 use crate::predecessor::Sample;
-use crate::steady::{Pass, UNITS};
-use std::collections::{BTreeMap, BTreeSet};
+use crate::steady::{Pass, Steady, UNITS};
+use std::collections::BTreeMap;
 use std::fmt::{self, Formatter};
 
 /// The last LUNs of a pass that stand for one LUN at the end.
 const LAST: usize = 5;
-/// Where the first target is set.
+/// Where the targets are set.
 const TARGET_SIZE: usize = 100;
+
+/// One engine of the agent at one number of images.
+pub struct Run {
+    /// Its first pass.
+    pub fill: Fill,
+    /// One image in a pass of its own.
+    pub alone: Alone,
+}
+
+impl Run {
+    /// Seconds of all its LUNs.
+    fn luns(&self) -> f64 {
+        self.fill.created_ms.iter().sum::<u64>() as f64 / 1e3
+    }
+
+    /// Seconds of one LUN of many.
+    fn one_of_many(&self) -> f64 {
+        let last = self.fill.created_ms.iter().rev().take(LAST);
+        last.clone().sum::<u64>() as f64 / 1e3 / last.len() as f64
+    }
+}
 
 /// What was measured at one number of images.
 pub struct Point {
     /// Images.
     pub size: usize,
-    /// The agent's first pass.
-    pub fill: Fill,
-    /// The agent, one image in a pass of its own.
-    pub alone: Alone,
+    /// The bare writes.
+    pub limit: f64,
+    /// The agent that writes configfs.
+    pub direct: Run,
+    /// The agent that tells targetclid.
+    pub told: Option<Run>,
     /// The predecessor, one image and again.
     pub one_more: Vec<Sample>,
 }
@@ -29,12 +53,10 @@ pub struct Results {
     pub predecessor_fill: Vec<Sample>,
     /// By number of images.
     pub points: Vec<Point>,
-    /// Passes without a change, at the largest number.
-    pub steady: Vec<Pass>,
-    /// CPU milliseconds of each pass that the agent's own timer started.
-    pub by_timer: Vec<f64>,
-    /// The agent's memory after them.
-    pub memory: Vec<(String, u64)>,
+    /// Passes without a change.
+    pub passes: Vec<Steady>,
+    /// Looks with S3 far away.
+    pub far: Far,
 }
 
 impl fmt::Display for Results {
@@ -43,71 +65,120 @@ impl fmt::Display for Results {
         self.filling(f)?;
         self.one_more(f)?;
         self.profile(f)?;
+        self.far(f)?;
         self.steady(f)
     }
 }
 
 impl Results {
+    /// Seconds for each image, of the four ways, by number of images: what the plot is drawn of.
+    pub fn numbers(&self) -> serde_json::Value {
+        let per_image = |seconds: f64, size: usize| seconds / size as f64;
+        let ways = self.points.iter().map(|point| {
+            let told = point.told.as_ref().map(|run| per_image(run.fill.total, point.size));
+            let predecessor = self.predecessor_to(point.size).map(|(_, s)| per_image(s, point.size));
+            serde_json::json!({
+                "images": point.size,
+                "predecessor": predecessor,
+                "targetclid": told,
+                "configfs": per_image(point.direct.fill.total, point.size),
+                "bare writes": per_image(point.limit, point.size),
+            })
+        });
+        ways.collect()
+    }
+
     fn targets(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        writeln!(f, "## Targets\n\n| target | seen | |\n|:--|:--|:--|")?;
+        writeln!(f, "## Targets\n\n| target | seen | |\n|:--|--:|:--|")?;
         let mut row = |target: &str, seen: String, met: bool| {
             writeln!(f, "| {target} | {seen} | {} |", if met { "met" } else { "**missed**" })
         };
-        if let Some(point) = self.points.iter().find(|point| point.size == TARGET_SIZE) {
-            let whole = self.predecessor_to(TARGET_SIZE).1 / point.fill.total;
-            let one = per_image(&point.one_more, Sample::total) / at_the_end(&point.fill);
-            row(
-                ">= 15 times faster per image at N = 100, from an empty target, all included",
-                format!("{whole:.1}"),
-                whole >= 15.0,
+        let mut times = |target: &str, seen: f64, least: f64| {
+            row(&format!("{target}: >= {least:.0} times faster"), format!("{seen:.1}"), seen >= least)
+        };
+        if let Some(point) = self.points.iter().find(|point| point.size == TARGET_SIZE)
+            && let (Some(told), Some((_, whole))) = (&point.told, self.predecessor_to(TARGET_SIZE))
+        {
+            let (all, live) =
+                (per_image(&point.one_more, Sample::total), per_image(&point.one_more, to_live));
+            times("from an empty target to 100, targetclid", whole / told.fill.total, 16.0)?;
+            times("from an empty target to 100, configfs", whole / point.direct.fill.total, 60.0)?;
+            times("one image of many at N = 100, targetclid", all / told.one_of_many(), 17.0)?;
+            times("one image of many at N = 100, configfs", all / point.direct.one_of_many(), 300.0)?;
+            times(
+                "one image alone at N = 100, until its LUN is live, targetclid",
+                live / told.alone.to_live,
+                5.0,
             )?;
-            row(
-                ">= 15 times faster for the image after the 100th, one of many in a pass",
-                format!("{one:.1}"),
-                one >= 15.0,
+            times(
+                "one image alone at N = 100, until its LUN is live, configfs",
+                live / point.direct.alone.to_live,
+                100.0,
             )?;
         }
-        let (read, started) = self
-            .steady
-            .iter()
+        for point in &self.points {
+            let (size, seen) = (point.size, point.direct.luns() / point.limit);
+            row(
+                &format!("LUNs by configfs: <= 2 times the bare writes, N = {size}"),
+                format!("{seen:.2}"),
+                seen <= 2.0,
+            )?;
+        }
+        let far = &self.far;
+        let looked = format!("{:.1} s, PE images {:.1} s", far.rootfs, far.pe);
+        row(&format!("a look at {} images, S3 50 ms away: <= 3 s", far.images), looked, far.rootfs <= 3.0)?;
+        let passes = || self.passes.iter().flat_map(|steady| &steady.passes);
+        let (read, started) = passes()
             .fold((0, 0), |(read, started), pass| (read + objects_read(pass), started + pass.programs.len()));
-        row("steady pass: 0 GetObject by anyone", read.to_string(), read == 0)?;
-        row("steady pass: 0 programs started", started.to_string(), started == 0)?;
-        let rss = self
-            .memory
-            .iter()
-            .find(|(name, _)| name == "VmRSS")
-            .map_or(f64::NAN, |(_, kib)| *kib as f64 / 1024.0);
-        row("RSS of the agent <= 40 MB", format!("{rss:.1} MiB"), rss <= 40.0)?;
+        row("steady passes: 0 GetObject by anyone", read.to_string(), read == 0)?;
+        row("steady passes: 0 programs started", started.to_string(), started == 0)?;
+        for steady in self.passes.iter().filter(|steady| steady.images <= 400) {
+            let rss = steady.memory.iter().find(|(name, _)| name == "VmRSS");
+            let rss = rss.map_or(f64::NAN, |(_, kib)| *kib as f64 / 1024.0);
+            let (images, foreign) = (steady.images, steady.foreign);
+            row(
+                &format!("RSS of the agent <= 25 MB, N = {images}, {foreign} foreign objects"),
+                format!("{rss:.1} MiB"),
+                rss <= 25.0,
+            )?;
+        }
         writeln!(f)
     }
 
     fn filling(&self, f: &mut Formatter<'_>) -> fmt::Result {
         writeln!(f, "## From an empty target to N LUNs\n")?;
+        writeln!(f, "![Seconds for each image](per-image.svg)\n")?;
         writeln!(
             f,
-            "| N | predecessor s | s per image | agent s | s per image | times faster | programs, predecessor | programs, agent |"
+            "| N | predecessor s | targetclid s | times faster | configfs s | times faster | bare writes s | s per image: targetclid | configfs | bare writes |"
         )?;
-        writeln!(f, "|--:|--:|--:|--:|--:|--:|--:|--:|")?;
-        let count = |sample: &Sample| sample.programs.len() as f64;
-        let filled: f64 = self.predecessor_fill.iter().map(count).sum();
-        for Point { size, fill, one_more, .. } in &self.points {
-            let n = *size as f64;
-            let (about, predecessor) = self.predecessor_to(*size);
-            let programs = filled + (n - self.predecessor_fill.len() as f64) * per_image(one_more, count);
+        writeln!(f, "|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|")?;
+        for point in &self.points {
+            let (n, direct) = (point.size as f64, point.direct.fill.total);
+            let predecessor = self.predecessor_to(point.size);
+            let shown = predecessor.map_or("".into(), |(about, s)| format!("{about}{s:.0}"));
+            let times =
+                |seconds: f64| predecessor.map_or("".into(), |(_, s)| format!("**{:.1}**", s / seconds));
+            let told = point.told.as_ref().map(|run| run.fill.total);
             writeln!(
                 f,
-                "| {size} | {about}{predecessor:.0} | {:.2} | {:.1} | {:.2} | **{:.1}** | {about}{programs:.0} | {} |",
-                predecessor / n,
-                fill.total,
-                fill.total / n,
-                predecessor / fill.total,
-                fill.programs.len(),
+                "| {} | {shown} | {} | {} | {direct:.1} | {} | {:.1} | {} | {:.3} | {:.3} |",
+                point.size,
+                told.map_or("".into(), |s| format!("{s:.1}")),
+                told.map_or("".into(), times),
+                times(direct),
+                point.limit,
+                told.map_or("".into(), |s| format!("{:.3}", s / n)),
+                direct / n,
+                point.limit / n,
             )?;
         }
+        let count = |fill: &Fill| fill.programs.len();
+        let direct: usize = self.points.iter().map(|point| count(&point.direct.fill)).sum();
+        let told: usize = self.points.iter().flat_map(|point| &point.told).map(|run| count(&run.fill)).sum();
         let most = self.predecessor_fill.iter().chain(self.points.iter().flat_map(|point| &point.one_more));
         writeln!(f, "\nPrograms of the predecessor: {}.", names(most.flat_map(|sample| &sample.programs)))?;
-        writeln!(f, "Programs of the agent: {}.", names(self.points.iter().flat_map(|p| &p.fill.programs)))?;
+        writeln!(f, "Programs of the agent in all its runs: {told} by targetclid, {direct} by configfs.")?;
         writeln!(
             f,
             "~: not run to its end, but summed up from the samples below, with straight lines between them.\n"
@@ -118,122 +189,155 @@ impl Results {
         writeln!(f, "## One more image, when N are there\n")?;
         writeln!(
             f,
-            "| N | predecessor s (create, LUN, saveconfig) | samples | agent s, one of many in a pass | times faster | agent s, alone in a pass | times faster |"
+            "Of many: the mean of the pass's last {LAST} LUNs. Alone: a pass of its own, from the end of its look until its"
         )?;
-        writeln!(f, "|--:|--:|:--|--:|--:|--:|--:|")?;
-        for Point { size, fill, alone, one_more } in &self.points {
-            let all = per_image(one_more, Sample::total);
-            let part = |n: usize| per_image(one_more, |sample| sample.seconds[n]);
+        writeln!(f, "LUN is live, and until all is told and saved.\n")?;
+        writeln!(
+            f,
+            "| N | predecessor s (create, LUN, saveconfig) | samples | of many, targetclid s | configfs s | alone until live, targetclid s | configfs s | alone in all, targetclid s | configfs s |"
+        )?;
+        writeln!(f, "|--:|--:|:--|--:|--:|--:|--:|--:|--:|")?;
+        for point in &self.points {
+            let all = per_image(&point.one_more, Sample::total);
+            let part = |n: usize| per_image(&point.one_more, |sample| sample.seconds[n]);
             let samples: Vec<String> =
-                one_more.iter().map(|sample| format!("{:.1}", sample.total())).collect();
-            let one = at_the_end(fill);
+                point.one_more.iter().map(|sample| format!("{:.1}", sample.total())).collect();
+            let predecessor = match point.one_more.is_empty() {
+                true => String::new(),
+                false => format!("{all:.1} ({:.1}, {:.1}, {:.1})", part(0), part(1), part(2)),
+            };
+            let told = |value: &dyn Fn(&Run) -> f64| {
+                point.told.as_ref().map_or(String::new(), |run| format!("{:.2}", value(run)))
+            };
+            let direct = &point.direct;
             writeln!(
                 f,
-                "| {size} | {all:.1} ({:.1}, {:.1}, {:.1}) | {} | {one:.2} | **{:.1}** | {:.1} | **{:.1}** |",
-                part(0),
-                part(1),
-                part(2),
+                "| {} | {predecessor} | {} | {} | {:.3} | {} | {:.3} | {} | {:.2} |",
+                point.size,
                 samples.join(" "),
-                all / one,
-                alone.total,
-                all / alone.total,
+                told(&Run::one_of_many),
+                direct.one_of_many(),
+                told(&|run| run.alone.to_live),
+                direct.alone.to_live,
+                told(&|run| run.alone.total),
+                direct.alone.total,
             )?;
         }
-        writeln!(f, "\nOne of many: the mean of the pass's last {LAST} LUNs, without its one saveconfig.\n")
+        writeln!(f)
     }
 
     fn profile(&self, f: &mut Formatter<'_>) -> fmt::Result {
         writeln!(f, "## Where the agent's time goes\n")?;
-        let verbs: Vec<&str> =
-            self.points.iter().take(1).flat_map(|p| &p.alone.commands).map(|(verb, _)| *verb).collect();
         writeln!(
             f,
-            "| N | look at IMS, S3, mount s | all LUNs s | targetclid's start, refresh, saveconfig, configfs s | {} |",
-            verbs.join(" s | ") + " s"
+            "| N | engine | look at IMS, S3, mount s | all LUNs s | refresh, saveconfig, configfs s | one more image, step by step |"
         )?;
-        writeln!(f, "|--:|--:|--:|--:|{}", "--:|".repeat(verbs.len()))?;
-        for Point { size, fill, alone, .. } in &self.points {
-            let luns = fill.created_ms.iter().sum::<u64>() as f64 / 1e3;
-            let commands: Vec<String> = alone.commands.iter().map(|(_, took)| format!("{took:.2}")).collect();
-            let rest = fill.apply - luns;
-            writeln!(f, "| {size} | {:.1} | {luns:.1} | {rest:.1} | {} |", fill.look, commands.join(" | "))?;
+        writeln!(f, "|--:|:--|--:|--:|--:|:--|")?;
+        for point in &self.points {
+            let told = point.told.as_ref().map(|run| ("targetclid", run));
+            for (engine, run) in told.into_iter().chain([("configfs", &point.direct)]) {
+                let steps = run.alone.commands.iter().map(|(verb, took)| format!("{verb} {took:.3}"));
+                let steps = steps.collect::<Vec<_>>().join(", ");
+                let (look, luns) = (run.fill.look, run.luns());
+                let rest = run.fill.apply - luns;
+                writeln!(f, "| {} | {engine} | {look:.1} | {luns:.2} | {rest:.1} | {steps} |", point.size)?;
+            }
         }
         writeln!(
             f,
-            "\nThe first three: the pass from an empty target. The others: one more image, command by command. Where\nroot has no targetcli preferences, targetclid refuses a saveconfig with a backup at once: so one without follows.\n"
+            "\nWhere root has no targetcli preferences, targetclid refuses a saveconfig with a backup at once: so one without follows.\n"
+        )
+    }
+
+    fn far(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let Far { images, near, rootfs, pe } = &self.far;
+        writeln!(f, "## A look with S3 far away\n")?;
+        writeln!(
+            f,
+            "The first look at {images} images, from the start of the process. Far: every packet of S3 is 50 ms late (netem).\n"
+        )?;
+        writeln!(
+            f,
+            "| | s |\n|:--|--:|\n| near | {near:.1} |\n| far | {rootfs:.1} |\n| far, PE images | {pe:.1} |\n"
         )
     }
 
     fn steady(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let size = self.points.last().map_or(0, |point| point.size);
-        writeln!(f, "## A pass that changes nothing, N = {size}\n")?;
-        let row = |f: &mut Formatter<'_>, name: &str, value: &dyn Fn(&Pass) -> String| {
-            let values: Vec<String> = self.steady.iter().map(value).collect();
-            writeln!(f, "| {name} | {} |", values.join(" | "))
-        };
-        let heads: Vec<String> = (1..=self.steady.len()).map(|n| format!("pass {n}")).collect();
-        writeln!(f, "| | {} |\n|:--|{}", heads.join(" | "), "--:|".repeat(heads.len()))?;
-        row(f, "wall ms", &|pass| format!("{:.0}", pass.wall_ms))?;
-        for (n, unit) in UNITS.iter().enumerate() {
-            row(f, &format!("CPU ms, {unit}"), &|pass| format!("{:.0}", pass.cpu_ms[n]))?;
-        }
-        let own: Vec<String> = self.by_timer.iter().map(|took| format!("{took:.0}")).collect();
-        writeln!(f, "| CPU ms, sbps-marshal, a pass of its timer | {} |", own.join(" | "))?;
-        let requests: BTreeSet<_> = self.steady.iter().flat_map(|pass| pass.s3.keys()).collect();
-        for request in requests {
-            let (client, operation) = request;
-            row(f, &format!("S3 {operation}, {client}"), &|pass| count(pass.s3.get(request)))?;
-        }
-        row(f, "S3 GetObject, anyone", &|pass| objects_read(pass).to_string())?;
-        row(f, "IMS requests", &|pass| pass.ims.to_string())?;
-        row(f, "programs started, whole VM", &|pass| pass.programs.len().to_string())?;
-        let started = self.steady.iter().flat_map(|pass| &pass.programs);
-        if started.clone().next().is_some() {
-            writeln!(f, "\nPrograms: {}.", names(started))?;
-        }
+        writeln!(f, "## A pass that changes nothing\n")?;
         writeln!(
             f,
-            "\nThe others follow a SIGHUP, after which the settings and the system's roots are read anew."
+            "Means of {} passes each. They follow a SIGHUP, after which the settings and the system's roots are read anew;",
+            crate::STEADY
         )?;
-        let memory: Vec<String> =
-            self.memory.iter().map(|(name, kib)| format!("{name} {:.1} MiB", *kib as f64 / 1024.0)).collect();
-        writeln!(f, "\nMemory of the agent afterwards: {}.", memory.join(", "))
+        writeln!(f, "\"by its timer\" is a pass without that.\n")?;
+        let units: Vec<String> = UNITS.iter().map(|unit| format!("CPU ms {unit}")).collect();
+        writeln!(
+            f,
+            "| N | foreign objects | wall ms | {} | CPU ms by its timer | S3 requests | GetObject | IMS | programs | VmHWM MiB | VmRSS MiB |",
+            units.join(" | ")
+        )?;
+        writeln!(f, "|--:|--:|--:|{}--:|--:|--:|--:|--:|--:|--:|", "--:|".repeat(units.len()))?;
+        for steady in &self.passes {
+            let mean = |value: &dyn Fn(&Pass) -> f64| {
+                steady.passes.iter().map(value).sum::<f64>() / steady.passes.len() as f64
+            };
+            let cpu: Vec<String> =
+                (0..UNITS.len()).map(|unit| format!("{:.0}", mean(&|pass| pass.cpu_ms[unit]))).collect();
+            let own = steady.by_timer.iter().sum::<f64>() / steady.by_timer.len() as f64;
+            let mib = |wanted: &str| {
+                let found = steady.memory.iter().find(|(name, _)| name == wanted);
+                found.map_or(f64::NAN, |(_, kib)| *kib as f64 / 1024.0)
+            };
+            writeln!(
+                f,
+                "| {} | {} | {:.0} | {} | {own:.0} | {:.0} | {:.0} | {:.0} | {:.0} | {:.1} | {:.1} |",
+                steady.images,
+                steady.foreign,
+                mean(&|pass| pass.wall_ms),
+                cpu.join(" | "),
+                mean(&|pass| pass.s3.values().sum::<usize>() as f64),
+                mean(&|pass| objects_read(pass) as f64),
+                mean(&|pass| pass.ims as f64),
+                mean(&|pass| pass.programs.len() as f64),
+                mib("VmHWM"),
+                mib("VmRSS"),
+            )?;
+        }
+        writeln!(f)
     }
 
-    /// Seconds from an empty target: measured for the smallest number; for others `~`, the sum over the samples.
-    fn predecessor_to(&self, size: usize) -> (&'static str, f64) {
+    /// Seconds from an empty target: measured for the smallest number; for others `~`, the sum over the samples. `None`
+    /// beyond the last sample.
+    fn predecessor_to(&self, size: usize) -> Option<(&'static str, f64)> {
         let fill = &self.predecessor_fill;
         let measured: f64 = fill.iter().map(Sample::total).sum();
         if size == fill.len() {
-            return ("", measured);
+            return Some(("", measured));
         }
         let last = &fill[fill.len().saturating_sub(LAST)..];
         let mut sum = measured;
         let (mut from, mut cost) = (fill.len(), per_image(last, Sample::total));
-        for point in self.points.iter().filter(|point| point.size > fill.len() && point.size <= size) {
+        let sampled = |point: &&Point| !point.one_more.is_empty();
+        for point in self.points.iter().filter(sampled).filter(|p| p.size > fill.len() && p.size <= size) {
             let next = per_image(&point.one_more, Sample::total);
             sum += (point.size - from) as f64 * (cost + next) / 2.0;
             (from, cost) = (point.size, next);
         }
-        ("~", sum)
+        (from == size).then_some(("~", sum))
     }
+}
+
+/// Of the predecessor's three commands the first two.
+fn to_live(sample: &Sample) -> f64 {
+    sample.seconds[0] + sample.seconds[1]
 }
 
 fn objects_read(pass: &Pass) -> usize {
     pass.s3.iter().filter(|((_, operation), _)| operation == "GetObject").map(|(_, count)| count).sum()
 }
 
-fn at_the_end(fill: &Fill) -> f64 {
-    let last = fill.created_ms.iter().rev().take(LAST);
-    last.clone().sum::<u64>() as f64 / 1e3 / last.len() as f64
-}
-
 fn per_image(samples: &[Sample], value: impl Fn(&Sample) -> f64) -> f64 {
     samples.iter().map(value).sum::<f64>() / samples.len() as f64
-}
-
-fn count(found: Option<&usize>) -> String {
-    found.copied().unwrap_or_default().to_string()
 }
 
 /// `3 /usr/bin/targetcli, 1 /bin/sh`.

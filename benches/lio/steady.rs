@@ -23,8 +23,43 @@ pub struct Pass {
     pub programs: Vec<String>,
 }
 
+/// Passes at one number of images.
+pub struct Steady {
+    pub images: usize,
+    /// Objects of others in the bucket.
+    pub foreign: usize,
+    /// After a SIGHUP each, after which settings and the system's roots are read anew.
+    pub passes: Vec<Pass>,
+    /// CPU milliseconds of the agent in each pass that its own timer started.
+    pub by_timer: Vec<f64>,
+    /// The agent's memory afterwards: name and KiB.
+    pub memory: Vec<(String, u64)>,
+}
+
+/// Measures so many passes, and as many of the agent's own.
+pub fn measure(
+    agent: &Bench,
+    node: &Node,
+    execs: &Execs,
+    images: usize,
+    foreign: usize,
+    count: usize,
+) -> Steady {
+    let passes = (0..count).map(|_| pass(agent, node, execs)).collect();
+    // Longer than a pass takes.
+    let every = if foreign == 0 { 20 } else { 300 };
+    Steady { images, foreign, passes, by_timer: by_timer(agent, count, every), memory: memory(agent) }
+}
+
+/// Objects that are nobody's image, as the S3 server keeps them: uploaded they would take an hour.
+pub fn add_foreign(count: usize) {
+    let folder = "/srv/s3/boot-images/of-others";
+    fs::create_dir_all(folder).expect("the server's folder");
+    (0..count).for_each(|n| fs::write(format!("{folder}/{n:06}"), b"x").expect("an object"));
+}
+
 /// Causes and measures one pass.
-pub fn pass(agent: &Bench, node: &Node, execs: &Execs) -> Pass {
+fn pass(agent: &Bench, node: &Node, execs: &Execs) -> Pass {
     node.ims_requests();
     let line = node.bucket.access_log(0).len();
     let started = execs.started().len();
@@ -48,8 +83,8 @@ pub fn pass(agent: &Bench, node: &Node, execs: &Execs) -> Pass {
 }
 
 /// CPU milliseconds of the agent from the end of a pass to the end of the next, which its timer starts.
-pub fn by_timer(agent: &Bench, passes: usize) -> Vec<f64> {
-    agent.passes_every(20);
+fn by_timer(agent: &Bench, passes: usize, every: u32) -> Vec<f64> {
+    agent.passes_every(every);
     let mut before = cpu_ms(UNITS[0]);
     let took = (0..passes).map(|_| {
         agent.own_pass();
@@ -62,7 +97,7 @@ pub fn by_timer(agent: &Bench, passes: usize) -> Vec<f64> {
 }
 
 /// The agent's memory as the kernel shows it: name and KiB.
-pub fn memory(agent: &Bench) -> Vec<(String, u64)> {
+fn memory(agent: &Bench) -> Vec<(String, u64)> {
     let status = fs::read_to_string(format!("/proc/{}/status", agent.pid())).expect("the agent's status");
     let lines = status.lines().filter_map(|line| line.split_once(':'));
     let found = lines.filter(|(name, _)| ["VmRSS", "RssAnon", "RssFile", "VmHWM"].contains(name));

@@ -6,6 +6,7 @@ use crate::common::foreign;
 use crate::{TAGGED, UNTAGGED, rootfs};
 use actors::decide::cadence::Cadence;
 use actors::model::{Engine, ObjectKey, Request, Step};
+use actors::ports::Rest;
 use actors::sim::{MOUNT, Sim};
 use std::time::Duration;
 
@@ -59,6 +60,17 @@ async fn targetclid_is_told_once_after_all_changes_and_before_the_save_and_not_i
     // Nobody knows whether the agent before this one came to it.
     pass(&site.start_by(Engine::Configfs, None)).await;
     assert_eq!(asked(&site, |request| *request == Request::Refresh).len(), 2);
+}
+
+#[actix::test]
+async fn by_either_engine_a_pass_that_changes_nothing_reads_configfs_once_and_asks_for_nothing() {
+    for engine in [Engine::Targetclid, Engine::Configfs] {
+        let (site, agent) = by(engine);
+        passes(&agent, 2).await;
+        let before = site.asked().len();
+        assert!(pass(&agent).await.converged);
+        assert_eq!(site.asked()[before..], [Asked::Observe, Asked::Rest(Rest::UntilNextPass)]);
+    }
 }
 
 #[actix::test]
