@@ -1,8 +1,8 @@
 //! Changes, written into configfs: what rtslib writes, in an order in which whatever is half done can be told to be ours.
 //!
 //! Whoever is killed in between leaves one of these, and the next pass takes it over, finishes or discards it (M10): an
-//! HBA of ours that is empty; a backstore of our name that is not enabled, or whose file has not got its name yet; one
-//! without its alias, or without a LUN; a LUN that leads to nothing.
+//! HBA of ours that is empty, which goes before the next change; a backstore of our name that is not enabled, or whose file has not got its name yet; one
+//! without its alias, or without a LUN; a LUN that leads to nothing, under a number that our history or the plan knows.
 
 use super::made::{Made, remove_folder, remove_link, write};
 use super::read::Folder;
@@ -23,6 +23,9 @@ pub(super) const FIRST_HBA: u32 = 1_048_576;
 impl Configfs {
     /// Carries a step out; says where. The kernel opens no file but one of these.
     pub fn carry_out(&self, step: &Step, tpg: &TpgPath, files: &Files) -> Result<String, LioError> {
+        if !self.is_swept.swap(true, Ordering::Relaxed) {
+            self.sweep()?;
+        }
         let path = match step {
             Step::CreateBackstore { name, file, wwn } => self.create_backstore(name, file, wwn, files)?,
             Step::EnableModelAlias { name } => {
@@ -31,7 +34,7 @@ impl Configfs {
                 attribute
             }
             Step::CreateLun { lun, name, .. } => self.create_lun(tpg, *lun, name)?,
-            Step::DeleteLun { lun, .. } => self.delete_lun(tpg, *lun)?,
+            Step::DeleteLun { lun, name } => self.delete_lun(tpg, *lun, name)?,
             Step::DeleteBackstore { name, .. } | Step::DiscardBackstore { name, .. } => {
                 self.delete_backstore(name)?
             }
@@ -74,21 +77,26 @@ impl Configfs {
         Ok(home)
     }
 
-    /// An HBA of ours: a new one, or an empty one, which somebody was killed with.
+    /// The empty HBAs of ours: the agent before this one was killed beside each. Of others' numbers they are others'.
+    fn sweep(&self) -> Result<(), LioError> {
+        let core = self.core()?;
+        for (_, hba) in super::hbas(&core)?.into_iter().filter(|(plugin, _)| plugin == FILEIO) {
+            let index = hba.rsplit_once('_').and_then(|(_, index)| index.parse::<u32>().ok());
+            let is_ours = index.is_some_and(|index| index >= FIRST_HBA);
+            if is_ours
+                && core.list(&hba, FileType::Directory)?.is_some_and(|backstores| backstores.is_empty())
+            {
+                remove_folder(&self.root.join(CORE).join(&hba))?;
+            }
+        }
+        Ok(())
+    }
+
     fn new_hba(&self, made: &mut Made) -> Result<PathBuf, LioError> {
         loop {
             let index = self.next_hba.fetch_add(1, Ordering::Relaxed);
-            let path = self.root.join(format!("{CORE}/{FILEIO}_{index}"));
-            match made.folder(path.clone()) {
-                Err(LioError::Write { source, .. }) if source.kind() == io::ErrorKind::AlreadyExists => {
-                    let backstores = match Folder::open(path.clone())? {
-                        Some(hba) => hba.list(".", FileType::Directory)?.unwrap_or_default(),
-                        None => continue,
-                    };
-                    if backstores.is_empty() {
-                        return Ok(made.adopt(path));
-                    }
-                }
+            match made.folder(self.root.join(format!("{CORE}/{FILEIO}_{index}"))) {
+                Err(LioError::Write { source, .. }) if source.kind() == io::ErrorKind::AlreadyExists => {}
                 made => return made,
             }
         }
@@ -103,8 +111,12 @@ impl Configfs {
         Ok(folder)
     }
 
-    /// With its mappings, each of which would hold it.
-    fn delete_lun(&self, tpg: &TpgPath, lun: u16) -> Result<PathBuf, LioError> {
+    /// With its mappings, each of which would hold it; only as long as it leads to this backstore (R1).
+    fn delete_lun(&self, tpg: &TpgPath, lun: u16, name: &Word) -> Result<PathBuf, LioError> {
+        let folder = self.lun_folder(tpg, lun);
+        if !self.lun(tpg, lun)?.is_some_and(|lun| lun.leads_to(name.as_str())) {
+            return Ok(folder);
+        }
         for (initiator, mapped) in self.acls(tpg)? {
             for (number, to) in mapped {
                 if to.lun() == Some(lun) {
@@ -112,7 +124,6 @@ impl Configfs {
                 }
             }
         }
-        let folder = self.lun_folder(tpg, lun);
         self.unlink(&folder)?;
         Ok(folder)
     }

@@ -20,13 +20,8 @@ impl Made {
     /// A new folder, with all that the kernel puts into it.
     pub(super) fn folder(&mut self, path: PathBuf) -> Result<PathBuf, LioError> {
         fs::create_dir(&path).map_err(|source| failed(&path, source))?;
-        Ok(self.adopt(path))
-    }
-
-    /// A folder that was there, and goes with the rest.
-    pub(super) fn adopt(&mut self, path: PathBuf) -> PathBuf {
         self.0.push(Thing::Folder(path.clone()));
-        path
+        Ok(path)
     }
 
     /// A new link.

@@ -21,7 +21,7 @@ use rustix::io::Errno;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicU32;
+use std::sync::atomic::{AtomicBool, AtomicU32};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// How the `info` of a node ACL begins whose initiator is not logged in.
@@ -37,8 +37,10 @@ pub struct Configfs {
     opened: EnabledBackstores,
     /// In which HBA a fileio backstore was seen last, by name: it is looked for there first.
     homes: Arc<Mutex<BTreeMap<String, String>>>,
-    /// Of those below it that are ours none is empty, as far as is known.
+    /// Where the next HBA of ours is tried first.
     next_hba: Arc<AtomicU32>,
+    /// What an agent before this one was killed beside has been looked for.
+    is_swept: Arc<AtomicBool>,
 }
 
 /// What all fabrics have, by their folders below the root.
@@ -81,7 +83,7 @@ impl Configfs {
     pub fn new(root: impl Into<PathBuf>) -> Self {
         let (opened, homes) = (EnabledBackstores::default(), Arc::default());
         let next_hba = Arc::new(AtomicU32::new(direct::FIRST_HBA));
-        Configfs { root: root.into(), opened, homes, next_hba }
+        Configfs { root: root.into(), opened, homes, next_hba, is_swept: Arc::default() }
     }
 
     /// The folder of saveconfig.json: the distribution's choice, which rtslib tells the kernel (facts 1.4).

@@ -301,6 +301,61 @@ fn touched(image: &Image, lun: u16) -> Vec<String> {
     paths
 }
 
+/// Runs a pass that is killed as it begins the nth of these calls at one of these paths.
+fn killed_at(paths: &[String], call: &str, nth: usize) {
+    let paths = paths.iter().flat_map(|path| ["-P".to_owned(), configfs(path).display().to_string()]);
+    let killed = Command::new("strace")
+        .args(["-f", "-qq", "-o", "/run/strace.txt"])
+        .args(paths)
+        .args([
+            "-e",
+            &format!("inject={call}:signal=KILL:when={nth}"),
+            "/usr/bin/sbps-marshal",
+            "run",
+            "--once",
+        ])
+        .output()
+        .unwrap();
+    assert_eq!(killed.status.signal(), Some(9), "{call} {nth}: {}", String::from_utf8_lossy(&killed.stdout));
+}
+
+fn pass(moment: &str) {
+    let next = Agent::command(&["run", "--once"]);
+    assert!(next.status.success(), "{moment}: {}", String::from_utf8_lossy(&next.stdout));
+}
+
+#[test]
+fn lio_an_agent_that_is_killed_between_any_two_writes_of_a_removal_leaves_what_the_next_one_finishes() {
+    let node = Node::fresh();
+    let images = fill(&node, 1);
+    Agent::install(&node, "lio.engine = \"configfs\"\nguard.confirm_after = 0.001");
+    // The LUN's link, its folder, the backstore, its HBA.
+    for (call, nth) in [("unlink", 1), ("rmdir", 1), ("rmdir", 2), ("rmdir", 3)] {
+        let moment = format!("{call} {nth}");
+        node.ims.tag(&id(0), true);
+        pass(&moment);
+        let number = *luns().keys().next().unwrap();
+        let paths = touched(&images[0], number);
+        node.ims.tag(&id(0), false);
+        // Seen for the first time.
+        let _first = Agent::command(&["run", "--once"]);
+        killed_at(&paths, call, nth);
+        let _finished = Agent::command(&["run", "--once"]);
+        let _seen = Agent::command(&["run", "--once"]);
+        let bare = fs::read_dir(configfs(&format!("{}/lun", tpg()))).unwrap().count();
+        let left: Vec<String> = hbas()
+            .into_iter()
+            .filter(|hba| configfs(&format!("core/{hba}/{}", images[0].name)).exists())
+            .collect();
+        assert_eq!((luns().len(), bare, left.len()), (0, 0, 0), "{moment}");
+        // An HBA that nothing is in goes with the next change.
+        assert!(hbas().len() <= usize::from(moment == "rmdir 3"), "{moment}: {:?}", hbas());
+    }
+    node.ims.tag(&id(0), true);
+    pass("the next change");
+    assert_eq!(hbas().len(), 1);
+}
+
 #[test]
 fn lio_an_agent_that_is_killed_between_any_two_writes_leaves_what_the_next_one_finishes_under_the_same_number()
  {
@@ -312,23 +367,13 @@ fn lio_an_agent_that_is_killed_between_any_two_writes_leaves_what_the_next_one_f
         u16::try_from(plan["changes"][0]["lun"].as_u64().unwrap()).unwrap()
     };
     let paths = touched(&images[0], number);
-    let paths: Vec<_> =
-        paths.iter().flat_map(|path| ["-P".to_owned(), configfs(path).display().to_string()]).collect();
     // As it begins the nth of these calls there: HBA, backstore, LUN; serial, file, enable, path, name, alias; the LUN's link.
     let calls = [("mkdir", 3), ("write", 6), ("symlink", 1)];
     for (call, nth) in calls.iter().flat_map(|(call, count)| (1..=*count).map(move |nth| (call, nth))) {
         let moment = format!("{call} {nth}");
         run("site", &["target"]);
-        let inject = format!("inject={call}:signal=KILL:when={nth}");
-        let killed = Command::new("strace")
-            .args(["-f", "-qq", "-o", "/run/strace.txt"])
-            .args(&paths)
-            .args(["-e", &inject, "/usr/bin/sbps-marshal", "run", "--once"])
-            .output()
-            .unwrap();
-        assert_eq!(killed.status.signal(), Some(9), "{moment}: {}", String::from_utf8_lossy(&killed.stdout));
-        let next = Agent::command(&["run", "--once"]);
-        assert!(next.status.success(), "{moment}: {}", String::from_utf8_lossy(&next.stdout));
+        killed_at(&paths, call, nth);
+        pass(&moment);
         let live = luns();
         assert_eq!(live.keys().copied().collect::<Vec<_>>(), [number], "{moment}");
         let lun = &live[&number];

@@ -3,7 +3,7 @@
 use crate::common::{AT_ONCE, Node, Scripted};
 use crate::{PE, TAGGED, rootfs};
 use actors::decide::cadence::Cadence;
-use actors::model::{ObjectKey, Request, Saved, Step};
+use actors::model::{BareLun, ObjectKey, Request, Saved, Step};
 use actors::reconciler::{Resync, Tick};
 use actors::sim::{Sim, TPG};
 use std::time::Duration;
@@ -183,4 +183,23 @@ async fn r3_a_confirmation_comes_with_the_pass_that_an_operator_asks_for() {
     let code = plan.tripped.map(|tripped| tripped.code);
     let status = cast.reconciler.send(Tick { confirmed: code }).await.unwrap();
     assert_eq!(status.summary.removed, 4);
+}
+
+#[actix::test]
+async fn m10_a_removal_that_was_cut_short_between_the_link_of_its_lun_and_the_folder_is_finished() {
+    let node = Node::new(Sim::small_site());
+    node.pass().await;
+    node.sim.tag(TAGGED, false);
+    node.pass().await;
+    {
+        let mut site = node.sim.site();
+        let backstore = site.actual.backstores.iter().find(|live| live.file.ends_with(&rootfs(TAGGED)));
+        let name = backstore.unwrap().name.clone();
+        let gone = site.actual.luns.extract_if(.., |lun| lun.name == name).next().unwrap();
+        site.actual.bare_luns.insert(BareLun { folder: gone.tpg.to_string(), lun: gone.lun });
+    }
+    let status = node.passes(3).await;
+    let actual = node.sim.site().actual.clone();
+    assert_eq!((actual.luns.len(), actual.backstores.len(), actual.bare_luns.len()), (5, 5, 0), "{status}");
+    assert!(status.converged, "{status}");
 }

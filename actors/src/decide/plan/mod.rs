@@ -148,7 +148,7 @@ pub fn plan(seen: Seen<'_>, before: &History, policy: &Policy, confirmed: Option
             let after = succession::to_wait_for(&removal, desired, &history);
             let unused = (!in_use.contains_key(&removal.ours.identity))
                 .then(|| Unused::seen(&removal.ours.identity, actual, policy.in_use.by));
-            changes.push(Change { unused, ..withdraw(actual, removal, image, after, policy) });
+            changes.push(Change { unused, ..withdraw(seen, removal, image, after, &history, policy) });
         } else {
             forgotten.insert(removal.ours.identity);
         }
@@ -260,17 +260,21 @@ fn due_removals(
 
 /// The LUNs first, then the backstore (facts 2.9).
 fn withdraw(
-    actual: &Actual,
+    seen: Seen<'_>,
     removal: Removal,
     image: ImageRef,
     after: Vec<Identity>,
+    history: &History,
     policy: &Policy,
 ) -> Change {
-    let Removal { ours: Ours { identity, key, .. }, why, .. } = removal;
+    let (actual, Removal { ours: Ours { identity, key, .. }, why, .. }) = (seen.actual, removal);
     let name = identity.name();
     let luns: Vec<u16> = actual.luns_of_fileio(name.as_str()).map(|lun| lun.lun).collect();
     let mut steps: Vec<Step> =
         luns.iter().map(|lun| Step::DeleteLun { lun: *lun, name: name.clone() }).collect();
+    // Its LUN's removal was cut short: it was ours by our own history, and leads to nothing any more.
+    let half_gone = quarantine::owners(&history.freed).get(&identity).copied();
+    steps.extend(half_gone.filter(|lun| actual.is_bare(*lun)).map(|lun| Step::DiscardLun { lun }));
     steps.push(Step::DeleteBackstore { name, wwn: identity.wwn().clone() });
     Change {
         action: Action::Withdraw(why),
