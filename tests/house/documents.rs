@@ -230,3 +230,21 @@ fn every_event_of_the_table_is_emitted_and_no_line_is_logged_beside_it() {
         assert!(code.contains(&format!("emit!({event}")), "{event} is not emitted anywhere");
     }
 }
+
+/// The first table below this heading, as it stands there.
+fn table<'a>(text: &'a str, heading: &str) -> &'a str {
+    let (_, after) = text.split_once(&format!("\n{heading}\n")).unwrap();
+    let after = &after[after.find("\n|").unwrap() + 1..];
+    &after[..after.find("\n\n").unwrap()]
+}
+
+#[test]
+fn what_the_readme_says_of_its_speed_is_what_the_bench_has_seen() {
+    let (readme, results) = (root().join("README.md"), root().join("bench/RESULTS.md"));
+    let (text, results) = (fs::read_to_string(&readme).unwrap(), fs::read_to_string(results).unwrap());
+    let (shown, seen) = (table(&text, "## How fast"), table(&results, "## Targets"));
+    if std::env::var_os("UPDATE").is_some() {
+        return fs::write(readme, text.replace(shown, seen)).unwrap();
+    }
+    assert_eq!(shown, seen, "UPDATE=1 takes it over");
+}
