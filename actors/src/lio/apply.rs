@@ -34,8 +34,8 @@ impl<P: LioPort> Lio<P> {
         let vanished = self.witness.arrive(before, &live, &self.site);
         self.at_hand = self.engine;
         let asks = self.engine == Engine::Targetclid && self.agreed.needs_refresh(&plan.changes, &live);
-        let prepared = self.prepared.take().filter(|(seen, _)| *seen == live).map(|(_, answer)| answer);
-        let answers = !asks || self.refresh_as(prepared, &mut report);
+        let is_prepared = self.prepared.take().is_some_and(|seen| seen == live);
+        let answers = !asks || is_prepared || self.refresh(&mut report);
         let answers = answers && self.carry_out_all(plan, before, &mut report, scan_id);
         let answers = answers && self.tell(&mut report);
         if is_reached(answers, self.is_given_up(), &report) {
@@ -124,7 +124,15 @@ impl<P: LioPort> Lio<P> {
         let live = actual.inventory();
         if self.engine == Engine::Targetclid && self.may_go_on().is_ok() && !self.agreed.is_on(&live) {
             self.note_progress();
-            self.prepared = Some((live, self.port.apply(&Request::Refresh)));
+            match self.port.apply(&Request::Refresh) {
+                Ok(_) => {
+                    emit!(TREE_REFRESHED);
+                    self.prepared = Some(live);
+                }
+                // Whatever was in the way has as much time again when it counts: a daemon that is being started beside the
+                // look takes longer.
+                Err(_) => self.port.rest(Rest::UntilNextPass),
+            }
         }
     }
 
@@ -203,13 +211,8 @@ impl<P: LioPort> Lio<P> {
 
     /// Whether the daemon has read its tree anew: it is a cache.
     fn refresh(&mut self, report: &mut Report) -> bool {
-        self.refresh_as(None, report)
-    }
-
-    /// The same, where it may have been asked already.
-    fn refresh_as(&mut self, answer: Option<Result<String, LioError>>, report: &mut Report) -> bool {
         self.note_progress();
-        match answer.unwrap_or_else(|| self.port.apply(&Request::Refresh)) {
+        match self.port.apply(&Request::Refresh) {
             Ok(_) => {
                 self.untold = false;
                 emit!(TREE_REFRESHED);

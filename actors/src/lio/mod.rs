@@ -39,8 +39,8 @@ pub struct Lio<P> {
     at_hand: Engine,
     /// Somebody has changed LIO beside targetclid, and that was us: its other clients see the past until it is told.
     untold: bool,
-    /// What the daemon said when it was to read its tree while files were still looked into, and what was there.
-    prepared: Option<(Inventory, Result<String, LioError>)>,
+    /// What was there when the daemon read its tree while files were still looked into.
+    prepared: Option<Inventory>,
     /// The daemon saved this state, and it did not help.
     futile: Futile,
     /// Who had plain targetcli's lock when it was last waited for in vain.
@@ -112,7 +112,7 @@ impl<P: LioPort + Unpin> Handler<Observe> for Lio<P> {
     }
 }
 
-/// Notice: changes are likely to come, on top of this. What fails here is told when they do.
+/// Notice: changes are likely to come, on top of this. What fails here is tried again, and told, when they do.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct Prepare {

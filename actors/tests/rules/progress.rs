@@ -51,8 +51,9 @@ async fn r14_a_daemon_that_does_not_answer_is_asked_three_times_and_then_left_al
     let agent = Scripted::new(sim);
     let status = agent.pass_once().await;
     assert_eq!((status.summary.failed, status.summary.save.kind()), (6, "untried"));
-    // A refresh before, the first step of three images, and a refresh to learn whether it was these three alone.
-    assert_eq!(agent.asked_of_lio(), 5);
+    // A refresh while the files are looked into, one before, the first step of three images, and a refresh to learn whether
+    // it was these three alone.
+    assert_eq!(agent.asked_of_lio(), 6);
 }
 
 #[actix::test]
