@@ -7,7 +7,10 @@ use actors::ports::LioError;
 
 impl LioAdapter {
     pub(super) fn direct(&mut self, step: &Step, with_lock: bool) -> Result<String, LioError> {
+        // An operator who has the session works on LIO himself.
+        self.session.check_released()?;
         let held = if with_lock { Some(self.wait_for_lock(step)?) } else { None };
+        self.session.check_released()?;
         let Some(files) = self.files.clone() else {
             let problem = "this program only reads".to_owned();
             return Err(LioError::File { file: step.to_string(), problem });

@@ -1,13 +1,54 @@
 //! A few threads that may hang, for all that may not.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 type Job = (Box<dyn FnOnce() + Send>, OwnedSemaphorePermit);
 
-/// Since when each thread has been at its question.
-type BusySince = Arc<Mutex<Vec<Option<Instant>>>>;
+/// What the threads are at.
+#[derive(Debug)]
+struct Busy {
+    /// Since when each has been at its question.
+    since: Vec<Option<Instant>>,
+    /// When a question ended last.
+    ended: Option<Instant>,
+}
+
+impl Busy {
+    /// For how long one is at its question by now, with no other that has ended meanwhile. s3fs may answer one after the
+    /// other, whoever asks at once (facts 4.6): that is slow, and no hang.
+    fn silent_for(&self) -> Duration {
+        let longest = self.since.iter().flatten().map(Instant::elapsed).max().unwrap_or_default();
+        self.ended.map_or(longest, |ended| longest.min(ended.elapsed()))
+    }
+}
+
+/// A thread at its question. What ends it, be it a panic, ends this.
+struct AtIt<'a>(&'a Mutex<Busy>, usize);
+
+impl<'a> AtIt<'a> {
+    fn begin(busy: &'a Mutex<Busy>, thread: usize) -> Self {
+        AtIt(busy, thread).set(Some(Instant::now()))
+    }
+
+    fn set(self, since: Option<Instant>) -> Self {
+        let mut busy = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        busy.since.get_mut(self.1).into_iter().for_each(|slot| *slot = since);
+        drop(busy);
+        self
+    }
+}
+
+impl Drop for AtIt<'_> {
+    fn drop(&mut self) {
+        let mut busy = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        busy.since.get_mut(self.1).into_iter().for_each(|slot| *slot = None);
+        busy.ended = Some(Instant::now());
+    }
+}
 
 /// Answers blocking questions on threads of its own, so many at once. A thread in the D state cannot be killed: so there
 /// are never more of them, and never a queue behind those that hang.
@@ -15,7 +56,7 @@ type BusySince = Arc<Mutex<Vec<Option<Instant>>>>;
 pub struct Probe {
     jobs: mpsc::Sender<Job>,
     turns: Arc<Semaphore>,
-    busy_since: BusySince,
+    busy: Arc<Mutex<Busy>>,
 }
 
 impl Probe {
@@ -23,40 +64,30 @@ impl Probe {
     pub fn start(threads: usize) -> std::io::Result<Self> {
         let (jobs, queue) = mpsc::channel::<Job>();
         let queue = Arc::new(Mutex::new(queue));
-        let busy_since: BusySince = Arc::new(Mutex::new(vec![None; threads]));
+        let busy = Arc::new(Mutex::new(Busy { since: vec![None; threads], ended: None }));
         for n in 0..threads {
-            let (queue, busy) = (Arc::clone(&queue), Arc::clone(&busy_since));
+            let (queue, busy) = (Arc::clone(&queue), Arc::clone(&busy));
             std::thread::Builder::new().name(format!("mount-probe-{n}")).spawn(move || {
                 // The lock is held while waiting for a question, and not while answering it.
                 while let Ok((job, turn)) = next(&queue) {
-                    set(&busy, n, Some(Instant::now()));
-                    job();
-                    set(&busy, n, None);
-                    drop(turn);
+                    let at_it = AtIt::begin(&busy, n);
+                    // A panic has been told by then; its question has no answer, and the thread goes on.
+                    let _panicked = catch_unwind(AssertUnwindSafe(job));
+                    drop((at_it, turn));
                 }
             })?;
         }
-        Ok(Probe { jobs, turns: Arc::new(Semaphore::new(threads)), busy_since })
+        Ok(Probe { jobs, turns: Arc::new(Semaphore::new(threads)), busy })
     }
 
-    /// The answer, if it comes within the deadline. The deadline starts when the question's turn comes. While any question
-    /// hangs for longer than that, no other is begun: the mount hangs.
+    /// The answer, unless this question, or one before it, takes as long as the deadline with no other ending meanwhile: then
+    /// the mount hangs, and no other question is begun.
     pub async fn ask<T: Send + 'static>(
         &self,
         deadline: Duration,
         question: impl FnOnce() -> T + Send + 'static,
     ) -> Option<T> {
-        let turn = loop {
-            let longest = self.busy_for();
-            if longest >= deadline {
-                return None;
-            }
-            // No longer than until the one that has been at it for longest would be late.
-            let turn = Arc::clone(&self.turns).acquire_owned();
-            if let Ok(turn) = tokio::time::timeout(deadline - longest, turn).await {
-                break turn.ok()?;
-            }
-        };
+        let turn = self.unless_it_hangs(deadline, Arc::clone(&self.turns).acquire_owned()).await?.ok()?;
         if self.hangs(deadline) {
             return None;
         }
@@ -64,28 +95,32 @@ impl Probe {
         // Whoever asked may have given up by the time there is an answer.
         let job = Box::new(move || drop(answer.send(question())));
         self.jobs.send((job, turn)).ok()?;
-        tokio::time::timeout(deadline, answered).await.ok()?.ok()
+        self.unless_it_hangs(deadline, answered).await?.ok()
     }
 
-    /// Whether a question has taken that long by now, and is not answered yet.
+    /// What comes, unless the mount hangs before it does.
+    async fn unless_it_hangs<T>(&self, deadline: Duration, comes: impl Future<Output = T>) -> Option<T> {
+        let mut comes = pin!(comes);
+        loop {
+            let left = deadline.checked_sub(self.silent_for()).filter(|left| !left.is_zero())?;
+            if let Ok(come) = tokio::time::timeout(left, &mut comes).await {
+                return Some(come);
+            }
+        }
+    }
+
+    /// Whether the mount hangs.
     pub fn hangs(&self, deadline: Duration) -> bool {
-        self.busy_for() >= deadline
+        self.silent_for() >= deadline
     }
 
-    /// How long the longest question has taken by now.
-    fn busy_for(&self) -> Duration {
-        let busy = self.busy_since.lock().unwrap_or_else(PoisonError::into_inner);
-        busy.iter().flatten().map(Instant::elapsed).max().unwrap_or_default()
+    fn silent_for(&self) -> Duration {
+        self.busy.lock().unwrap_or_else(PoisonError::into_inner).silent_for()
     }
 }
 
 fn next(queue: &Mutex<mpsc::Receiver<Job>>) -> Result<Job, mpsc::RecvError> {
     queue.lock().unwrap_or_else(PoisonError::into_inner).recv()
-}
-
-fn set(busy: &Mutex<Vec<Option<Instant>>>, thread: usize, since: Option<Instant>) {
-    let mut busy = busy.lock().unwrap_or_else(PoisonError::into_inner);
-    busy.get_mut(thread).into_iter().for_each(|slot| *slot = since);
 }
 
 #[cfg(test)]
@@ -118,6 +153,32 @@ mod tests {
         };
         let (a, b, c) = tokio::join!(ask(), ask(), ask());
         assert!(a.is_some() && b.is_some() && c.is_some());
+    }
+
+    #[tokio::test]
+    async fn a_mount_that_answers_one_after_the_other_is_slow_and_does_not_hang() {
+        let (probe, deadline) = (Probe::start(8).unwrap(), Duration::from_millis(200));
+        let one_at_a_time = Arc::new(Mutex::new(()));
+        let mut asked = tokio::task::JoinSet::new();
+        for _ in 0..8 {
+            let (probe, door) = (probe.clone(), Arc::clone(&one_at_a_time));
+            asked.spawn(async move {
+                let look = move || {
+                    let _turn = door.lock();
+                    std::thread::sleep(deadline / 2);
+                };
+                probe.ask(deadline, look).await
+            });
+        }
+        assert!(asked.join_all().await.iter().all(Option::is_some), "in all it took four deadlines");
+    }
+
+    #[tokio::test]
+    async fn a_question_that_panics_has_no_answer_and_costs_no_thread() {
+        let probe = Probe::start(1).unwrap();
+        let panics = || -> u32 { panic!("a test says so") };
+        assert_eq!(probe.ask(DEADLINE, panics).await, None);
+        assert_eq!(probe.ask(DEADLINE, || 7).await, Some(7));
     }
 
     #[tokio::test]

@@ -184,6 +184,9 @@ impl<P: LioPort> Lio<P> {
         answer: &str,
     ) -> Result<(), StepError> {
         self.at_hand = Engine::Configfs;
+        // The daemon may have taken its time to say no.
+        self.may_go_on()?;
+        self.look_before_step(step, change, false)?;
         match self.perform(step, change, refreshed) {
             Ok(()) => {
                 emit!(CREATED_DIRECTLY, step = step.to_string(), missing);

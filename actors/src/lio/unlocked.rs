@@ -18,6 +18,8 @@ impl<P: LioPort> Lio<P> {
     ) -> Result<(), StepError> {
         self.note_progress();
         let engine = self.at_hand;
+        // Before it is done: whatever becomes of it, the daemon may not know.
+        self.untold |= engine == Engine::Configfs;
         let held = match perform(&mut self.port, step, change, Way { engine, lock: Lock::Taken }) {
             Err(StepError::Lio(held @ LioError::Locked { .. })) => held,
             ended => return ended,
