@@ -3,7 +3,7 @@
 mod direct;
 
 use crate::config;
-use crate::configfs::{Configfs, Mapped};
+use crate::configfs::{Configfs, Journal, Mapped};
 use crate::mount::Files;
 use crate::saveconfig;
 use crate::targetclid::{Access, Command, IqnError, Patience, Session, ShellLock, Target, Turn};
@@ -23,14 +23,22 @@ pub struct LioAdapter {
     save_file: Option<Word>,
     session: Session,
     lock: ShellLock,
-    /// The files that the kernel may be given; without them none.
-    files: Option<Files>,
+    /// What it takes to write configfs; without it that is only read.
+    writing: Option<Writing>,
     command_timeout: Duration,
     tree_timeout: Duration,
     /// The HBAs of which the daemon knows, if that is sure: its list is a cache (facts L1).
     hbas: Option<BTreeSet<String>>,
     /// How the ACLs saw LUNs that were deleted, by number and backstore: one that is made anew is mapped as it was.
     mapped: BTreeMap<(u16, Word), Mapped>,
+}
+
+/// What it takes to write configfs.
+#[derive(Clone, Debug)]
+struct Writing {
+    /// The files that the kernel may be given.
+    files: Files,
+    journal: Journal,
 }
 
 /// What a command does to the HBAs, of which each backstore has one.
@@ -84,7 +92,7 @@ impl LioAdapter {
             save_file: settings.save_file.as_ref().map(token).transpose()?,
             session: Session::new(&settings.socket),
             lock: ShellLock::default(),
-            files: None,
+            writing: None,
             command_timeout: settings.command_timeout,
             tree_timeout: settings.tree_timeout,
             hbas: None,
@@ -97,9 +105,10 @@ impl LioAdapter {
         LioAdapter { session: self.session.with_access(access), ..self }
     }
 
-    /// The same, which may write configfs and have the kernel open these files.
-    pub fn with_files(self, files: Files) -> Self {
-        LioAdapter { files: Some(files), ..self }
+    /// The same, which may write configfs and have the kernel open these files. What an agent before it was killed beside
+    /// is settled first, or at the end of a pass if somebody else is at it now.
+    pub fn with_files(self, files: Files, journal: Journal) -> Self {
+        LioAdapter { writing: Some(Writing { files, journal }), ..self }
     }
 
     /// The same with another lock than plain targetcli's and another patience with the daemon: for tests.
@@ -271,6 +280,7 @@ impl LioPort for LioAdapter {
     fn rest(&mut self, rest: Rest) {
         self.session.renew();
         self.lock.renew();
+        self.settle();
         if rest == Rest::ForGood {
             self.session.end();
         }

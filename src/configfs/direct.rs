@@ -1,42 +1,57 @@
-//! Changes, written into configfs: what rtslib writes, in an order in which whatever is half done can be told to be ours.
-//!
-//! Whoever is killed in between leaves one of these, and the next pass takes it over, finishes or discards it (M10): an
-//! HBA of ours that is empty, which goes before the next change; a backstore of our name that is not enabled, or whose file has not got its name yet; one
-//! without its alias, or without a LUN; a LUN that leads to nothing, under a number that our history or the plan knows.
+//! Changes, written into configfs: what rtslib writes. Of a change of several writes the journal knows until the last: one
+//! that fails, or that the agent was killed beside, is taken back or finished by `settle` (M10).
 
-use super::made::{Made, remove_folder, remove_link, write};
+use super::journal::{Journal, UnderWay};
 use super::read::Folder;
-use super::{CORE, Configfs};
-use crate::mount::Files;
+use super::write::{failed, make_folder, make_link, remove_folder, remove_link, write};
+use super::{CORE, Configfs, Mapped};
 use actors::model::{AclMapping, FILEIO, OPENED, Step, TpgPath, Word};
 use actors::ports::LioError;
 use rustix::fs::FileType;
 use std::io;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 
-/// Our first HBA. rtslib gives numbers below this to its own, and looks no further: neither takes the other's, and one that
-/// is empty is ours.
+/// Our first HBA. rtslib gives numbers below this to its own, and looks no further: neither takes the other's.
 pub(super) const FIRST_HBA: u32 = 1_048_576;
 
+/// The group that the kernel makes with each backstore.
+const DEFAULT_ALUA_GROUP: &str = "default_tg_pt_gp";
+
+/// A step, and what it needs beside itself.
+#[derive(Debug)]
+pub struct Change<'a> {
+    /// What to do.
+    pub step: &'a Step,
+    /// Our TPG.
+    pub tpg: &'a TpgPath,
+    /// The file of a new backstore, and its size in bytes. The kernel opens what is open here: whatever has become of its
+    /// path meanwhile, nothing else is opened, and no empty file is made where it was (facts 3.8).
+    pub file: Option<(OwnedFd, u64)>,
+    /// The numbers under which initiators saw a LUN that is made anew.
+    pub before: &'a Mapped,
+    /// Of what is under way.
+    pub journal: &'a Journal,
+}
+
 impl Configfs {
-    /// Carries a step out; says where. The kernel opens no file but one of these.
-    pub fn carry_out(&self, step: &Step, tpg: &TpgPath, files: &Files) -> Result<String, LioError> {
-        if !self.is_swept.swap(true, Ordering::Relaxed) {
-            self.sweep()?;
-        }
+    /// Carries a step out; says where. What is cut short by an error is settled at once, if that is possible.
+    pub fn carry_out(&self, change: &Change<'_>) -> Result<String, LioError> {
+        let Change { step, tpg, journal, .. } = *change;
         let path = match step {
-            Step::CreateBackstore { name, file, wwn } => self.create_backstore(name, file, wwn, files)?,
+            Step::CreateBackstore { name, file, wwn } => self.create_backstore(name, file, wwn, change)?,
             Step::EnableModelAlias { name } => {
                 let attribute = self.home_of(name)?.join("attrib/emulate_model_alias");
                 write(&attribute, "1")?;
                 attribute
             }
-            Step::CreateLun { lun, name, .. } => self.create_lun(tpg, *lun, name)?,
-            Step::DeleteLun { lun, name } => self.delete_lun(tpg, *lun, name)?,
+            Step::CreateLun { lun, name, map_to_acls } => {
+                self.create_lun(*lun, name, *map_to_acls, change)?
+            }
+            Step::DeleteLun { lun, name } => self.delete_lun(tpg, *lun, name, journal)?,
             Step::DeleteBackstore { name, .. } | Step::DiscardBackstore { name, .. } => {
-                self.delete_backstore(name)?
+                self.delete_backstore(name, journal)?
             }
             Step::DiscardLun { lun } => {
                 let folder = self.lun_folder(tpg, *lun);
@@ -47,117 +62,135 @@ impl Configfs {
         Ok(path.display().to_string())
     }
 
-    /// The file is opened by us, and the kernel opens what we have open: whatever has become of its path meanwhile, nothing
-    /// else is opened, and no empty file is made where it was (facts 3.8).
+    /// Nothing else is under way.
+    fn under_way<T>(
+        &self,
+        journal: &Journal,
+        what: &UnderWay,
+        change: impl FnOnce() -> Result<T, LioError>,
+    ) -> Result<T, LioError> {
+        journal.begin(what)?;
+        let changed = change();
+        if changed.is_ok() {
+            journal.end()?;
+        } else if let Err(error) = self.settle(journal) {
+            tracing::debug!(%error, "it could not be taken back now");
+        }
+        changed
+    }
+
     fn create_backstore(
         &self,
         name: &Word,
         file: &Word,
         wwn: &Word,
-        files: &Files,
+        change: &Change<'_>,
     ) -> Result<PathBuf, LioError> {
-        let path = Path::new(file.as_str());
-        let refused = |problem: String| LioError::File { file: file.to_string(), problem };
-        let (opened, size) = files.open(path).map_err(|error| refused(actors::model::with_causes(&error)))?;
-        if size == 0 {
-            return Err(refused("it is empty".into()));
+        let refused = |problem: &str| LioError::File { file: file.to_string(), problem: problem.into() };
+        let (opened, size) = change.file.as_ref().ok_or_else(|| refused("it is not open"))?;
+        if *size == 0 {
+            return Err(refused("it is empty"));
         }
-        let mut made = Made::default();
-        let hba = self.new_hba(&mut made)?;
-        let home = made.folder(hba.join(name.as_str()))?;
-        // Before it is enabled, so that it is never one without a serial, which could be anybody's.
-        write(&home.join("wwn/vpd_unit_serial"), wwn.as_str())?;
-        let control = home.join("control");
-        write(&control, &format!("fd_dev_name={OPENED}{},fd_dev_size={size}", opened.as_raw_fd()))?;
-        write(&home.join("enable"), "1")?;
-        write(&home.join("udev_path"), file.as_str())?;
-        write(&control, &format!("fd_dev_name={file}"))?;
-        made.keep();
-        self.remember(name.as_str(), &hba);
+        let hba = self.free_hba()?;
+        let home = self.root.join(CORE).join(&hba).join(name.as_str());
+        let what = UnderWay::Backstore { hba: hba.clone(), name: name.to_string() };
+        self.under_way(change.journal, &what, || {
+            make_folder(&self.root.join(CORE).join(&hba))?;
+            make_folder(&home)?;
+            write(&home.join("wwn/vpd_unit_serial"), wwn.as_str())?;
+            let control = home.join("control");
+            write(&control, &format!("fd_dev_name={OPENED}{},fd_dev_size={size}", opened.as_raw_fd()))?;
+            write(&home.join("enable"), "1")?;
+            write(&home.join("udev_path"), file.as_str())?;
+            write(&control, &format!("fd_dev_name={file}"))
+        })?;
+        self.remember(name.as_str(), hba);
         Ok(home)
     }
 
-    /// The empty HBAs of ours: the agent before this one was killed beside each. Of others' numbers they are others'.
-    fn sweep(&self) -> Result<(), LioError> {
+    /// The name of the next HBA of ours.
+    fn free_hba(&self) -> Result<String, LioError> {
         let core = self.core()?;
-        for (_, hba) in super::hbas(&core)?.into_iter().filter(|(plugin, _)| plugin == FILEIO) {
-            let index = hba.rsplit_once('_').and_then(|(_, index)| index.parse::<u32>().ok());
-            let is_ours = index.is_some_and(|index| index >= FIRST_HBA);
-            if is_ours
-                && core.list(&hba, FileType::Directory)?.is_some_and(|backstores| backstores.is_empty())
-            {
-                remove_folder(&self.root.join(CORE).join(&hba))?;
-            }
-        }
-        Ok(())
-    }
-
-    fn new_hba(&self, made: &mut Made) -> Result<PathBuf, LioError> {
         loop {
-            let index = self.next_hba.fetch_add(1, Ordering::Relaxed);
-            match made.folder(self.root.join(format!("{CORE}/{FILEIO}_{index}"))) {
-                Err(LioError::Write { source, .. }) if source.kind() == io::ErrorKind::AlreadyExists => {}
-                made => return made,
+            let hba = format!("{FILEIO}_{}", self.next_hba.fetch_add(1, Ordering::Relaxed));
+            if core.below(&hba)?.is_none() {
+                return Ok(hba);
             }
         }
     }
 
-    fn create_lun(&self, tpg: &TpgPath, lun: u16, name: &Word) -> Result<PathBuf, LioError> {
-        let home = self.home_of(name)?;
-        let mut made = Made::default();
-        let folder = made.folder(self.lun_folder(tpg, lun))?;
-        made.link(&home, folder.join(name.as_str()))?;
-        made.keep();
+    fn create_lun(
+        &self,
+        lun: u16,
+        name: &Word,
+        map_to_acls: bool,
+        change: &Change<'_>,
+    ) -> Result<PathBuf, LioError> {
+        let (home, tpg, folder) = (self.home_of(name)?, change.tpg, self.lun_folder(change.tpg, lun));
+        if folder.exists() {
+            // Whoever made it: it is not under way with us.
+            return Err(failed(&folder, io::ErrorKind::AlreadyExists.into()));
+        }
+        let mappings = if map_to_acls { self.unmapped(tpg, lun, change.before)? } else { Vec::new() };
+        self.under_way(change.journal, &under_way(tpg, lun, name, &mappings), || {
+            make_folder(&folder)?;
+            make_link(&home, &folder.join(name.as_str()))?;
+            mappings.iter().try_for_each(|mapping| self.map_lun(tpg, lun, mapping))
+        })?;
         Ok(folder)
     }
 
     /// With its mappings, each of which would hold it; only as long as it leads to this backstore (R1).
-    fn delete_lun(&self, tpg: &TpgPath, lun: u16, name: &Word) -> Result<PathBuf, LioError> {
+    fn delete_lun(
+        &self,
+        tpg: &TpgPath,
+        lun: u16,
+        name: &Word,
+        journal: &Journal,
+    ) -> Result<PathBuf, LioError> {
         let folder = self.lun_folder(tpg, lun);
         if !self.lun(tpg, lun)?.is_some_and(|lun| lun.leads_to(name.as_str())) {
             return Ok(folder);
         }
+        let mut mappings = Vec::new();
         for (initiator, mapped) in self.acls(tpg)? {
-            for (number, to) in mapped {
-                if to.lun() == Some(lun) {
-                    self.unlink(&self.root.join(format!("{tpg}/acls/{initiator}/lun_{number}")))?;
-                }
-            }
+            let here = mapped.into_iter().filter(|(_, to)| to.lun() == Some(lun));
+            mappings.extend(here.map(|(lun, _)| AclMapping { initiator: initiator.clone(), lun }));
         }
-        self.unlink(&folder)?;
+        self.under_way(journal, &under_way(tpg, lun, name, &mappings), || {
+            mappings.iter().try_for_each(|mapping| unlink(&self.mapping_folder(tpg, mapping)))?;
+            unlink(&folder)
+        })?;
         Ok(folder)
     }
 
     /// Maps a LUN of a TPG to one of its node ACLs, write protected (R10).
-    pub fn map_lun(&self, tpg: &TpgPath, lun: u16, mapping: &AclMapping) -> Result<(), LioError> {
-        let AclMapping { initiator, lun: number } = mapping;
-        let mut made = Made::default();
-        let folder = made.folder(self.root.join(format!("{tpg}/acls/{initiator}/lun_{number}")))?;
-        made.link(&self.lun_folder(tpg, lun), folder.join(format!("lun_{lun}")))?;
-        write(&folder.join("write_protect"), "1")?;
-        made.keep();
-        Ok(())
-    }
-
-    /// A LUN folder with its link.
-    fn unlink(&self, folder: &Path) -> Result<(), LioError> {
-        let Some(opened) = Folder::open(folder.to_owned())? else { return Ok(()) };
-        for link in opened.list(".", FileType::Symlink)?.unwrap_or_default() {
-            remove_link(&folder.join(link))?;
-        }
-        remove_folder(folder)
+    pub(super) fn map_lun(&self, tpg: &TpgPath, lun: u16, mapping: &AclMapping) -> Result<(), LioError> {
+        make_folder(&self.mapping_folder(tpg, mapping))?;
+        self.map_to(tpg, lun, mapping)
     }
 
     /// The kernel refuses as long as anything leads to it.
-    fn delete_backstore(&self, name: &Word) -> Result<PathBuf, LioError> {
+    fn delete_backstore(&self, name: &Word, journal: &Journal) -> Result<PathBuf, LioError> {
         let home = self.home_of(name)?;
-        remove_folder(&home)?;
-        // Somebody may have made two in one.
-        if let Some(hba) = home.parent()
-            && let Err(error) = remove_folder(hba)
-        {
-            tracing::debug!(%error, "the HBA stays");
-        }
+        let Some(hba) = home.parent().and_then(Path::file_name) else { return Ok(home) };
+        let what = UnderWay::Backstore { hba: hba.to_string_lossy().into_owned(), name: name.to_string() };
+        self.under_way(journal, &what, || {
+            // As rtslib does: somebody may have made groups in it.
+            if let Some(groups) = Folder::open(home.join("alua"))? {
+                for group in groups.list(".", FileType::Directory)?.unwrap_or_default() {
+                    if group != DEFAULT_ALUA_GROUP {
+                        remove_folder(&home.join("alua").join(group))?;
+                    }
+                }
+            }
+            remove_folder(&home)?;
+            // Somebody may have made two in one.
+            if let Err(error) = remove_folder(&self.root.join(CORE).join(hba)) {
+                tracing::debug!(%error, "the HBA stays");
+            }
+            Ok(())
+        })?;
         Ok(home)
     }
 
@@ -174,7 +207,25 @@ impl Configfs {
         Err(LioError::Configfs { path: path.display().to_string(), source: io::ErrorKind::NotFound.into() })
     }
 
-    fn lun_folder(&self, tpg: &TpgPath, lun: u16) -> PathBuf {
+    pub(super) fn lun_folder(&self, tpg: &TpgPath, lun: u16) -> PathBuf {
         self.root.join(format!("{tpg}/lun/lun_{lun}"))
     }
+
+    pub(super) fn mapping_folder(&self, tpg: &TpgPath, mapping: &AclMapping) -> PathBuf {
+        self.root.join(format!("{tpg}/acls/{}/lun_{}", mapping.initiator, mapping.lun))
+    }
+}
+
+fn under_way(tpg: &TpgPath, number: u16, name: &Word, mappings: &[AclMapping]) -> UnderWay {
+    let mapped = mappings.iter().map(|mapping| (mapping.initiator.clone(), mapping.lun)).collect();
+    UnderWay::Lun { tpg: tpg.to_string(), number, name: name.to_string(), mapped }
+}
+
+/// A LUN folder with its link.
+fn unlink(folder: &Path) -> Result<(), LioError> {
+    let Some(opened) = Folder::open(folder.to_owned())? else { return Ok(()) };
+    for link in opened.list(".", FileType::Symlink)?.unwrap_or_default() {
+        remove_link(&folder.join(link))?;
+    }
+    remove_folder(folder)
 }

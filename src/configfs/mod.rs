@@ -5,9 +5,11 @@
 
 mod backstore;
 mod direct;
-mod made;
+mod journal;
 mod opened;
 mod read;
+mod settle;
+mod write;
 
 use actors::decide::acl_number::acl_number;
 use actors::model::{AclMapping, Backstore, BareLun, FILEIO, LunEntry, Tpg, TpgPath, Traffic};
@@ -15,13 +17,15 @@ use actors::ports::LioError;
 #[cfg(fuzzing)]
 pub use backstore::fuzz;
 use backstore::{EnabledBackstores, backstore};
+pub use direct::Change;
+pub use journal::Journal;
 use read::{Folder, flag, present, text};
 use rustix::fs::FileType;
 use rustix::io::Errno;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU32};
+use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// How the `info` of a node ACL begins whose initiator is not logged in.
@@ -39,8 +43,6 @@ pub struct Configfs {
     homes: Arc<Mutex<BTreeMap<String, String>>>,
     /// Where the next HBA of ours is tried first.
     next_hba: Arc<AtomicU32>,
-    /// What an agent before this one was killed beside has been looked for.
-    is_swept: Arc<AtomicBool>,
 }
 
 /// What all fabrics have, by their folders below the root.
@@ -83,7 +85,7 @@ impl Configfs {
     pub fn new(root: impl Into<PathBuf>) -> Self {
         let (opened, homes) = (EnabledBackstores::default(), Arc::default());
         let next_hba = Arc::new(AtomicU32::new(direct::FIRST_HBA));
-        Configfs { root: root.into(), opened, homes, next_hba, is_swept: Arc::default() }
+        Configfs { root: root.into(), opened, homes, next_hba }
     }
 
     /// The folder of saveconfig.json: the distribution's choice, which rtslib tells the kernel (facts 1.4).
@@ -139,11 +141,8 @@ impl Configfs {
         self.homes.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
     }
 
-    fn remember(&self, name: &str, hba: &Path) {
-        if let Some(hba) = hba.file_name() {
-            let hba = hba.to_string_lossy().into_owned();
-            self.homes.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), hba);
-        }
+    fn remember(&self, name: &str, hba: String) {
+        self.homes.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), hba);
     }
 
     /// LUNs, portals and node ACLs of every fabric. What a fabric has beside targets and TPGs has no such folders.

@@ -1,34 +1,81 @@
 //! A change that is written into configfs. targetclid has no part in it, so nobody waits for a turn at it.
 
-use super::LioAdapter;
+use super::{LioAdapter, Writing};
+use crate::configfs::Change;
 use crate::targetclid::Held;
-use actors::model::Step;
+use actors::model::{Step, with_causes};
 use actors::ports::LioError;
+use std::path::Path;
+
+/// As the lock's holder is told.
+const SETTLE: &str = "settle what was cut short";
 
 impl LioAdapter {
     pub(super) fn direct(&mut self, step: &Step, with_lock: bool) -> Result<String, LioError> {
         // An operator who has the session works on LIO himself.
         self.session.check_released()?;
+        let refused = |file: String, problem: String| LioError::File { file, problem };
+        let Some(Writing { files, journal }) = self.writing.clone() else {
+            return Err(refused(step.to_string(), "this program only reads".to_owned()));
+        };
+        // Before anybody waits for the lock: a mount that hangs may hold us here.
+        let file = match step {
+            Step::CreateBackstore { file, .. } => {
+                let opened = files.open(Path::new(file.as_str()));
+                Some(opened.map_err(|error| refused(file.to_string(), with_causes(&error)))?)
+            }
+            _ => None,
+        };
         let held = if with_lock { Some(self.wait_for_lock(step)?) } else { None };
         self.session.check_released()?;
-        let Some(files) = self.files.clone() else {
-            let problem = "this program only reads".to_owned();
-            return Err(LioError::File { file: step.to_string(), problem });
-        };
+        self.configfs.settle(&journal)?;
         self.remember_mappings(step)?;
-        let mut written = self.configfs.carry_out(step, &self.tpg_path, &files)?;
-        if let Step::CreateLun { lun, name, map_to_acls: true } = step {
-            let before = self.mapped.remove(&(*lun, name.clone())).unwrap_or_default();
-            for mapping in self.configfs.unmapped(&self.tpg_path, *lun, &before)? {
-                self.configfs.map_lun(&self.tpg_path, *lun, &mapping)?;
-                written += &format!(", {}", mapping.initiator);
+        let before = match step {
+            Step::CreateLun { lun, name, .. } => {
+                self.mapped.get(&(*lun, name.clone())).cloned().unwrap_or_default()
             }
-        }
+            _ => Default::default(),
+        };
+        let (tpg, journal) = (&self.tpg_path, &journal);
+        let written = self.configfs.carry_out(&Change { step, tpg, file, before: &before, journal })?;
         drop(held);
+        if let Step::CreateLun { lun, name, .. } = step {
+            self.mapped.remove(&(*lun, name.clone()));
+        }
         // targetclid does not know of it.
         self.hbas = None;
         tracing::debug!(step = step.to_string(), written, "configfs was written");
         Ok(written)
+    }
+
+    /// The same, with what was cut short settled.
+    pub fn settled(mut self) -> Self {
+        self.settle();
+        self
+    }
+
+    /// What the agent was killed beside, or could not take back. Not while an operator has the session, or somebody the
+    /// lock: what is half made is told by then, and this is tried again.
+    pub(super) fn settle(&mut self) {
+        match self.try_settle() {
+            Ok(true) => self.hbas = None,
+            Ok(false) => {}
+            Err(error) => {
+                tracing::debug!(error = with_causes(&error), "what was cut short cannot be settled now");
+            }
+        }
+    }
+
+    fn try_settle(&mut self) -> Result<bool, LioError> {
+        let Some(Writing { journal, .. }) = &self.writing else { return Ok(false) };
+        if journal.is_empty() {
+            return Ok(false);
+        }
+        self.session.check_released()?;
+        match self.lock.try_take() {
+            Some(_held) => self.configfs.settle(journal),
+            None => self.lock.look(SETTLE).map(|()| false),
+        }
     }
 
     /// Whoever has it may be about to change the same.

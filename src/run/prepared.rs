@@ -4,6 +4,7 @@
 use super::Backend;
 use super::rules::{deadlines, policy, site};
 use crate::config::Settings;
+use crate::configfs::Journal;
 use crate::exposure;
 use crate::files::Folders;
 use crate::history::HistoryFile;
@@ -120,7 +121,8 @@ impl Prepared {
         };
         let access = before.and_then(|before| before.access.clone()).unwrap_or_default();
         let lio = LioAdapter::new(&settings.lio).map_err(PortsError::Lio)?;
-        let lio = lio.with_access(access.clone()).with_files(mount.files());
+        let journal = Journal::new(&settings.runtime_dir);
+        let lio = lio.with_access(access.clone()).with_files(mount.files(), journal);
         let ports = Ports {
             ims: ImsClient::new(&settings.ims).map_err(PortsError::Ims)?,
             tokens: Tokens::new(&settings),
@@ -130,7 +132,7 @@ impl Prepared {
                 runtime_dir: &settings.runtime_dir,
                 state_dir: &settings.state_dir,
             }),
-            lio: Box::new(move || lio.clone()) as MakeLio,
+            lio: Box::new(move || lio.clone().settled()) as MakeLio,
         };
         let mut notes = exposure::of_secrets(&settings);
         notes.extend(identity::note(&settings));

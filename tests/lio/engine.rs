@@ -3,15 +3,14 @@
 use actors::model::{Engine, Step, Word};
 use actors::ports::{LioError, LioPort, Rest};
 use sbps_marshal::config;
+use sbps_marshal::configfs::Journal;
 use sbps_marshal::lio::LioAdapter;
 use sbps_marshal::mount::S3fsMount;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
-use std::process::Command;
-use support::node::configfs::{INITIATOR, configfs, get, make, mappings, remove, set, tpg};
+use support::node::configfs::{INITIATOR, configfs, make, mappings, remove, set, tpg};
 use support::node::{
     Agent, DropIn, IQN, Image, Initiator, MOUNT, Node, SAVE_FOLDER, UNIT, luns, run, squashfs,
 };
@@ -19,11 +18,11 @@ use support::node::{
 const DROP_IN: &str = include_str!("../../systemd/lio-engine-configfs.conf");
 const IMAGES: usize = 20;
 
-fn id(n: usize) -> String {
+pub fn id(n: usize) -> String {
     format!("{n:08x}-0000-4000-8000-000000000000")
 }
 
-fn fill(node: &Node, count: usize) -> Vec<Image> {
+pub fn fill(node: &Node, count: usize) -> Vec<Image> {
     let image = squashfs(1, 64);
     (0..count).map(|n| node.add_image(&id(n), &image, 0, true)).collect()
 }
@@ -203,13 +202,18 @@ fn lio_h4_beside_a_backstore_whose_file_is_gone_a_new_image_is_written_into_conf
     assert!(run("targetcli", &["ls", "/iscsi"]).contains(&images[0].name), "targetclid knows of it");
 }
 
+/// Where the unit has it.
+fn journal() -> Journal {
+    Journal::new(Path::new("/run/sbps-marshal"))
+}
+
 /// An adapter of our own, which has the kernel open files of the mount.
 fn adapter() -> LioAdapter {
     let flags = vec![format!("lio.iqn={IQN}").parse().unwrap()];
     let sources = config::Sources { file: "/nowhere/config.toml".into(), flags, ..Default::default() };
     let settings = config::load(&sources).unwrap().settings;
     let mount = S3fsMount::new(&settings.mount).unwrap();
-    LioAdapter::new(&settings.lio).unwrap().with_files(mount.files())
+    LioAdapter::new(&settings.lio).unwrap().with_files(mount.files(), journal())
 }
 
 fn word(text: &str) -> Word {
@@ -228,7 +232,7 @@ fn direct(lio: &mut LioAdapter, step: Step) -> Result<String, LioError> {
     lio.apply(&Engine::Configfs.request(step))
 }
 
-fn hbas() -> Vec<String> {
+pub fn hbas() -> Vec<String> {
     let entries = fs::read_dir(configfs("core")).unwrap().flatten();
     let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
     names.filter(|name| name.contains('_')).collect()
@@ -289,100 +293,4 @@ fn lio_m15_r10_a_lun_that_is_written_is_mapped_to_each_acl_write_protected_and_g
     direct(&mut lio, Step::DeleteBackstore { name: word(&image.name), wwn: word(&image.wwn) }).unwrap();
     assert_eq!(hbas(), [""; 0]);
     lio.rest(Rest::ForGood);
-}
-
-/// One of these is written to between any two moments at which the agent may be killed.
-fn touched(image: &Image, lun: u16) -> Vec<String> {
-    let home = format!("core/fileio_1048576/{}", image.name);
-    let below = ["wwn/vpd_unit_serial", "control", "enable", "udev_path", "attrib/emulate_model_alias"];
-    let lun = format!("{}/lun/lun_{lun}", tpg());
-    let mut paths = vec!["core/fileio_1048576".to_owned(), home.clone()];
-    paths.extend(below.map(|file| format!("{home}/{file}")));
-    paths.extend([lun.clone(), format!("{lun}/{}", image.name)]);
-    paths
-}
-
-/// Runs a pass that is killed as it begins the nth of these calls at one of these paths.
-fn killed_at(paths: &[String], call: &str, nth: usize) {
-    let paths = paths.iter().flat_map(|path| ["-P".to_owned(), configfs(path).display().to_string()]);
-    let killed = Command::new("strace")
-        .args(["-f", "-qq", "-o", "/run/strace.txt"])
-        .args(paths)
-        .args([
-            "-e",
-            &format!("inject={call}:signal=KILL:when={nth}"),
-            "/usr/bin/sbps-marshal",
-            "run",
-            "--once",
-        ])
-        .output()
-        .unwrap();
-    assert_eq!(killed.status.signal(), Some(9), "{call} {nth}: {}", String::from_utf8_lossy(&killed.stdout));
-}
-
-fn pass(moment: &str) {
-    let next = Agent::command(&["run", "--once"]);
-    assert!(next.status.success(), "{moment}: {}", String::from_utf8_lossy(&next.stdout));
-}
-
-#[test]
-fn lio_an_agent_that_is_killed_between_any_two_writes_of_a_removal_leaves_what_the_next_one_finishes() {
-    let node = Node::fresh();
-    let images = fill(&node, 1);
-    Agent::install(&node, "lio.engine = \"configfs\"\nguard.confirm_after = 0.001");
-    // The LUN's link, its folder, the backstore, its HBA.
-    for (call, nth) in [("unlink", 1), ("rmdir", 1), ("rmdir", 2), ("rmdir", 3)] {
-        let moment = format!("{call} {nth}");
-        node.ims.tag(&id(0), true);
-        pass(&moment);
-        let number = *luns().keys().next().unwrap();
-        let paths = touched(&images[0], number);
-        node.ims.tag(&id(0), false);
-        // Seen for the first time.
-        let _first = Agent::command(&["run", "--once"]);
-        killed_at(&paths, call, nth);
-        let _finished = Agent::command(&["run", "--once"]);
-        let _seen = Agent::command(&["run", "--once"]);
-        let bare = fs::read_dir(configfs(&format!("{}/lun", tpg()))).unwrap().count();
-        let left: Vec<String> = hbas()
-            .into_iter()
-            .filter(|hba| configfs(&format!("core/{hba}/{}", images[0].name)).exists())
-            .collect();
-        assert_eq!((luns().len(), bare, left.len()), (0, 0, 0), "{moment}");
-        // An HBA that nothing is in goes with the next change.
-        assert!(hbas().len() <= usize::from(moment == "rmdir 3"), "{moment}: {:?}", hbas());
-    }
-    node.ims.tag(&id(0), true);
-    pass("the next change");
-    assert_eq!(hbas().len(), 1);
-}
-
-#[test]
-fn lio_an_agent_that_is_killed_between_any_two_writes_leaves_what_the_next_one_finishes_under_the_same_number()
- {
-    let node = Node::fresh();
-    let images = fill(&node, 1);
-    Agent::install(&node, "lio.engine = \"configfs\"");
-    let number = {
-        let plan: Value = serde_json::from_slice(&Agent::command(&["plan", "--json"]).stdout).unwrap();
-        u16::try_from(plan["changes"][0]["lun"].as_u64().unwrap()).unwrap()
-    };
-    let paths = touched(&images[0], number);
-    // As it begins the nth of these calls there: HBA, backstore, LUN; serial, file, enable, path, name, alias; the LUN's link.
-    let calls = [("mkdir", 3), ("write", 6), ("symlink", 1)];
-    for (call, nth) in calls.iter().flat_map(|(call, count)| (1..=*count).map(move |nth| (call, nth))) {
-        let moment = format!("{call} {nth}");
-        run("site", &["target"]);
-        killed_at(&paths, call, nth);
-        pass(&moment);
-        let live = luns();
-        assert_eq!(live.keys().copied().collect::<Vec<_>>(), [number], "{moment}");
-        let lun = &live[&number];
-        assert_eq!((&lun.name, &lun.file, &lun.wwn), (&images[0].name, &images[0].file, &images[0].wwn));
-        assert!(lun.model_alias && hbas().len() == 1, "{moment}: {:?}", hbas());
-        let info = get(&format!("core/{}/{}/info", hbas()[0], lun.name));
-        assert!(info.contains(&format!("File: {} ", lun.file)), "{moment}: {info}");
-        run("targetctl", &["clear"]);
-        fs::remove_file(format!("{SAVE_FOLDER}/saveconfig.json")).unwrap();
-    }
 }

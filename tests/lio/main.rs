@@ -13,6 +13,7 @@ mod engine;
 mod foreign;
 mod half_made;
 mod in_use;
+mod killed;
 mod locate;
 mod logs;
 mod mount;

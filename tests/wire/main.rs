@@ -3,6 +3,7 @@
 
 mod acls;
 mod daemon;
+mod direct;
 mod identity;
 mod ims;
 mod object;

@@ -1,7 +1,7 @@
 //! How far targetclid is trusted: its tree is a cache that others make stale, and it may stop answering (R14). Pure.
 
 use crate::decide::plan::change::Change;
-use crate::model::{Inventory, Report, Step};
+use crate::model::{Backstore, Inventory, Report, Step};
 
 /// After so many failures of the session in a row the daemon is left alone until the next pass (R14).
 const MOST_IN_A_ROW: u32 = 3;
@@ -37,12 +37,15 @@ impl Agreed {
     }
 }
 
-/// The file that keeps the daemon from creating this step's backstore, if its answer says so: that of another one, which is
-/// gone, and which it compares with the new one (facts 2.10).
-pub fn blocked_by<'a>(step: &Step, answer: &'a str) -> Option<&'a str> {
+/// The file that keeps the daemon from creating this step's backstore, if its answer says so: that of another one of these,
+/// which is gone, and which it compares with the new one (facts 2.10).
+pub fn blocked_by(step: &Step, answer: &str, live: &[Backstore]) -> Option<String> {
     let Step::CreateBackstore { file, .. } = step else { return None };
-    let (missing, _) = answer.split_once("No such file or directory: '")?.1.split_once('\'')?;
-    (missing != file.as_str()).then_some(missing)
+    // Python quotes it in one of two ways.
+    let missing = answer.split_once("No such file or directory: ")?.1.lines().next()?.trim();
+    let missing = ['\'', '"'].iter().find_map(|quote| missing.strip_prefix(*quote)?.strip_suffix(*quote))?;
+    let is_of_another = missing != file.as_str() && live.iter().any(|live| live.file == missing);
+    is_of_another.then(|| missing.to_owned())
 }
 
 /// How often the session has failed without a success in between.
@@ -91,11 +94,17 @@ mod tests {
 
     #[test]
     fn h4_only_another_backstores_missing_file_is_what_blocks_a_create() {
+        let live =
+            ["/m/PE/gone", "/m/PE/it's gone"].map(|file| Backstore { file: file.into(), ..backstore() });
+        let blocked = |step: &Step, answer: &str| blocked_by(step, answer, &live);
         let answer = |file: &str| format!("[Errno 2] No such file or directory: '{file}'\n");
-        assert_eq!(blocked_by(&create_backstore(), &answer("/m/PE/gone")), Some("/m/PE/gone"));
-        assert_eq!(blocked_by(&create_backstore(), &answer(FILE)), None, "its own");
-        assert_eq!(blocked_by(&create_backstore(), "This _Backstore already exists in configFS"), None);
-        assert_eq!(blocked_by(&delete_backstore(), &answer("/m/PE/gone")), None);
+        assert_eq!(blocked(&create_backstore(), &answer("/m/PE/gone")).unwrap(), "/m/PE/gone");
+        let quoted = "[Errno 2] No such file or directory: \"/m/PE/it's gone\"\n";
+        assert_eq!(blocked(&create_backstore(), quoted).unwrap(), "/m/PE/it's gone");
+        assert_eq!(blocked(&create_backstore(), &answer(FILE)), None, "its own");
+        assert_eq!(blocked(&create_backstore(), &answer("/sys/of-no-backstore")), None);
+        assert_eq!(blocked(&create_backstore(), "This _Backstore already exists in configFS"), None);
+        assert_eq!(blocked(&delete_backstore(), &answer("/m/PE/gone")), None);
     }
 
     #[test]

@@ -101,7 +101,7 @@ impl<P: LioPort> Lio<P> {
                     report.failed.push(Failure { identity, kind, detail });
                     so_far.note_failure(change);
                     report.untried -= 1;
-                    if failures.ends(matches!(error, StepError::Lio(_))) {
+                    if failures.ends(matches!(&error, StepError::Lio(error) if error.is_of_the_session())) {
                         // Perhaps it was these three alone. What has been changed is to be saved all the same.
                         return self.refresh(report);
                     }
@@ -165,41 +165,45 @@ impl<P: LioPort> Lio<P> {
             Err(StepError::NotShown { answer, .. }) if self.at_hand == Engine::Targetclid => answer,
             ended => return ended,
         };
-        if let Some(missing) = blocked_by(step, &answer) {
-            return self.go_around(step, change, refreshed, missing, &answer);
+        let mut answers = answer;
+        if let Some(missing) = blocked_by(step, &answers, &self.port.observe()?.backstores) {
+            match self.go_around(step, change, refreshed, missing) {
+                // Where configfs may not be written, what the daemon says stands.
+                Err(StepError::Lio(error @ LioError::Write { .. })) => {
+                    self.at_hand = Engine::Targetclid;
+                    answers = format!("{}; without targetclid: {}", answers.trim_end(), with_causes(&error));
+                }
+                ended => return ended,
+            }
         }
         emit!(STEP_TRIED_AGAIN, step = step.to_string());
         self.port.apply(&Request::Refresh)?;
         self.may_go_on()?;
-        self.perform(step, change, refreshed)
+        match self.perform(step, change, refreshed) {
+            Err(StepError::NotShown { step, answer }) if self.at_hand == Engine::Targetclid => {
+                // Of two the first may say more.
+                let answer = if answers == answer { answer } else { format!("{answers}; then: {answer}") };
+                Err(StepError::NotShown { step, answer })
+            }
+            ended => ended,
+        }
     }
 
-    /// H4: without the daemon, for the rest of this pass. Where configfs may not be written, what the daemon said stands.
+    /// H4: without the daemon, for the rest of this pass.
     fn go_around(
         &mut self,
         step: &Step,
         change: &Change,
         refreshed: &mut bool,
-        missing: &str,
-        answer: &str,
+        missing: String,
     ) -> Result<(), StepError> {
         self.at_hand = Engine::Configfs;
         // The daemon may have taken its time to say no.
         self.may_go_on()?;
         self.look_before_step(step, change, false)?;
-        match self.perform(step, change, refreshed) {
-            Ok(()) => {
-                emit!(CREATED_DIRECTLY, step = step.to_string(), missing);
-                self.untold = true;
-                Ok(())
-            }
-            Err(StepError::Lio(error @ LioError::Write { .. })) => {
-                self.at_hand = Engine::Targetclid;
-                let answer = format!("{}; without it: {}", answer.trim_end(), with_causes(&error));
-                Err(StepError::NotShown { step: step.to_string(), answer })
-            }
-            ended => ended,
-        }
+        self.perform(step, change, refreshed)?;
+        emit!(CREATED_DIRECTLY, step = step.to_string(), missing);
+        Ok(())
     }
 
     /// The borrow is a lock, and whoever says stop waits for it: it ends before the step begins.

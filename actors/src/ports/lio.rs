@@ -118,6 +118,13 @@ pub enum LioError {
     },
 }
 
+impl LioError {
+    /// Whether the daemon did not answer: another command would fare no better.
+    pub fn is_of_the_session(&self) -> bool {
+        matches!(self, LioError::Connect { .. } | LioError::Timeout { .. } | LioError::Session { .. })
+    }
+}
+
 impl PortError for LioError {
     const SOURCE: Source = Source::Lio;
 

@@ -1,0 +1,160 @@
+//! `lio.engine = "configfs"`, and the agent is killed between any two of its writes (M10).
+
+use super::engine::{fill, hbas, id};
+use serde_json::Value;
+use std::fs;
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Command, Output};
+use support::node::configfs::{INITIATOR, configfs, get, make, mappings, set, tpg};
+use support::node::{Agent, Image, Node, SAVE_FOLDER, luns, run};
+
+/// A node with one image and one node ACL, which has to be mapped.
+fn node_with_an_acl() -> (Node, Image) {
+    let node = Node::fresh();
+    let image = fill(&node, 1).remove(0);
+    Agent::install(
+        &node,
+        "guard.confirm_after = 0.001\nguard.max_removals = 10\nguard.max_removal_percent = 100",
+    );
+    set_up_acl();
+    (node, image)
+}
+
+fn set_up_acl() {
+    set(&format!("{}/attrib/generate_node_acls", tpg()), "0");
+    make(&format!("{}/acls/{INITIATOR}", tpg()));
+}
+
+/// LIO as it was before the first pass.
+fn empty_target() {
+    run("targetctl", &["clear"]);
+    let _none = fs::remove_file(format!("{SAVE_FOLDER}/saveconfig.json"));
+    run("site", &["target"]);
+    set_up_acl();
+}
+
+/// One of these is written to between any two moments at which the agent may be killed.
+fn touched(hba: &str, image: &Image, lun: u16) -> Vec<String> {
+    let home = format!("core/{hba}/{}", image.name);
+    let below = ["wwn/vpd_unit_serial", "control", "enable", "udev_path", "attrib/emulate_model_alias"];
+    let folder = format!("{}/lun/lun_{lun}", tpg());
+    let mapping = format!("{}/acls/{INITIATOR}/lun_0", tpg());
+    let mut paths = vec![format!("core/{hba}"), home.clone()];
+    paths.extend(below.map(|file| format!("{home}/{file}")));
+    paths.extend([folder.clone(), format!("{folder}/{}", image.name)]);
+    paths.extend([mapping.clone(), format!("{mapping}/lun_{lun}"), format!("{mapping}/write_protect")]);
+    paths
+}
+
+const ENGINES: [&str; 2] = ["configfs", "targetclid"];
+
+/// A pass by this engine.
+fn pass_by(engine: &str) -> Output {
+    Agent::command(&["run", "--once", "--set", &format!("lio.engine={engine}")])
+}
+
+/// The same, that comes about.
+fn passes_by(engine: &str, moment: &str) {
+    let next = pass_by(engine);
+    assert!(next.status.success(), "{moment}: {}", String::from_utf8_lossy(&next.stdout));
+}
+
+/// Runs a pass that is killed as it begins the nth of these calls at one of these paths.
+fn killed_at(paths: &[String], call: &str, nth: usize) {
+    let paths = paths.iter().flat_map(|path| ["-P".to_owned(), configfs(path).display().to_string()]);
+    let killed = Command::new("strace")
+        .args(["-f", "-qq", "-o", "/run/strace.txt"])
+        .args(paths)
+        .args(["-e", &format!("inject={call}:signal=KILL:when={nth}")])
+        .args(["/usr/bin/sbps-marshal", "run", "--once", "--set", "lio.engine=configfs"])
+        .output()
+        .unwrap();
+    assert_eq!(killed.status.signal(), Some(9), "{call} {nth}: {}", String::from_utf8_lossy(&killed.stdout));
+}
+
+/// Nothing of it is left: LUNs, whole or half made, of the TPG and of its ACL, and HBAs.
+fn assert_nothing_is_left(moment: &str) {
+    let entries = |folder: &str| fs::read_dir(configfs(&format!("{}/{folder}", tpg()))).unwrap().flatten();
+    let is_lun = |entry: &fs::DirEntry| entry.file_name().to_string_lossy().starts_with("lun_");
+    let luns = entries("lun").filter(is_lun).count();
+    let mapped = entries(&format!("acls/{INITIATOR}")).filter(is_lun).count();
+    assert_eq!((luns, mapped, hbas()), (0, 0, Vec::new()), "{moment}");
+}
+
+/// The moments of an addition, by the call that begins there: HBA, backstore, LUN, mapping; serial, file, enable, path, name,
+/// alias, the mapping's protection; the LUN's link, the mapping's.
+const ADDITION: [(&str, usize); 3] = [("mkdir", 4), ("write", 7), ("symlink", 2)];
+
+fn moments() -> impl Iterator<Item = (&'static str, usize)> {
+    ADDITION.into_iter().flat_map(|(call, count)| (1..=count).map(move |nth| (call, nth)))
+}
+
+fn planned_number() -> u16 {
+    let plan: Value = serde_json::from_slice(&Agent::command(&["plan", "--json"]).stdout).unwrap();
+    u16::try_from(plan["changes"][0]["lun"].as_u64().unwrap()).unwrap()
+}
+
+#[test]
+fn lio_m10_an_agent_that_is_killed_between_any_two_writes_leaves_what_the_next_one_of_either_engine_finishes_under_the_same_number()
+ {
+    let (_node, image) = node_with_an_acl();
+    let number = planned_number();
+    let paths = touched("fileio_1048576", &image, number);
+    for ((call, nth), engine) in moments().zip(ENGINES.into_iter().cycle()) {
+        let moment = format!("{call} {nth}, then {engine}");
+        killed_at(&paths, call, nth);
+        passes_by(engine, &moment);
+        let live = luns();
+        assert_eq!(live.keys().copied().collect::<Vec<_>>(), [number], "{moment}");
+        let lun = &live[&number];
+        assert_eq!((&lun.name, &lun.file, &lun.wwn), (&image.name, &image.file, &image.wwn));
+        assert!(lun.model_alias && hbas().len() == 1, "{moment}: {:?}", hbas());
+        assert_eq!(mappings(INITIATOR), [(0, number, true)], "{moment}");
+        let info = get(&format!("core/{}/{}/info", hbas()[0], lun.name));
+        assert!(info.contains(&format!("File: {} ", lun.file)), "{moment}: {info}");
+        empty_target();
+    }
+}
+
+#[test]
+fn lio_m10_what_an_agent_was_killed_beside_goes_although_its_image_is_not_wanted_any_more() {
+    let (node, image) = node_with_an_acl();
+    let paths = touched("fileio_1048576", &image, planned_number());
+    for ((call, nth), engine) in moments().zip(ENGINES.into_iter().cycle()) {
+        let moment = format!("{call} {nth}, then {engine}");
+        node.ims.tag(&id(0), true);
+        killed_at(&paths, call, nth);
+        node.ims.tag(&id(0), false);
+        // Settled at the start; a whole one is seen gone for the first time, and for the second.
+        (0..3).for_each(|_| drop(pass_by(engine)));
+        assert_nothing_is_left(&moment);
+        empty_target();
+    }
+}
+
+#[test]
+fn lio_m10_an_agent_that_is_killed_between_any_two_writes_of_a_removal_leaves_what_the_next_one_finishes() {
+    let (node, image) = node_with_an_acl();
+    // The links of the mapping and of the LUN; the folders of mapping, LUN, backstore and HBA.
+    let moments = [("unlink", 1), ("rmdir", 1), ("unlink", 2), ("rmdir", 2), ("rmdir", 3), ("rmdir", 4)];
+    for ((call, nth), made_by) in
+        moments.into_iter().flat_map(|moment| ENGINES.map(|engine| (moment, engine)))
+    {
+        let moment = format!("made by {made_by}, {call} {nth}");
+        node.ims.tag(&id(0), true);
+        passes_by(made_by, &moment);
+        let number = *luns().keys().next().unwrap();
+        assert_eq!(mappings(INITIATOR), [(0, number, true)], "{moment}");
+        let paths = touched(&hbas()[0], &image, number);
+        node.ims.tag(&id(0), false);
+        // Seen gone for the first time.
+        drop(pass_by("configfs"));
+        killed_at(&paths, call, nth);
+        (0..2).for_each(|_| drop(pass_by("configfs")));
+        assert_nothing_is_left(&moment);
+    }
+    // An empty HBA under one of its numbers would keep rtslib from making any.
+    node.ims.tag(&id(0), true);
+    passes_by("targetclid", "in the end");
+    assert_eq!(luns().len(), 1);
+}
