@@ -12,7 +12,7 @@ use crate::run::{runtime, site};
 use crate::s3::S3Client;
 use crate::tls;
 use actors::decide::check::{self, Check, Portal, Verdict};
-use actors::model::{Actual, Cause, Relevant, Request, Site};
+use actors::model::{Actual, Cause, Engine, Relevant, Request, Site};
 use actors::ports::{ImsPort, LioPort, MountPort, Rest, S3Port, Token};
 use std::fmt::Write;
 use std::io;
@@ -198,6 +198,7 @@ fn lio_now(settings: &Settings, site: &Site) -> Vec<Check> {
     };
     lio.rest(Rest::ForGood);
     let mut checks = vec![kernel, daemon];
+    checks.extend(engine(settings, &DROP_INS.map(Path::new)));
     match lio.observe() {
         Ok(actual) => {
             checks.extend(check::target(&actual, site));
@@ -209,6 +210,37 @@ fn lio_now(settings: &Settings, site: &Site) -> Vec<Check> {
         Err(error) => checks.push(check::unanswered("target", &Cause::from(&error))),
     }
     checks
+}
+
+/// Where systemd looks for drop-ins of the unit.
+const DROP_INS: [&str; 3] = [
+    "/etc/systemd/system/sbps-marshal.service.d",
+    "/run/systemd/system/sbps-marshal.service.d",
+    "/usr/lib/systemd/system/sbps-marshal.service.d",
+];
+
+/// Whether the unit may do what `lio.engine` says; that this process may is no sign of it.
+fn engine(settings: &Settings, folders: &[&Path]) -> Option<Check> {
+    const NAME: &str = "engine";
+    if settings.lio.engine == Engine::Targetclid {
+        return None;
+    }
+    let configfs = &settings.lio.configfs;
+    let allows = |line: &str| {
+        let paths = line.trim().strip_prefix("ReadWritePaths=").unwrap_or_default();
+        paths.split_whitespace().any(|path| Path::new(path.trim_start_matches('-')) == configfs)
+    };
+    let drop_ins = folders.iter().filter_map(|folder| std::fs::read_dir(folder).ok()).flatten().flatten();
+    let mut texts = drop_ins.filter_map(|drop_in| std::fs::read_to_string(drop_in.path()).ok());
+    let shown = configfs.display();
+    Some(match texts.any(|text| text.lines().any(allows)) {
+        true => Check::ok(NAME, format!("configfs, and a drop-in lets the unit write {shown}")),
+        false => Check::warning(
+            NAME,
+            format!("configfs, and no drop-in lets the unit write {shown}: each change will fail"),
+            "install lio-engine-configfs.conf (docs/operations.md, A faster engine)",
+        ),
+    })
 }
 
 /// It loads the module and sets dbroot, which has to be set before any fabric is loaded (facts 1.6).
@@ -293,6 +325,7 @@ const LONGEST: usize = 1000;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config;
     use std::net::TcpListener;
 
     #[test]
@@ -308,6 +341,23 @@ mod tests {
         assert!(remedy().starts_with("provision the target"), "{}", remedy());
         std::fs::create_dir(configfs.join("iscsi")).unwrap();
         assert_eq!(kernel(&configfs, Path::exists).verdict, Verdict::Ok);
+    }
+
+    #[test]
+    fn the_engine_configfs_wants_a_drop_in_that_lets_the_unit_write_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = |engine: &str| {
+            let flags = [format!("lio.engine={engine}"), "lio.iqn=iqn.2023-06.csm.iscsi:vm1".into()];
+            let flags = flags.iter().map(|flag| flag.parse().unwrap()).collect();
+            let file = folder.path().join("config.toml");
+            config::load(&config::Sources { file, flags, ..Default::default() }).unwrap().settings
+        };
+        let verdict = |engine: &str| super::engine(&settings(engine), &[folder.path()]).map(|c| c.verdict);
+        assert_eq!(verdict("targetclid"), None);
+        assert_eq!(verdict("configfs"), Some(Verdict::Warning));
+        let shipped = include_str!("../systemd/lio-engine-configfs.conf");
+        std::fs::write(folder.path().join("10-engine.conf"), shipped).unwrap();
+        assert_eq!(verdict("configfs"), Some(Verdict::Ok));
     }
 
     #[test]

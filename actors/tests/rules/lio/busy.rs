@@ -44,6 +44,17 @@ async fn until(condition: impl Fn() -> bool) {
 }
 
 #[actix::test]
+async fn r14_a_daemon_that_takes_its_time_while_files_are_looked_into_costs_the_pass_nothing() {
+    let site = Watched::new(Sim::small_site());
+    site.sim.site().faults.late = 1;
+    let status = pass(&site.start(None)).await;
+    assert_eq!((status.summary.added, status.summary.failed, status.converged), (6, 0, true), "{status}");
+    let refreshes =
+        |answer| site.asked().iter().filter(|a| **a == Asked::Request(Request::Refresh, answer)).count();
+    assert_eq!((refreshes(false), refreshes(true)), (1, 1));
+}
+
+#[actix::test]
 async fn r13_without_the_lock_luns_come_each_after_a_refresh_and_are_saved() {
     let site = locked();
     let agent = site.start(None);
