@@ -269,7 +269,10 @@ impl Results {
             "Means of {} passes each. They follow a SIGHUP, after which the settings and the system's roots are read anew;",
             crate::STEADY
         )?;
-        writeln!(f, "\"by its timer\" is a pass without that.\n")?;
+        writeln!(
+            f,
+            "\"by its timer\" is a pass without that, the mean of as many, but of one beside foreign objects.\n"
+        )?;
         let units: Vec<String> = UNITS.iter().map(|unit| format!("CPU ms {unit}")).collect();
         writeln!(
             f,

@@ -30,13 +30,13 @@ pub struct Steady {
     pub foreign: usize,
     /// After a SIGHUP each, after which settings and the system's roots are read anew.
     pub passes: Vec<Pass>,
-    /// CPU milliseconds of the agent in each pass that its own timer started.
+    /// CPU milliseconds of the agent in each pass that its own timer started: one beside objects of others.
     pub by_timer: Vec<f64>,
     /// The agent's memory afterwards: name and KiB.
     pub memory: Vec<(String, u64)>,
 }
 
-/// Measures so many passes, and as many of the agent's own.
+/// Measures so many passes, and as many of the agent's own; of those one, if its timer has to wait for long.
 pub fn measure(
     agent: &Bench,
     node: &Node,
@@ -47,8 +47,8 @@ pub fn measure(
 ) -> Steady {
     let passes = (0..count).map(|_| pass(agent, node, execs)).collect();
     // Longer than a pass takes.
-    let every = if foreign == 0 { 20 } else { 300 };
-    Steady { images, foreign, passes, by_timer: by_timer(agent, count, every), memory: memory(agent) }
+    let (own, every) = if foreign == 0 { (count, 20) } else { (1, 300) };
+    Steady { images, foreign, passes, by_timer: by_timer(agent, own, every), memory: memory(agent) }
 }
 
 /// Objects that are nobody's image, as the S3 server keeps them: uploaded they would take an hour.

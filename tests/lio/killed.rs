@@ -55,8 +55,8 @@ fn pass_by(engine: &str) -> Output {
 
 /// The same, that comes about.
 fn passes_by(engine: &str, moment: &str) {
-    let next = pass_by(engine);
-    assert!(next.status.success(), "{moment}: {}", String::from_utf8_lossy(&next.stdout));
+    let Output { status, stdout, stderr } = pass_by(engine);
+    assert!(status.success(), "{moment}: {}", String::from_utf8_lossy(&[stdout, stderr].concat()));
 }
 
 /// Runs a pass that is killed as it begins the nth of these calls at one of these paths.
@@ -69,7 +69,8 @@ fn killed_at(paths: &[String], call: &str, nth: usize) {
         .args(["/usr/bin/sbps-marshal", "run", "--once", "--set", "lio.engine=configfs"])
         .output()
         .unwrap();
-    assert_eq!(killed.status.signal(), Some(9), "{call} {nth}: {}", String::from_utf8_lossy(&killed.stdout));
+    let said = [killed.stdout, killed.stderr].concat();
+    assert_eq!(killed.status.signal(), Some(9), "{call} {nth}: {}", String::from_utf8_lossy(&said));
 }
 
 /// Some passes, as long as anything is left: it takes two looks.
@@ -155,7 +156,15 @@ fn lio_m10_an_agent_that_is_killed_between_any_two_writes_of_a_removal_leaves_wh
         passes_by(made_by, &moment);
         let number = *luns().keys().next().unwrap();
         assert_eq!(mappings(INITIATOR), [(0, number, true)], "{moment}");
-        let paths = touched(&hbas()[0], &image, number);
+        let mut paths = touched(&hbas()[0], &image, number);
+        // rtslib gives its links names of its own.
+        let links = |folder: String| {
+            fs::read_dir(configfs(&folder)).unwrap().flatten().map(move |link| (folder.clone(), link))
+        };
+        let lun = format!("{}/lun/lun_{number}", tpg());
+        let links = links(lun).chain(links(format!("{}/acls/{INITIATOR}/lun_0", tpg())));
+        let links = links.filter(|(_, link)| link.file_type().unwrap().is_symlink());
+        paths.extend(links.map(|(folder, link)| format!("{folder}/{}", link.file_name().to_string_lossy())));
         node.ims.tag(&id(0), false);
         // Seen gone for the first time.
         drop(pass_by("configfs"));
