@@ -231,6 +231,7 @@ fn engine(settings: &Settings, folders: &[&Path]) -> Option<Check> {
         paths.split_whitespace().any(|path| Path::new(path.trim_start_matches('-')) == configfs)
     };
     let drop_ins = folders.iter().filter_map(|folder| std::fs::read_dir(folder).ok()).flatten().flatten();
+    let drop_ins = drop_ins.filter(|drop_in| drop_in.path().extension().is_some_and(|end| end == "conf"));
     let mut texts = drop_ins.filter_map(|drop_in| std::fs::read_to_string(drop_in.path()).ok());
     let shown = configfs.display();
     Some(match texts.any(|text| text.lines().any(allows)) {
@@ -356,6 +357,8 @@ mod tests {
         assert_eq!(verdict("targetclid"), None);
         assert_eq!(verdict("configfs"), Some(Verdict::Warning));
         let shipped = include_str!("../systemd/lio-engine-configfs.conf");
+        std::fs::write(folder.path().join("10-engine.conf.bak"), shipped).unwrap();
+        assert_eq!(verdict("configfs"), Some(Verdict::Warning), "systemd takes no notice of it");
         std::fs::write(folder.path().join("10-engine.conf"), shipped).unwrap();
         assert_eq!(verdict("configfs"), Some(Verdict::Ok));
     }

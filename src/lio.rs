@@ -25,6 +25,8 @@ pub struct LioAdapter {
     lock: ShellLock,
     /// What it takes to write configfs; without it that is only read.
     writing: Option<Writing>,
+    /// Why what was cut short could not be settled, as it was told last.
+    unsettled: Option<String>,
     command_timeout: Duration,
     tree_timeout: Duration,
     /// The HBAs of which the daemon knows, if that is sure: its list is a cache (facts L1).
@@ -93,6 +95,7 @@ impl LioAdapter {
             session: Session::new(&settings.socket),
             lock: ShellLock::default(),
             writing: None,
+            unsettled: None,
             command_timeout: settings.command_timeout,
             tree_timeout: settings.tree_timeout,
             hbas: None,
@@ -105,8 +108,8 @@ impl LioAdapter {
         LioAdapter { session: self.session.with_access(access), ..self }
     }
 
-    /// The same, which may write configfs and have the kernel open these files. What an agent before it was killed beside
-    /// is settled first, or at the end of a pass if somebody else is at it now.
+    /// The same, which may write configfs and have the kernel open these files. What an agent before it was killed in
+    /// the middle of is settled by [`LioAdapter::settled`], or at the end of a pass if somebody else is at it by then.
     pub fn with_files(self, files: Files, journal: Journal) -> Self {
         LioAdapter { writing: Some(Writing { files, journal }), ..self }
     }

@@ -1,8 +1,8 @@
 //! Changes, written into configfs: what rtslib writes. Of a change of several writes the journal knows until the last: one
-//! that fails, or that the agent was killed beside, is taken back or finished by `settle` (M10).
+//! that fails, or that the agent was killed in the middle of, is taken back or finished by `settle` (M10).
 
-use super::journal::{Journal, UnderWay};
-use super::read::Folder;
+use super::journal::{Journal, Lun, Mapping, UnderWay};
+use super::read::{Folder, flag};
 use super::write::{failed, make_folder, make_link, remove_folder, remove_link, write};
 use super::{CORE, Configfs, Mapped};
 use actors::model::{AclMapping, FILEIO, OPENED, Step, TpgPath, Word};
@@ -55,7 +55,10 @@ impl Configfs {
             }
             Step::DiscardLun { lun } => {
                 let folder = self.lun_folder(tpg, *lun);
-                remove_folder(&folder)?;
+                // It may have been settled since it was planned.
+                if folder.exists() {
+                    remove_folder(&folder)?;
+                }
                 folder
             }
         };
@@ -66,7 +69,7 @@ impl Configfs {
     fn under_way<T>(
         &self,
         journal: &Journal,
-        what: &UnderWay,
+        what: UnderWay,
         change: impl FnOnce() -> Result<T, LioError>,
     ) -> Result<T, LioError> {
         journal.begin(what)?;
@@ -93,8 +96,9 @@ impl Configfs {
         }
         let hba = self.free_hba()?;
         let home = self.root.join(CORE).join(&hba).join(name.as_str());
-        let what = UnderWay::Backstore { hba: hba.clone(), name: name.to_string() };
-        self.under_way(change.journal, &what, || {
+        let (name, serial) = (name.to_string(), wwn.to_string());
+        let what = UnderWay::CreateBackstore { hba: hba.clone(), name: name.clone(), serial };
+        self.under_way(change.journal, what, || {
             make_folder(&self.root.join(CORE).join(&hba))?;
             make_folder(&home)?;
             write(&home.join("wwn/vpd_unit_serial"), wwn.as_str())?;
@@ -104,7 +108,7 @@ impl Configfs {
             write(&home.join("udev_path"), file.as_str())?;
             write(&control, &format!("fd_dev_name={file}"))
         })?;
-        self.remember(name.as_str(), hba);
+        self.remember(&name, hba);
         Ok(home)
     }
 
@@ -131,8 +135,13 @@ impl Configfs {
             // Whoever made it: it is not under way with us.
             return Err(failed(&folder, io::ErrorKind::AlreadyExists.into()));
         }
-        let mappings = if map_to_acls { self.unmapped(tpg, lun, change.before)? } else { Vec::new() };
-        self.under_way(change.journal, &under_way(tpg, lun, name, &mappings), || {
+        let unmapped = if map_to_acls { self.unmapped(tpg, lun, change.before)? } else { Vec::new() };
+        // R10: whoever maps it, nobody writes to it.
+        let to_be_made =
+            |AclMapping { initiator, lun: number }| Mapping { initiator, number, write_protect: true };
+        let mappings: Vec<Mapping> = unmapped.into_iter().map(to_be_made).collect();
+        let what = UnderWay::CreateLun(described(tpg, lun, name, mappings.clone()));
+        self.under_way(change.journal, what, || {
             make_folder(&folder)?;
             make_link(&home, &folder.join(name.as_str()))?;
             mappings.iter().try_for_each(|mapping| self.map_lun(tpg, lun, mapping))
@@ -154,28 +163,29 @@ impl Configfs {
         }
         let mut mappings = Vec::new();
         for (initiator, mapped) in self.acls(tpg)? {
-            let here = mapped.into_iter().filter(|(_, to)| to.lun() == Some(lun));
-            mappings.extend(here.map(|(lun, _)| AclMapping { initiator: initiator.clone(), lun }));
+            for (number, _) in mapped.into_iter().filter(|(_, to)| to.lun() == Some(lun)) {
+                let mut mapping = Mapping { initiator: initiator.clone(), number, write_protect: true };
+                let protected = self.mapping_folder(tpg, &mapping).join("write_protect");
+                mapping.write_protect = flag(&protected)? != Some(false);
+                mappings.push(mapping);
+            }
         }
-        self.under_way(journal, &under_way(tpg, lun, name, &mappings), || {
+        let what = UnderWay::DeleteLun(described(tpg, lun, name, mappings.clone()));
+        self.under_way(journal, what, || {
             mappings.iter().try_for_each(|mapping| unlink(&self.mapping_folder(tpg, mapping)))?;
             unlink(&folder)
         })?;
         Ok(folder)
     }
 
-    /// Maps a LUN of a TPG to one of its node ACLs, write protected (R10).
-    pub(super) fn map_lun(&self, tpg: &TpgPath, lun: u16, mapping: &AclMapping) -> Result<(), LioError> {
-        make_folder(&self.mapping_folder(tpg, mapping))?;
-        self.map_to(tpg, lun, mapping)
-    }
-
     /// The kernel refuses as long as anything leads to it.
     fn delete_backstore(&self, name: &Word, journal: &Journal) -> Result<PathBuf, LioError> {
-        let home = self.home_of(name)?;
-        let Some(hba) = home.parent().and_then(Path::file_name) else { return Ok(home) };
-        let what = UnderWay::Backstore { hba: hba.to_string_lossy().into_owned(), name: name.to_string() };
-        self.under_way(journal, &what, || {
+        let Some(hba) = self.hba_of(name)? else {
+            // It may have been settled since it was planned.
+            return Ok(self.root.join(CORE));
+        };
+        let home = self.root.join(CORE).join(&hba).join(name.as_str());
+        self.under_way(journal, UnderWay::DeleteBackstore { hba: hba.clone() }, || {
             // As rtslib does: somebody may have made groups in it.
             if let Some(groups) = Folder::open(home.join("alua"))? {
                 for group in groups.list(".", FileType::Directory)?.unwrap_or_default() {
@@ -186,7 +196,7 @@ impl Configfs {
             }
             remove_folder(&home)?;
             // Somebody may have made two in one.
-            if let Err(error) = remove_folder(&self.root.join(CORE).join(hba)) {
+            if let Err(error) = remove_folder(&self.root.join(CORE).join(&hba)) {
                 tracing::debug!(%error, "the HBA stays");
             }
             Ok(())
@@ -196,29 +206,40 @@ impl Configfs {
 
     /// The folder of the fileio backstore of this name.
     fn home_of(&self, name: &Word) -> Result<PathBuf, LioError> {
+        let core = self.root.join(CORE);
+        let path = |hba: &str| core.join(hba).join(name.as_str());
+        match self.hba_of(name)? {
+            Some(hba) => Ok(path(&hba)),
+            None => Err(LioError::Configfs {
+                path: path("fileio_*").display().to_string(),
+                source: io::ErrorKind::NotFound.into(),
+            }),
+        }
+    }
+
+    /// The HBA of the fileio backstore of this name; `None` if there is none.
+    fn hba_of(&self, name: &Word) -> Result<Option<String>, LioError> {
         let (core, known) = (self.core()?, self.remembered(name.as_str()));
         let hbas = super::hbas(&core)?.into_iter().filter(|(plugin, _)| plugin == FILEIO).map(|(_, hba)| hba);
         for hba in known.into_iter().chain(hbas) {
             if core.below(&format!("{hba}/{name}"))?.is_some() {
-                return Ok(self.root.join(CORE).join(hba).join(name.as_str()));
+                return Ok(Some(hba));
             }
         }
-        let path = self.root.join(CORE).join(format!("{FILEIO}_*")).join(name.as_str());
-        Err(LioError::Configfs { path: path.display().to_string(), source: io::ErrorKind::NotFound.into() })
+        Ok(None)
     }
 
     pub(super) fn lun_folder(&self, tpg: &TpgPath, lun: u16) -> PathBuf {
         self.root.join(format!("{tpg}/lun/lun_{lun}"))
     }
 
-    pub(super) fn mapping_folder(&self, tpg: &TpgPath, mapping: &AclMapping) -> PathBuf {
-        self.root.join(format!("{tpg}/acls/{}/lun_{}", mapping.initiator, mapping.lun))
+    pub(super) fn mapping_folder(&self, tpg: &TpgPath, mapping: &Mapping) -> PathBuf {
+        self.root.join(format!("{tpg}/acls/{}/lun_{}", mapping.initiator, mapping.number))
     }
 }
 
-fn under_way(tpg: &TpgPath, number: u16, name: &Word, mappings: &[AclMapping]) -> UnderWay {
-    let mapped = mappings.iter().map(|mapping| (mapping.initiator.clone(), mapping.lun)).collect();
-    UnderWay::Lun { tpg: tpg.to_string(), number, name: name.to_string(), mapped }
+fn described(tpg: &TpgPath, number: u16, name: &Word, mappings: Vec<Mapping>) -> Lun {
+    Lun { tpg: tpg.to_string(), number, name: name.to_string(), mappings }
 }
 
 /// A LUN folder with its link.

@@ -1,8 +1,9 @@
-//! What is being written into LIO's configfs, for as long as that takes. It is kept in `runtime_dir`, which is empty after a
-//! boot, as configfs is: whoever comes after an agent that was killed in between knows what is half made, and that it was
-//! ours to make (R1).
+//! What is being written into LIO's configfs, for as long as that takes. It is kept in `runtime_dir`: whoever comes after an
+//! agent that was killed in the middle of it knows what is half made, and that it was ours to make (R1). Of another boot it
+//! says nothing: configfs is empty after one.
 
 use super::write::failed;
+use crate::boot;
 use crate::files;
 use actors::ports::LioError;
 use serde::{Deserialize, Serialize};
@@ -13,31 +14,61 @@ use std::path::{Path, PathBuf};
 /// Its name in `runtime_dir`.
 const FILE: &str = "configfs.json";
 
-/// Bytes of the longest one: a LUN with its mapping to each of some thousand node ACLs.
-const LARGEST: u64 = 1 << 20;
+/// Bytes of the longest one: a LUN with its mappings to a hundred thousand node ACLs.
+const LARGEST: u64 = 16 << 20;
 
 /// A change that consists of several writes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum UnderWay {
-    /// A fileio backstore is made or removed, with its HBA.
-    Backstore {
+    /// A fileio backstore is made, with its HBA.
+    CreateBackstore {
         /// `fileio_1048576`.
         hba: String,
         /// Its name.
         name: String,
+        /// Its unit serial, written before anything else of it.
+        serial: String,
     },
-    /// A LUN is made or removed, with its mappings.
-    Lun {
-        /// Folder of its TPG.
-        tpg: String,
-        /// Its number.
-        number: u16,
-        /// Its backstore.
-        name: String,
-        /// Which initiator sees it under which number.
-        mapped: Vec<(String, u16)>,
+    /// A fileio backstore is removed, with its HBA.
+    DeleteBackstore {
+        /// `fileio_7`.
+        hba: String,
     },
+    /// A LUN is made, with its mappings.
+    CreateLun(Lun),
+    /// A LUN is removed, with its mappings.
+    DeleteLun(Lun),
+}
+
+/// A LUN as it is to be, or as it was.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Lun {
+    /// Folder of its TPG.
+    pub tpg: String,
+    /// Its number.
+    pub number: u16,
+    /// Its backstore.
+    pub name: String,
+    /// Of node ACLs.
+    pub mappings: Vec<Mapping>,
+}
+
+/// A LUN as a node ACL sees it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Mapping {
+    /// Whose ACL.
+    pub initiator: String,
+    /// Its number there.
+    pub number: u16,
+    /// Whether the initiator may only read it: what others have mapped may be otherwise (R10).
+    pub write_protect: bool,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Entry {
+    boot: String,
+    change: UnderWay,
 }
 
 /// `<runtime_dir>/configfs.json`: there for as long as a change is being written, and after that if it was cut short.
@@ -56,8 +87,9 @@ impl Journal {
     }
 
     /// Before the first write.
-    pub(super) fn begin(&self, change: &UnderWay) -> Result<(), LioError> {
-        let bytes = serde_json::to_vec(change).map_err(|error| failed(&self.0, error.into()))?;
+    pub(super) fn begin(&self, change: UnderWay) -> Result<(), LioError> {
+        let entry = Entry { boot: boot::id(), change };
+        let bytes = serde_json::to_vec(&entry).map_err(|error| failed(&self.0, error.into()))?;
         files::replace(&self.0, &bytes).map_err(|source| failed(&self.0, source))
     }
 
@@ -69,13 +101,14 @@ impl Journal {
         }
     }
 
-    /// What was cut short.
+    /// What was cut short since the node was booted.
     pub(super) fn read(&self) -> Result<Option<UnderWay>, LioError> {
         let bytes = match files::read_up_to(&self.0, LARGEST) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             bytes => bytes.map_err(|source| self.unreadable(source))?,
         };
-        serde_json::from_slice(&bytes).map(Some).map_err(|error| self.unreadable(error.into()))
+        let entry: Entry = serde_json::from_slice(&bytes).map_err(|error| self.unreadable(error.into()))?;
+        Ok((entry.boot == boot::id()).then_some(entry.change))
     }
 
     fn unreadable(&self, source: io::Error) -> LioError {
@@ -92,18 +125,19 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let journal = Journal::new(folder.path());
         assert_eq!(journal.read().unwrap(), None);
-        let (tpg, name) = ("iscsi/iqn.x/tpgt_1".to_owned(), "a".to_owned());
-        let mapped = vec![("iqn.i".to_owned(), 7)];
-        let lun = UnderWay::Lun { tpg, number: 300, name, mapped };
-        journal.begin(&lun).unwrap();
+        let mappings = vec![Mapping { initiator: "iqn.i".into(), number: 7, write_protect: true }];
+        let lun = Lun { tpg: "iscsi/iqn.x/tpgt_1".into(), number: 300, name: "a".into(), mappings };
+        let lun = UnderWay::CreateLun(lun);
+        journal.begin(lun.clone()).unwrap();
         assert_eq!(journal.read().unwrap(), Some(lun));
+        let text = fs::read_to_string(&journal.0).unwrap();
+        fs::write(&journal.0, text.replace(&boot::id(), "another")).unwrap();
+        assert_eq!(journal.read().unwrap(), None, "of another boot");
         journal.end().unwrap();
         journal.end().unwrap();
-        assert_eq!(journal.read().unwrap(), None);
-        std::fs::write(folder.path().join(FILE), "{").unwrap();
-        assert_eq!(
-            journal.read().unwrap_err().to_string(),
-            format!("{}/{FILE} cannot be read", folder.path().display())
-        );
+        assert!(journal.is_empty());
+        fs::write(&journal.0, "{").unwrap();
+        let error = journal.read().unwrap_err().to_string();
+        assert!(error.ends_with("configfs.json cannot be read"), "{error}");
     }
 }

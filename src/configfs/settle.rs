@@ -1,23 +1,30 @@
 //! What was cut short is taken back or finished, as the journal says what it was. Only that: what it does not name is
 //! whoever's it is.
 
-use super::journal::{Journal, UnderWay};
+use super::journal::{Journal, Lun, Mapping, UnderWay};
 use super::read::Folder;
-use super::write::{make_link, remove_folder, write};
+use super::write::{make_folder, make_link, remove_folder, write};
 use super::{CORE, Configfs, EnabledBackstores, Link, backstore, link};
-use actors::model::{AclMapping, FILEIO, OPENED, TpgPath};
+use actors::model::{FILEIO, OPENED, TpgPath};
 use actors::ports::LioError;
 use rustix::fs::FileType;
 
 impl Configfs {
     /// Takes back, or finishes, what the journal says was under way; and says whether there was anything.
     pub fn settle(&self, journal: &Journal) -> Result<bool, LioError> {
-        let Some(cut_short) = journal.read()? else { return Ok(false) };
+        if journal.is_empty() {
+            return Ok(false);
+        }
+        let cut_short = journal.read()?;
         match &cut_short {
-            UnderWay::Backstore { hba, name } => self.settle_backstore(hba, name)?,
-            UnderWay::Lun { tpg, number, name, mapped } => {
-                self.settle_lun(&TpgPath::new(tpg), *number, name, mapped)?;
+            None => {}
+            Some(UnderWay::CreateBackstore { hba, name, serial }) => {
+                self.discard_half_made(hba, name, serial)?;
+                self.remove_if_empty(hba)?;
             }
+            Some(UnderWay::DeleteBackstore { hba }) => self.remove_if_empty(hba)?,
+            Some(UnderWay::CreateLun(lun)) => self.finish_or_discard(lun, true)?,
+            Some(UnderWay::DeleteLun(lun)) => self.finish_or_discard(lun, false)?,
         }
         journal.end()?;
         tracing::debug!(?cut_short, "what was cut short has been settled");
@@ -25,62 +32,81 @@ impl Configfs {
     }
 
     /// A whole one stays, for whether it is wanted is not to be said here. The kernel refuses while a LUN leads to it.
-    fn settle_backstore(&self, hba: &str, name: &str) -> Result<(), LioError> {
-        let (core, path) = (self.core()?, self.root.join(CORE).join(hba));
-        let live = backstore(FILEIO, &core, hba, name, &EnabledBackstores::default())?;
-        if live.is_some_and(|live| !live.enabled || live.file.starts_with(OPENED)) {
-            remove_folder(&path.join(name))?;
-        }
-        // An empty HBA keeps rtslib from making any backstore, once it comes to its number (facts L1).
-        match core.list(hba, FileType::Directory)? {
-            Some(others) if others.is_empty() => remove_folder(&path),
+    fn discard_half_made(&self, hba: &str, name: &str, serial: &str) -> Result<(), LioError> {
+        let live = backstore(FILEIO, &self.core()?, hba, name, &EnabledBackstores::default())?;
+        let is_ours = live.is_some_and(|live| {
+            let is_half_made = !live.enabled || live.file.starts_with(OPENED);
+            is_half_made && (live.serial.is_empty() || live.serial == serial)
+        });
+        if is_ours { remove_folder(&self.root.join(CORE).join(hba).join(name)) } else { Ok(()) }
+    }
+
+    /// An empty HBA keeps rtslib from making any backstore, once it comes to its number (facts L1).
+    fn remove_if_empty(&self, hba: &str) -> Result<(), LioError> {
+        match self.core()?.list(hba, FileType::Directory)? {
+            Some(others) if others.is_empty() => remove_folder(&self.root.join(CORE).join(hba)),
             _ => Ok(()),
         }
     }
 
-    /// A LUN that nodes may see by now stays, and each has it that was to have it: taking it back would be a removal.
-    fn settle_lun(
-        &self,
-        tpg: &TpgPath,
-        number: u16,
-        name: &str,
-        mapped: &[(String, u16)],
-    ) -> Result<(), LioError> {
-        let leads_here = self.lun(tpg, number)?.is_some_and(|lun| lun.leads_to(name));
-        for (initiator, at) in mapped {
-            let acl = self.root.join(format!("{tpg}/acls/{initiator}"));
-            let Some(opened) = Folder::open(acl.clone())? else { continue };
-            let now = link(&opened, &format!("lun_{at}"))?;
-            let mapping = AclMapping { initiator: initiator.clone(), lun: *at };
-            match (&now, leads_here) {
-                (None, true) if !self.mapped(tpg, number)?.contains_key(initiator) => {
-                    self.map_lun(tpg, number, &mapping)?;
-                }
-                (Some(Link::Bare), true) => self.map_to(tpg, number, &mapping)?,
-                (Some(to), true) if to.lun() == Some(number) => self.protect(tpg, &mapping)?,
-                (Some(Link::Bare), false) => remove_folder(&acl.join(format!("lun_{at}")))?,
-                _ => {}
-            }
-        }
-        let folder = self.lun_folder(tpg, number);
-        match Folder::open(self.root.join(format!("{tpg}/lun")))? {
-            Some(luns) if matches!(link(&luns, &format!("lun_{number}"))?, Some(Link::Bare)) => {
-                remove_folder(&folder)
-            }
+    /// A LUN that nodes may see by now stays, with the mappings that it was to have, or had: taking it away would be a
+    /// removal. One that leads to nothing goes. An ACL that refuses costs no other its mapping.
+    fn finish_or_discard(&self, lun: &Lun, is_new: bool) -> Result<(), LioError> {
+        let tpg = TpgPath::new(&lun.tpg);
+        let leads_here = self.lun(&tpg, lun.number)?.is_some_and(|live| live.leads_to(&lun.name));
+        let settled = lun.mappings.iter().map(|mapping| match leads_here {
+            true => self.restore(&tpg, lun.number, mapping, is_new),
+            false => self.discard_mapping(&tpg, mapping),
+        });
+        settled.fold(Ok(()), Result::and)?;
+        let Some(luns) = Folder::open(self.root.join(format!("{tpg}/lun")))? else { return Ok(()) };
+        match link(&luns, &format!("lun_{}", lun.number))? {
+            Some(Link::Bare) => remove_folder(&self.lun_folder(&tpg, lun.number)),
             _ => Ok(()),
         }
     }
 
-    /// The link of a mapping whose folder is there.
-    pub(super) fn map_to(&self, tpg: &TpgPath, lun: u16, mapping: &AclMapping) -> Result<(), LioError> {
+    /// What leads to the LUN already is left as it is, unless it is `new`: then it was made by us, and may still be open to
+    /// writes.
+    fn restore(&self, tpg: &TpgPath, lun: u16, mapping: &Mapping, is_new: bool) -> Result<(), LioError> {
+        match self.mapping(tpg, mapping)? {
+            Some(None) if !(is_new && self.mapped(tpg, lun)?.contains_key(&mapping.initiator)) => {
+                self.map_lun(tpg, lun, mapping)
+            }
+            Some(Some(Link::Bare)) => self.link_mapping(tpg, lun, mapping),
+            Some(Some(to)) if is_new && to.lun() == Some(lun) => self.protect(tpg, mapping),
+            _ => Ok(()),
+        }
+    }
+
+    fn discard_mapping(&self, tpg: &TpgPath, mapping: &Mapping) -> Result<(), LioError> {
+        match self.mapping(tpg, mapping)? {
+            Some(Some(Link::Bare)) => remove_folder(&self.mapping_folder(tpg, mapping)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Where a mapping leads, if it is there; `None` if there is no such ACL.
+    fn mapping(&self, tpg: &TpgPath, mapping: &Mapping) -> Result<Option<Option<Link>>, LioError> {
+        let acl = Folder::open(self.root.join(format!("{tpg}/acls/{}", mapping.initiator)))?;
+        acl.map(|acl| link(&acl, &format!("lun_{}", mapping.number))).transpose()
+    }
+
+    /// Maps a LUN of a TPG to one of its node ACLs.
+    pub(super) fn map_lun(&self, tpg: &TpgPath, lun: u16, mapping: &Mapping) -> Result<(), LioError> {
+        make_folder(&self.mapping_folder(tpg, mapping))?;
+        self.link_mapping(tpg, lun, mapping)
+    }
+
+    fn link_mapping(&self, tpg: &TpgPath, lun: u16, mapping: &Mapping) -> Result<(), LioError> {
         let folder = self.mapping_folder(tpg, mapping);
         make_link(&self.lun_folder(tpg, lun), &folder.join(format!("lun_{lun}")))?;
         self.protect(tpg, mapping)
     }
 
-    /// R10: nobody writes through it.
-    fn protect(&self, tpg: &TpgPath, mapping: &AclMapping) -> Result<(), LioError> {
-        write(&self.mapping_folder(tpg, mapping).join("write_protect"), "1")
+    fn protect(&self, tpg: &TpgPath, mapping: &Mapping) -> Result<(), LioError> {
+        let protected = if mapping.write_protect { "1" } else { "0" };
+        write(&self.mapping_folder(tpg, mapping).join("write_protect"), protected)
     }
 }
 
@@ -94,7 +120,7 @@ mod tests {
     const TPG: &str = "iscsi/iqn.2023-06.csm.iscsi:vm1/tpgt_1";
 
     /// The tree of a node with ACLs, in which this was under way, and these folders had been made of it.
-    fn settled(what: &UnderWay, made: &[&str]) -> (tempfile::TempDir, Result<bool, LioError>) {
+    fn settled(what: UnderWay, made: &[&str]) -> (tempfile::TempDir, Result<bool, LioError>) {
         let folder = tempfile::tempdir().unwrap();
         let journal = Journal::new(folder.path());
         Tree::with_acls().grow(&folder.path().join("target"));
@@ -111,35 +137,42 @@ mod tests {
 
     #[test]
     fn m10_an_empty_hba_of_ours_goes_and_one_that_has_a_backstore_or_is_not_named_stays() {
-        let backstore = |hba: &str| UnderWay::Backstore { hba: hba.into(), name: "bbbb00000000002".into() };
-        let (folder, result) = settled(&backstore("fileio_7"), &["core/fileio_7", "core/fileio_8"]);
+        let backstore = |hba: &str| UnderWay::CreateBackstore {
+            hba: hba.into(),
+            name: "bbbb00000000002".into(),
+            serial: "0".into(),
+        };
+        let (folder, result) = settled(backstore("fileio_7"), &["core/fileio_7", "core/fileio_8"]);
         assert!(result.unwrap());
         assert!(!is_there(&folder, "core/fileio_7") && is_there(&folder, "core/fileio_8"));
-        let (folder, result) = settled(&backstore("fileio_0"), &[]);
+        let (folder, result) = settled(backstore("fileio_0"), &[]);
         assert!(result.unwrap());
         assert!(is_there(&folder, "core/fileio_0/bbbb00000000002"), "a whole one");
-        assert!(settled(&backstore("fileio_99"), &[]).1.unwrap(), "it had not been begun");
+        assert!(settled(backstore("fileio_99"), &[]).1.unwrap(), "it had not been begun");
     }
 
     #[test]
     fn m10_a_lun_that_leads_to_nothing_goes_with_its_mappings_and_whatever_the_journal_does_not_name_stays() {
-        let mapped = vec![("iqn.2001-01.com.other:b".to_owned(), 200)];
-        let lun = UnderWay::Lun { tpg: TPG.into(), number: 900, name: "a".into(), mapped };
+        let mapping =
+            Mapping { initiator: "iqn.2001-01.com.other:b".into(), number: 200, write_protect: true };
+        let lun = Lun { tpg: TPG.into(), number: 900, name: "a".into(), mappings: vec![mapping] };
+        let lun = UnderWay::CreateLun(lun);
         let made = [
             format!("{TPG}/lun/lun_900"),
             format!("{TPG}/lun/lun_901"),
             format!("{TPG}/acls/iqn.2001-01.com.other:b/lun_200"),
             format!("{TPG}/acls/iqn.2001-01.com.other:b/lun_201"),
         ];
-        let (folder, result) = settled(&lun, &made.each_ref().map(String::as_str));
+        let (folder, result) = settled(lun, &made.each_ref().map(String::as_str));
         assert!(result.unwrap());
         assert_eq!(made.map(|made| is_there(&folder, &made)), [false, true, false, true]);
     }
 
     #[test]
     fn r1_a_lun_that_leads_elsewhere_by_now_is_not_touched() {
-        let lun = UnderWay::Lun { tpg: TPG.into(), number: 21, name: "of-ours".into(), mapped: Vec::new() };
-        let (folder, result) = settled(&lun, &[]);
+        let lun = Lun { tpg: TPG.into(), number: 21, name: "of-ours".into(), mappings: Vec::new() };
+        let lun = UnderWay::DeleteLun(lun);
+        let (folder, result) = settled(lun, &[]);
         assert!(result.unwrap() && is_there(&folder, &format!("{TPG}/lun/lun_21")));
     }
 

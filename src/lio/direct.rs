@@ -3,6 +3,7 @@
 use super::{LioAdapter, Writing};
 use crate::configfs::Change;
 use crate::targetclid::Held;
+use actors::events::emit;
 use actors::model::{Step, with_causes};
 use actors::ports::LioError;
 use std::path::Path;
@@ -26,7 +27,8 @@ impl LioAdapter {
             }
             _ => None,
         };
-        let held = if with_lock { Some(self.wait_for_lock(step)?) } else { None };
+        // What was cut short is never settled without it.
+        let held = if with_lock || !journal.is_empty() { Some(self.wait_for_lock(step)?) } else { None };
         self.session.check_released()?;
         self.configfs.settle(&journal)?;
         self.remember_mappings(step)?;
@@ -54,16 +56,21 @@ impl LioAdapter {
         self
     }
 
-    /// What the agent was killed beside, or could not take back. Not while an operator has the session, or somebody the
-    /// lock: what is half made is told by then, and this is tried again.
+    /// What the agent was killed in the middle of, or could not take back. Not while an operator has the session, or somebody
+    /// the lock: then this is tried again. What keeps it from being settled is told once.
     pub(super) fn settle(&mut self) {
-        match self.try_settle() {
-            Ok(true) => self.hbas = None,
-            Ok(false) => {}
-            Err(error) => {
-                tracing::debug!(error = with_causes(&error), "what was cut short cannot be settled now");
+        let left = match self.try_settle() {
+            Ok(true) => {
+                self.hbas = None;
+                None
             }
+            Ok(false) | Err(LioError::Busy { .. } | LioError::Locked { .. }) => None,
+            Err(error) => Some(with_causes(&error)),
+        };
+        if let Some(detail) = left.as_ref().filter(|_| self.unsettled != left) {
+            emit!(NOT_SETTLED, detail);
         }
+        self.unsettled = left;
     }
 
     fn try_settle(&mut self) -> Result<bool, LioError> {

@@ -144,7 +144,7 @@ fn serve(settings: &Settings, tap: &Tap) -> Option<Server> {
 
 /// What a pass would do now.
 pub fn preview(settings: Settings, backend: Backend) -> Result<(Plan, Actual), RunError> {
-    let prepared = Prepared::make(settings, backend, None)?;
+    let prepared = Prepared::to_look(settings, backend)?;
     runtime().block_on(async {
         let (agent, _) = prepared.start(None, &Kept::default());
         agent.reconciler.send(Preview).await?.map_err(RunError::Blind)
@@ -153,7 +153,7 @@ pub fn preview(settings: Settings, backend: Backend) -> Result<(Plan, Actual), R
 
 /// Whether a start would get as far as its first pass, and what should be said of it. Nothing is connected.
 pub fn check(settings: Settings) -> Result<Vec<String>, PortsError> {
-    Prepared::make(settings, Backend::Real, None).map(|prepared| prepared.notes().to_vec())
+    Prepared::to_look(settings, Backend::Real).map(|prepared| prepared.notes().to_vec())
 }
 
 /// Never dropped: that would wait for every thread that still resolves a name or reads a file, and one may hang. The

@@ -103,8 +103,22 @@ pub(super) struct Prepared {
 
 impl Prepared {
     /// Makes the ports; real or simulated is chosen here and nowhere else. Nothing is connected. Files are read: it may
-    /// block.
+    /// block. Whoever starts them has the lock of the one instance: LIO may be written.
     pub fn make(settings: Settings, backend: Backend, before: Option<&InForce>) -> Result<Self, PortsError> {
+        Prepared::with(settings, backend, before, true)
+    }
+
+    /// The same for whoever only looks: nothing of LIO is changed, whatever an agent has left half done.
+    pub fn to_look(settings: Settings, backend: Backend) -> Result<Self, PortsError> {
+        Prepared::with(settings, backend, None, false)
+    }
+
+    fn with(
+        settings: Settings,
+        backend: Backend,
+        before: Option<&InForce>,
+        may_write: bool,
+    ) -> Result<Self, PortsError> {
         let trusted = trusted(&settings, backend)?;
         if backend == Backend::Simulated {
             let in_force = InForce { settings, trusted, mount: None, access: None };
@@ -121,8 +135,11 @@ impl Prepared {
         };
         let access = before.and_then(|before| before.access.clone()).unwrap_or_default();
         let lio = LioAdapter::new(&settings.lio).map_err(PortsError::Lio)?;
-        let journal = Journal::new(&settings.runtime_dir);
-        let lio = lio.with_access(access.clone()).with_files(mount.files(), journal);
+        let lio = lio.with_access(access.clone());
+        let lio = match may_write {
+            true => lio.with_files(mount.files(), Journal::new(&settings.runtime_dir)),
+            false => lio,
+        };
         let ports = Ports {
             ims: ImsClient::new(&settings.ims).map_err(PortsError::Ims)?,
             tokens: Tokens::new(&settings),

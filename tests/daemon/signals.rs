@@ -57,3 +57,41 @@ fn r12_a_second_instance_ends_with_one_event_that_names_the_first() {
         "{event}"
     );
 }
+
+/// What an agent has left that was killed while it removed a backstore: the note of it, and an empty HBA.
+fn leave_half_done(site: &Site) -> std::path::PathBuf {
+    let hba = site.path("configfs/core/fileio_7");
+    std::fs::create_dir_all(&hba).unwrap();
+    std::fs::create_dir_all(site.path("run")).unwrap();
+    let boot = sbps_marshal::boot::id();
+    site.write(
+        "run/configfs.json",
+        &format!(r#"{{"boot":"{boot}","change":{{"delete_backstore":{{"hba":"fileio_7"}}}}}}"#),
+    );
+    hba
+}
+
+#[test]
+fn m10_what_an_agent_has_left_half_done_is_settled_by_the_next_one_and_never_by_plan_or_status() {
+    let site = Site::new();
+    let hba = leave_half_done(&site);
+    for looks in [["plan"], ["status"], ["check-config"]] {
+        site.run(&looks);
+        assert!(hba.exists() && site.path("run/configfs.json").exists(), "{looks:?}");
+    }
+    site.run(&["run", "--once"]);
+    assert!(!hba.exists() && !site.path("run/configfs.json").exists());
+}
+
+#[test]
+fn m10_a_note_of_it_that_cannot_be_read_is_told_with_its_path_and_changes_nothing() {
+    let site = Site::new();
+    let hba = leave_half_done(&site);
+    site.write("run/configfs.json", "{");
+    let mut agent = site.running();
+    let detail = agent.until("not_settled")["detail"].as_str().unwrap().to_owned();
+    assert!(detail.contains("configfs.json cannot be read"), "{detail}");
+    agent.until("pass_summary");
+    assert_eq!(agent.stop(), Some(0));
+    assert!(hba.exists());
+}

@@ -39,6 +39,11 @@ super::events! {
         "targetclid makes no backstore while `missing`, the file of another one, is gone: it was written into configfs, and so \
          is what else this pass changes"
         => "restore that file, or let the removal of its LUN go", "operations.md#an-image-is-not-there";
+    NOT_SETTLED "not_settled" [Warn]
+        (detail)
+        "a change that an agent was killed in the middle of could be neither taken back nor finished; until it is, nothing is \
+         written into configfs"
+        => "read `detail`", "operations.md#a-faster-engine";
     STEP_TRIED_AGAIN "step_tried_again" [Debug]
         (step)
         "targetclid replied, but configfs does not show the effect: retried once after a refresh"

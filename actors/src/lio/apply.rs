@@ -138,7 +138,6 @@ impl<P: LioPort> Lio<P> {
 
     /// Whether targetclid knows of what was changed without it: nodes are served already, and its other clients see it now.
     fn tell(&mut self, report: &mut Report) -> bool {
-        self.untold |= self.at_hand == Engine::Configfs && report.has_changed();
         !self.untold || self.is_given_up() || self.refresh(report)
     }
 
@@ -170,7 +169,6 @@ impl<P: LioPort> Lio<P> {
             match self.go_around(step, change, refreshed, missing) {
                 // Where configfs may not be written, what the daemon says stands.
                 Err(StepError::Lio(error @ LioError::Write { .. })) => {
-                    self.at_hand = Engine::Targetclid;
                     answers = format!("{}; without targetclid: {}", answers.trim_end(), with_causes(&error));
                 }
                 ended => return ended,
@@ -198,12 +196,24 @@ impl<P: LioPort> Lio<P> {
         missing: String,
     ) -> Result<(), StepError> {
         self.at_hand = Engine::Configfs;
-        // The daemon may have taken its time to say no.
+        let ended = self.create_directly(step, change, refreshed);
+        match &ended {
+            Ok(()) => emit!(CREATED_DIRECTLY, step = step.to_string(), missing),
+            Err(_) => self.at_hand = Engine::Targetclid,
+        }
+        ended
+    }
+
+    /// The daemon may have taken its time to say no.
+    fn create_directly(
+        &mut self,
+        step: &Step,
+        change: &Change,
+        refreshed: &mut bool,
+    ) -> Result<(), StepError> {
         self.may_go_on()?;
         self.look_before_step(step, change, false)?;
-        self.perform(step, change, refreshed)?;
-        emit!(CREATED_DIRECTLY, step = step.to_string(), missing);
-        Ok(())
+        self.perform(step, change, refreshed)
     }
 
     /// The borrow is a lock, and whoever says stop waits for it: it ends before the step begins.

@@ -70,20 +70,24 @@ pub fn perform(port: &mut impl LioPort, step: &Step, change: &Change, way: Way) 
         Effect::Outstanding => {}
     }
     unused(port, step)?;
-    let answer = port.apply(&way.request(step.clone()))?;
+    let answered = match port.apply(&way.request(step.clone())) {
+        // Perhaps it came about all the same.
+        Err(error @ LioError::Write { .. }) => Err(error),
+        answered => Ok(answered?),
+    };
     let shown = look(port, step)?;
-    match effect(step, change, &shown) {
-        Effect::Done => return Ok(()),
-        Effect::Outstanding => {}
+    match (effect(step, change, &shown), &answered) {
+        (Effect::Done, _) => return Ok(()),
         // It was not there before: whatever came into being under our name is not what nodes should see.
-        Effect::NotOurs => {
+        (Effect::NotOurs, Ok(_)) => {
             if let Some(delete) = discards(step, &shown) {
                 unused(port, &delete)?;
                 port.apply(&way.request(delete))?;
             }
         }
+        _ => {}
     }
-    Err(StepError::NotShown { step: step.to_string(), answer })
+    Err(StepError::NotShown { step: step.to_string(), answer: answered? })
 }
 
 fn look(port: &mut impl LioPort, step: &Step) -> Result<Shown, LioError> {

@@ -9,7 +9,7 @@ use crate::decide::plan::change::{Action, Change, Seen};
 use crate::decide::policy::Policy;
 use crate::decide::reason::{ABSENT, Reason};
 use crate::model::{
-    Actual, Backstore, BareLun, ConditionType, FILEIO, Identity, LunEntry, Ours, Site, Step, Subject,
+    Actual, Backstore, BareLun, ConditionType, FILEIO, Identity, LunEntry, OPENED, Ours, Site, Step, Subject,
 };
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -105,9 +105,13 @@ fn of_half_made(actual: &Actual, changes: &[Change]) -> Vec<Finding> {
         let of = |step: &Step| matches!(step, Step::DiscardBackstore { name, .. } if name.as_str() == b.name);
         b.plugin == FILEIO && steps().any(of)
     };
-    let disabled = actual.backstores.iter().filter(|b| !b.enabled && !is_discarded(b));
-    let stores = disabled.map(|b| {
-        let detail = "it is not enabled: its creation was cut short or hangs; targetcli cannot save until it is removed";
+    let is_half_made = |b: &Backstore| !b.enabled || b.file.starts_with(OPENED);
+    let half_made = actual.backstores.iter().filter(|b| is_half_made(b) && !is_discarded(b));
+    let stores = half_made.map(|b| {
+        let detail = match b.enabled {
+            false => "it is not enabled: its creation was cut short or hangs; targetcli cannot save until it is removed",
+            true => "it has no file of its own: its creation was cut short; targetcli may create none until it is removed",
+        };
         finding(format!("{}/{}", b.plugin, b.name), "backstore", detail)
     });
     luns.chain(stores).collect()

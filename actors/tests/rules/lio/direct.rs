@@ -133,11 +133,17 @@ async fn h4_a_create_that_a_missing_file_keeps_targetclid_from_is_written_into_c
 }
 
 #[actix::test]
-async fn h4_where_configfs_may_not_be_written_both_reasons_are_told() {
+async fn h4_where_configfs_may_not_be_written_each_create_is_tried_there_and_by_targetclid_once_more() {
     let (site, agent) = by(Engine::Targetclid);
     site.sim.site().faults.sandboxed = true;
     let file = format!("{MOUNT}/theirs/gone");
     site.sim.another_hand(|actual| actual.backstores.push(foreign("theirs", &file)));
     assert_eq!(pass(&agent).await.summary.failed, 6);
-    assert!(asked(&site, |request| matches!(request, Request::Direct(_))).is_empty());
+    let asked = site.asked();
+    let count = |is_it: &dyn Fn(&Asked) -> bool| asked.iter().filter(|asked| is_it(asked)).count();
+    assert_eq!(count(&|asked| matches!(asked, Asked::Request(Request::Direct(_), false))), 6);
+    assert_eq!(count(&|asked| matches!(asked, Asked::Request(Request::Direct(_), true))), 0);
+    let creates =
+        |asked: &Asked| matches!(asked, Asked::Request(Request::Change(Step::CreateBackstore { .. }), true));
+    assert_eq!(count(&creates), 12);
 }
