@@ -180,7 +180,7 @@ impl Configfs {
 
     /// The kernel refuses as long as anything leads to it.
     fn delete_backstore(&self, name: &Word, journal: &Journal) -> Result<PathBuf, LioError> {
-        let Some(hba) = self.hba_of(name)? else {
+        let Some(hba) = self.hba_of(&self.core()?, name.as_str())? else {
             // It may have been settled since it was planned.
             return Ok(self.root.join(CORE));
         };
@@ -195,9 +195,10 @@ impl Configfs {
                 }
             }
             remove_folder(&home)?;
-            // Somebody may have made two in one.
-            if let Err(error) = remove_folder(&self.root.join(CORE).join(&hba)) {
-                tracing::debug!(%error, "the HBA stays");
+            match remove_folder(&self.root.join(CORE).join(&hba)) {
+                Ok(()) => self.forget(name.as_str()),
+                // Somebody may have made two in one.
+                Err(error) => tracing::debug!(%error, "the HBA stays"),
             }
             Ok(())
         })?;
@@ -208,25 +209,13 @@ impl Configfs {
     fn home_of(&self, name: &Word) -> Result<PathBuf, LioError> {
         let core = self.root.join(CORE);
         let path = |hba: &str| core.join(hba).join(name.as_str());
-        match self.hba_of(name)? {
+        match self.hba_of(&self.core()?, name.as_str())? {
             Some(hba) => Ok(path(&hba)),
             None => Err(LioError::Configfs {
                 path: path("fileio_*").display().to_string(),
                 source: io::ErrorKind::NotFound.into(),
             }),
         }
-    }
-
-    /// The HBA of the fileio backstore of this name; `None` if there is none.
-    fn hba_of(&self, name: &Word) -> Result<Option<String>, LioError> {
-        let (core, known) = (self.core()?, self.remembered(name.as_str()));
-        let hbas = super::hbas(&core)?.into_iter().filter(|(plugin, _)| plugin == FILEIO).map(|(_, hba)| hba);
-        for hba in known.into_iter().chain(hbas) {
-            if core.below(&format!("{hba}/{name}"))?.is_some() {
-                return Ok(Some(hba));
-            }
-        }
-        Ok(None)
     }
 
     pub(super) fn lun_folder(&self, tpg: &TpgPath, lun: u16) -> PathBuf {

@@ -26,7 +26,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU32;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// How the `info` of a node ACL begins whose initiator is not logged in.
 const NO_SESSION: &str = "No active iSCSI Session";
@@ -39,10 +39,19 @@ const CORE: &str = "core";
 pub struct Configfs {
     root: PathBuf,
     opened: EnabledBackstores,
-    /// In which HBA a fileio backstore was seen last, by name: it is looked for there first.
-    homes: Arc<Mutex<BTreeMap<String, String>>>,
+    homes: Arc<Mutex<Homes>>,
     /// Where the next HBA of ours is tried first.
     next_hba: Arc<AtomicU32>,
+}
+
+/// Where the fileio backstores were when all were read last, and what we have made or removed since.
+#[derive(Debug, Default)]
+struct Homes {
+    /// The HBA of each, by name: it is looked for there first.
+    hbas: BTreeMap<String, String>,
+    /// Links of the folder of the HBAs. As long as they are as many, nobody has made another one: so a name that is not
+    /// known is not there, and a pass that makes a thousand does not search a thousand HBAs for each.
+    links: Option<u64>,
 }
 
 /// What all fabrics have, by their folders below the root.
@@ -100,17 +109,18 @@ impl Configfs {
 
     /// Every backstore, sorted.
     pub fn backstores(&self) -> Result<Vec<Backstore>, LioError> {
-        let (mut found, mut homes) = (Vec::new(), BTreeMap::new());
         let core = self.core()?;
+        // Before they are listed: what comes meanwhile is searched for.
+        let (mut found, mut homes) = (Vec::new(), Homes { links: core.links()?, ..Homes::default() });
         for (plugin, hba) in hbas(&core)? {
             for name in core.list(&hba, FileType::Directory)?.unwrap_or_default() {
                 found.extend(backstore(&plugin, &core, &hba, &name, &self.opened)?);
                 if plugin == FILEIO {
-                    homes.insert(name, hba.clone());
+                    homes.hbas.insert(name, hba.clone());
                 }
             }
         }
-        *self.homes.lock().unwrap_or_else(PoisonError::into_inner) = homes;
+        *self.homes() = homes;
         self.opened.keep(&found.iter().map(|b: &Backstore| b.inode).collect());
         found.sort_by(|a, b| (&a.plugin, &a.name).cmp(&(&b.plugin, &b.name)));
         Ok(found)
@@ -124,25 +134,51 @@ impl Configfs {
     /// One fileio backstore; `None` if there is none of this name.
     pub fn fileio(&self, name: &str) -> Result<Option<Backstore>, LioError> {
         let core = self.core()?;
-        if let Some(hba) = self.remembered(name)
-            && let Some(found) = backstore(FILEIO, &core, &hba, name, &self.opened)?
-        {
-            return Ok(Some(found));
+        match self.hba_of(&core, name)? {
+            Some(hba) => backstore(FILEIO, &core, &hba, name, &self.opened),
+            None => Ok(None),
         }
-        for (_, hba) in hbas(&core)?.into_iter().filter(|(plugin, _)| plugin == FILEIO) {
-            if let Some(found) = backstore(FILEIO, &core, &hba, name, &self.opened)? {
-                return Ok(Some(found));
+    }
+
+    /// The HBA of the fileio backstore of this name; `None` if there is none.
+    fn hba_of(&self, core: &Folder, name: &str) -> Result<Option<String>, LioError> {
+        let is_there = |hba: &str| core.below(&format!("{hba}/{name}")).map(|home| home.is_some());
+        let (known, links) = {
+            let homes = self.homes();
+            (homes.hbas.get(name).cloned(), homes.links)
+        };
+        if let Some(hba) = known
+            && is_there(&hba)?
+        {
+            return Ok(Some(hba));
+        }
+        if links.is_some() && links == core.links()? {
+            return Ok(None);
+        }
+        for (_, hba) in hbas(core)?.into_iter().filter(|(plugin, _)| plugin == FILEIO) {
+            if is_there(&hba)? {
+                return Ok(Some(hba));
             }
         }
         Ok(None)
     }
 
-    fn remembered(&self, name: &str) -> Option<String> {
-        self.homes.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
+    fn homes(&self) -> MutexGuard<'_, Homes> {
+        self.homes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// We have made a backstore in an HBA of its own.
     fn remember(&self, name: &str, hba: String) {
-        self.homes.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), hba);
+        let mut homes = self.homes();
+        homes.hbas.insert(name.to_owned(), hba);
+        homes.links = homes.links.map(|links| links + 1);
+    }
+
+    /// We have removed a backstore with its HBA.
+    fn forget(&self, name: &str) {
+        let mut homes = self.homes();
+        homes.hbas.remove(name);
+        homes.links = homes.links.map(|links| links.saturating_sub(1));
     }
 
     /// LUNs, portals and node ACLs of every fabric. What a fabric has beside targets and TPGs has no such folders.

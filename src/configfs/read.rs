@@ -93,6 +93,12 @@ impl Folder {
         Ok(self.text(attribute)?.map(|text| text == "1"))
     }
 
+    /// How many links it has: two, and one of each folder in it. `None` where the file system does not count them.
+    pub(super) fn links(&self) -> Result<Option<u64>, LioError> {
+        let links = at(&self.path, |_| Ok(fstat(&self.fd)?.st_nlink))?;
+        Ok(Some(links).filter(|links| *links >= 2))
+    }
+
     /// Whether it is still there. A folder that was removed has no link any more, also where another is in its place.
     pub(super) fn is_there(&self) -> Result<bool, LioError> {
         at(&self.path, |_| Ok(fstat(&self.fd)?.st_nlink > 0))

@@ -51,6 +51,20 @@ fn a_recorded_tree_shows_its_backstores_its_luns_and_its_tpg() {
 }
 
 #[test]
+fn a_backstore_that_another_tool_makes_moves_or_removes_is_found_where_it_is() {
+    let (folder, configfs) = grown(&Tree::recorded());
+    configfs.backstores().unwrap();
+    let at = |path: &str| folder.path().join("core").join(path);
+    assert_eq!(configfs.fileio("link").unwrap(), None);
+    std::fs::create_dir_all(at("fileio_77")).unwrap();
+    std::fs::rename(at("fileio_1/link00000000002"), at("fileio_77/link00000000002")).unwrap();
+    assert_eq!(configfs.fileio("link00000000002").unwrap().unwrap().size, 529);
+    std::fs::remove_dir_all(at("fileio_77")).unwrap();
+    assert_eq!(configfs.fileio("link00000000002").unwrap(), None);
+    assert_eq!(configfs.fileio("aaaa00000000001").unwrap().unwrap().size, 8192);
+}
+
+#[test]
 fn one_backstore_is_found_by_its_name_and_an_unknown_one_is_none() {
     let (_folder, configfs) = grown(&Tree::recorded());
     assert_eq!(configfs.fileio("link00000000002").unwrap().unwrap().size, 529);
