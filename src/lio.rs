@@ -206,6 +206,7 @@ impl LioAdapter {
                 say(&mut turn, &Command::refresh(), self.tree_timeout)?;
                 knows_all = true;
             }
+            self.configfs.count_no_more();
             let reply = say(&mut turn, command, limit)?;
             self.hbas = if knows_all { self.configfs.hbas().ok() } else { None };
             drop(held);

@@ -49,8 +49,9 @@ pub struct Configfs {
 struct Homes {
     /// The HBA of each, by name: it is looked for there first.
     hbas: BTreeMap<String, String>,
-    /// Links of the folder of the HBAs. As long as they are as many, nobody has made another one: so a name that is not
-    /// known is not there, and a pass that makes a thousand does not search a thousand HBAs for each.
+    /// Links of the folder of the HBAs, as long as nobody else is known to have changed them. While they are as many, nobody
+    /// has made another one: so a name that is not known is not there, and a pass that makes a thousand does not search
+    /// a thousand HBAs for each.
     links: Option<u64>,
 }
 
@@ -147,13 +148,10 @@ impl Configfs {
             let homes = self.homes();
             (homes.hbas.get(name).cloned(), homes.links)
         };
-        if let Some(hba) = known
-            && is_there(&hba)?
-        {
-            return Ok(Some(hba));
-        }
-        if links.is_some() && links == core.links()? {
-            return Ok(None);
+        match known {
+            Some(hba) if is_there(&hba)? => return Ok(Some(hba)),
+            None if links.is_some() && links == core.links()? => return Ok(None),
+            _ => {}
         }
         for (_, hba) in hbas(core)?.into_iter().filter(|(plugin, _)| plugin == FILEIO) {
             if is_there(&hba)? {
@@ -172,6 +170,11 @@ impl Configfs {
         let mut homes = self.homes();
         homes.hbas.insert(name.to_owned(), hba);
         homes.links = homes.links.map(|links| links + 1);
+    }
+
+    /// Somebody else makes and removes HBAs, and may come to as many as before.
+    pub fn count_no_more(&self) {
+        self.homes().links = None;
     }
 
     /// We have removed a backstore with its HBA.

@@ -61,6 +61,13 @@ fn a_backstore_that_another_tool_makes_moves_or_removes_is_found_where_it_is() {
     assert_eq!(configfs.fileio("link00000000002").unwrap().unwrap().size, 529);
     std::fs::remove_dir_all(at("fileio_77")).unwrap();
     assert_eq!(configfs.fileio("link00000000002").unwrap(), None);
+    // As many as before, when it is somebody else's turn.
+    configfs.backstores().unwrap();
+    configfs.count_no_more();
+    std::fs::rename(at("fileio_0"), at("fileio_78")).unwrap();
+    std::fs::rename(at("fileio_78/aaaa00000000001"), at("fileio_78/bbbb")).unwrap();
+    assert!(configfs.fileio("bbbb").unwrap().is_some());
+    std::fs::rename(at("fileio_78/bbbb"), at("fileio_78/aaaa00000000001")).unwrap();
     assert_eq!(configfs.fileio("aaaa00000000001").unwrap().unwrap().size, 8192);
 }
 

@@ -19,7 +19,7 @@ impl LioAdapter {
         let Some(Writing { files, journal }) = self.writing.clone() else {
             return Err(refused(step.to_string(), "this program only reads".to_owned()));
         };
-        // Before anybody waits for the lock: a mount that hangs may hold us here.
+        // Before anybody waits for the lock: a mount that hangs is waited for.
         let file = match step {
             Step::CreateBackstore { file, .. } => {
                 let opened = files.open(Path::new(file.as_str()));

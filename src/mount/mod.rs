@@ -49,7 +49,7 @@ impl S3fsMount {
 
     /// Its files.
     pub fn files(&self) -> Files {
-        Files(Arc::clone(&self.point))
+        Files(self.clone())
     }
 
     async fn ask<T: Send + 'static>(
@@ -63,15 +63,18 @@ impl S3fsMount {
     }
 }
 
-/// The files of the mount, for the thread of LIO, which may hang with it.
+/// The files of the mount, for the thread of LIO.
 #[derive(Clone, Debug)]
-pub struct Files(Arc<MountPoint>);
+pub struct Files(S3fsMount);
 
 impl Files {
     /// The regular file that this path is, beneath the mount with no symlink and no mount crossed on the way (R8), open but
     /// not to be read; and its size in bytes.
     pub fn open(&self, file: &Path) -> Result<(OwnedFd, u64), MountError> {
-        self.0.open_file(file)
+        let S3fsMount { point, probe, timeout } = &self.0;
+        let (point, path) = (Arc::clone(point), file.to_owned());
+        let opened = probe.ask_and_wait(*timeout, move || point.open_file(&path));
+        opened.unwrap_or_else(|| Err(MountError::Hung { what: file.display().to_string() }))
     }
 }
 

@@ -99,7 +99,8 @@ impl MountPoint {
             return Err(MountError::WrongType { path, found: mount.fstype, wanted });
         }
         let failed = |errno| dead(self.shown(), errno);
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        // To go on from: s3fs is not asked to open it.
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let folder = rustix::fs::open(&self.path, flags, Mode::empty()).map_err(failed)?;
         match fstat(&folder).map_err(failed)?.st_dev == mount.device {
             true => Ok(Root { folder, device: mount.device, resolved }),

@@ -103,6 +103,16 @@ impl Probe {
         self.unless_it_hangs(deadline, answered).await?.ok()
     }
 
+    /// The same, for a thread that has nothing else to do meanwhile.
+    pub fn ask_and_wait<T: Send + 'static>(
+        &self,
+        deadline: Duration,
+        question: impl FnOnce() -> T + Send + 'static,
+    ) -> Option<T> {
+        let clock = tokio::runtime::Builder::new_current_thread().enable_time().build().ok()?;
+        clock.block_on(self.ask(deadline, question))
+    }
+
     /// What comes, unless the mount hangs before it does.
     async fn unless_it_hangs<T>(&self, deadline: Duration, comes: impl Future<Output = T>) -> Option<T> {
         let mut comes = pin!(comes);
@@ -147,6 +157,15 @@ mod tests {
         let answers: Vec<_> = asked.join_all().await.into_iter().flatten().collect();
         assert_eq!(answers.iter().map(|(n, _)| n).sum::<u32>(), 190);
         assert!(answers.iter().map(|(_, thread)| thread).collect::<HashSet<_>>().len() <= 3);
+    }
+
+    #[test]
+    fn a_thread_that_waits_has_its_answer_or_learns_that_the_mount_hangs() {
+        let probe = Probe::start(1).unwrap();
+        assert_eq!(probe.ask_and_wait(DEADLINE, || 7), Some(7));
+        let (release, hangs) = mpsc::channel::<()>();
+        assert_eq!(probe.ask_and_wait(Duration::from_millis(100), move || hangs.recv().is_ok()), None);
+        release.send(()).unwrap();
     }
 
     #[tokio::test]

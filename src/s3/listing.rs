@@ -7,6 +7,7 @@ use aws_sdk_s3::operation::list_objects_v2::ListObjectsV2Output;
 use aws_sdk_s3::primitives::DateTime;
 use aws_sdk_s3::types::{EncodingType, Object};
 use percent_encoding::percent_decode_str;
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -33,12 +34,12 @@ impl<'a> Pages<'a> {
         let next = self.next(page)?;
         let encoded = page.encoding_type() == Some(&EncodingType::Url);
         for object in page.contents() {
-            let (key, meta) = entry(object, encoded).ok_or_else(|| S3Error::Failed {
+            let (key, size) = entry(object, encoded).ok_or_else(|| S3Error::Failed {
                 what: self.what.to_owned(),
                 source: "an entry of the listing has no key or no size".into(),
             })?;
             if self.relevant.wants(&key) {
-                self.index.insert(ObjectKey::new(key), meta);
+                self.index.insert(ObjectKey::new(key), meta(object, size));
             }
         }
         tracing::debug!(
@@ -79,17 +80,18 @@ impl<'a> Pages<'a> {
     }
 }
 
-/// One object of a page. A missing size would look like a changed file, so it is no object; a missing ETag only means
-/// that nothing can be proven by it.
-fn entry(object: &Object, encoded: bool) -> Option<(String, ObjectMeta)> {
+/// Key and size of one object of a page. A missing size would look like a changed file, so it is no object. Most are of
+/// others: nothing is copied that is not needed to know that.
+fn entry(object: &Object, encoded: bool) -> Option<(Cow<'_, str>, u64)> {
     let raw = object.key()?;
-    let key = if encoded { decoded(raw) } else { raw.to_owned() };
-    let size = u64::try_from(object.size()?).ok()?;
+    let key = if encoded { decoded(raw) } else { Cow::Borrowed(raw) };
+    Some((key, u64::try_from(object.size()?).ok()?))
+}
+
+/// A missing ETag only means that nothing can be proven by it.
+fn meta(object: &Object, size: u64) -> ObjectMeta {
     let etag = Etag::new(object.e_tag().unwrap_or_default());
-    Some((
-        key,
-        ObjectMeta { size, etag, modified: object.last_modified().map(since_1970).unwrap_or_default() },
-    ))
+    ObjectMeta { size, etag, modified: object.last_modified().map(since_1970).unwrap_or_default() }
 }
 
 /// Zero for what was before, as for what S3 does not say: nothing may depend on either.
@@ -99,9 +101,11 @@ fn since_1970(time: &DateTime) -> Duration {
 
 /// `encoding-type=url` is the encoding of HTML forms: a space is `+`, a plus is `%2B`. A key that is no UTF-8 gets
 /// U+FFFD, which no key that may be projected holds (R9).
-fn decoded(raw: &str) -> String {
-    let spaced = raw.replace('+', " ");
-    percent_decode_str(&spaced).decode_utf8_lossy().into_owned()
+fn decoded(raw: &str) -> Cow<'_, str> {
+    match raw.contains('+') {
+        false => percent_decode_str(raw).decode_utf8_lossy(),
+        true => percent_decode_str(&raw.replace('+', " ")).decode_utf8_lossy().into_owned().into(),
+    }
 }
 
 #[cfg(test)]
@@ -149,7 +153,7 @@ mod tests {
     #[test]
     fn an_object_without_a_time_or_from_before_1970_has_none() {
         let object = || Object::builder().key("PE/a").size(1);
-        let modified = |object: Object| entry(&object, false).unwrap().1.modified;
+        let modified = |object: Object| meta(&object, 1).modified;
         assert_eq!(modified(object().build()), Duration::ZERO);
         assert_eq!(modified(object().last_modified(DateTime::from_secs(-1)).build()), Duration::ZERO);
         let time = DateTime::from_millis(1_795_207_292_250);

@@ -207,7 +207,8 @@ fn lio_r1_a_removal_that_was_cut_short_and_is_not_wanted_any_more_leaves_each_ac
         drop(pass_by("configfs"));
         killed_at(&paths, call, nth);
         node.ims.tag(&id(0), true);
-        passes_by("configfs", call);
+        // It does not converge: that somebody may write is an error.
+        drop(pass_by("configfs"));
         assert_eq!(ACLS.map(mappings), before, "{call} {nth}");
         assert_eq!(luns().keys().copied().collect::<Vec<_>>(), [number], "{call} {nth}");
     }

@@ -2,7 +2,7 @@
 
 use crate::decide::plan::change::{Action, Change};
 use crate::decide::squashfs;
-use crate::model::{Engine, FileFacts, Step};
+use crate::model::{FileFacts, Step};
 
 /// How a file is looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,11 +42,9 @@ pub fn before(change: &Change) -> Option<How> {
     matches!(change.action, Action::Remake(_)).then_some(How::Open)
 }
 
-/// How it is looked at before this step of this engine. Before a LUN its backstore is there, so LIO has the file open on
-/// this mount. Before the agent itself has the kernel open it, so that it is not the thread of LIO that a mount hangs first.
-pub fn before_step(step: &Step, engine: Engine) -> Option<How> {
-    let opens = engine == Engine::Configfs && matches!(step, Step::CreateBackstore { .. });
-    (opens || matches!(step, Step::CreateLun { .. })).then_some(How::WithoutOpening)
+/// How it is looked at before this step. Before a LUN its backstore is there, so LIO has the file open on this mount.
+pub fn before_step(step: &Step) -> Option<How> {
+    matches!(step, Step::CreateLun { .. }).then_some(How::WithoutOpening)
 }
 
 /// Bytes that the file of a change must have; `None` if the change needs no file.
@@ -80,11 +78,8 @@ mod tests {
         assert_eq!(before(&change(Action::Remake(SIZE))), Some(How::Open));
         assert_eq!((before(&addition()), before(&removal())), (None, None));
         let lun = Step::CreateLun { lun: 7, name: addition().identity.name(), map_to_acls: false };
-        for engine in [Engine::Targetclid, Engine::Configfs] {
-            assert_eq!(before_step(&lun, engine), Some(How::WithoutOpening));
-        }
-        assert_eq!(before_step(&create_backstore(), Engine::Targetclid), None);
-        assert_eq!(before_step(&create_backstore(), Engine::Configfs), Some(How::WithoutOpening));
+        assert_eq!(before_step(&lun), Some(How::WithoutOpening));
+        assert_eq!(before_step(&create_backstore()), None);
         assert_eq!((size(&addition()), size(&removal())), (Some(SIZE), None));
     }
 

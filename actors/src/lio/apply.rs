@@ -212,7 +212,6 @@ impl<P: LioPort> Lio<P> {
         refreshed: &mut bool,
     ) -> Result<(), StepError> {
         self.may_go_on()?;
-        self.look_before_step(step, change, false)?;
         self.perform(step, change, refreshed)
     }
 

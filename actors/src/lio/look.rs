@@ -35,7 +35,7 @@ impl<P: LioPort> Lio<P> {
         change: &Change,
         made: bool,
     ) -> Result<(), StepError> {
-        let Some(how) = last_look::before_step(step, self.at_hand) else { return Ok(()) };
+        let Some(how) = last_look::before_step(step) else { return Ok(()) };
         let look = self.look_again(change, how);
         if let Some(delete) = undoes(change, made, &look) {
             self.undo_create(&delete, change);
