@@ -1,6 +1,6 @@
 //! A look with S3 far away: every answer of it comes 50 ms late.
 
-use crate::agent;
+use crate::{Site, agent};
 use support::node::{Execs, Node, run};
 
 /// One way there and back.
@@ -34,21 +34,21 @@ impl Drop for Late {
 }
 
 /// The same images three times: near, far, and far in one folder.
-pub fn measure(images: usize, content: &[u8], execs: &Execs) -> Far {
+pub fn measure(site: &mut Site, images: usize, execs: &Execs) -> Far {
     let look = |node: &Node| agent::Bench::fill(node, execs, "configfs").filled().look;
     println!("a look at {images} images, S3 near");
-    let (node, _) = crate::site(images, 0, content);
-    let near = look(&node);
+    site.empty_with(images, 0);
+    let near = look(&site.node);
     println!("a look at {images} images, S3 {LATENCY} away");
-    let (node, _) = crate::site(images, 0, content);
+    site.empty_with(images, 0);
     let rootfs = {
         let _late = Late::begin();
-        look(&node)
+        look(&site.node)
     };
     println!("a look at {images} PE images, S3 {LATENCY} away");
-    let node = Node::fresh();
-    (0..images).for_each(|n| drop(node.add_pe(&format!("PE/{n}.squashfs"), content)));
+    site.empty_with(0, 0);
+    (0..images).for_each(|n| drop(site.node.add_pe(&format!("PE/{n}.squashfs"), &site.content)));
     let _late = Late::begin();
-    let pe = look(&node);
+    let pe = look(&site.node);
     Far { images, near, rootfs, pe }
 }

@@ -63,49 +63,50 @@ fn main() {
 }
 
 fn all(scale: &Scale, execs: &Execs) {
-    let content = squashfs(1, 64);
+    let mut site = Site::new();
     let smallest = scale.sizes[0];
     println!("the predecessor: an empty target, {smallest} images");
-    let (_, images) = site(smallest, 0, &content);
+    let images = site.empty_with(smallest, 0);
     let predecessor_fill: Vec<_> = images.iter().map(|image| predecessor::project(image, execs)).collect();
 
     let (mut points, mut passes) = (Vec::new(), Vec::new());
     for &size in scale.sizes {
         println!("the bare writes: an empty target, {size} images");
-        let (_, images) = site(size, 0, &content);
-        let limit = limit::project(&images);
+        let limit = limit::project(site.empty_with(size, 0));
 
         println!("the agent that writes: an empty target, {size} images");
-        let (node, _) = site(size, 1, &content);
-        let agent = agent::Bench::fill(&node, execs, "configfs");
+        site.empty_with(size, 1);
+        let node = &site.node;
+        let agent = agent::Bench::fill(node, execs, "configfs");
         if scale.steady.contains(&size) {
             println!("passes without a change, at {size} images");
-            passes.push(steady::measure(&agent, &node, execs, size, 0, STEADY));
+            passes.push(steady::measure(&agent, node, execs, size, 0, STEADY));
         }
         if let Some((_, objects)) = scale.foreign.filter(|(at, _)| *at == size) {
             println!("passes without a change, at {size} images beside {objects} objects of others");
             steady::add_foreign(objects);
-            passes.push(steady::measure(&agent, &node, execs, size, objects, STEADY));
+            passes.push(steady::measure(&agent, node, execs, size, objects, STEADY));
+            steady::remove_foreign();
         }
-        let alone = agent.one_more(&node, &id(size));
+        let alone = agent.one_more(node, &id(size));
         let direct = Run { fill: agent.filled(), alone };
         drop(agent);
 
         let mut point = Point { size, limit, direct, told: None, one_more: Vec::new() };
         if size <= scale.told_up_to {
             println!("the agent that tells targetclid: an empty target, {size} images");
-            let (node, images) = site(size, SAMPLES + 1, &content);
-            let agent = agent::Bench::fill(&node, execs, "targetclid");
-            let alone = agent.one_more(&node, &id(size));
+            site.empty_with(size, SAMPLES + 1);
+            let agent = agent::Bench::fill(&site.node, execs, "targetclid");
+            let alone = agent.one_more(&site.node, &id(size));
             point.told = Some(Run { fill: agent.filled(), alone });
             drop(agent);
             println!("the predecessor: one more image, at {size} images");
-            point.one_more =
-                images[size + 1..].iter().map(|image| predecessor::project(image, execs)).collect();
+            let more = &site.images[size + 1..=size + SAMPLES];
+            point.one_more = more.iter().map(|image| predecessor::project(image, execs)).collect();
         }
         points.push(point);
     }
-    let far = far::measure(scale.far, &content, execs);
+    let far = far::measure(&mut site, scale.far, execs);
 
     let results = Results { predecessor_fill, points, passes, far };
     let (text, numbers) = (results.to_string(), results.numbers().to_string());
@@ -119,22 +120,38 @@ const LIVE: usize = 25;
 
 fn tag_to_lun(execs: &Execs) {
     println!("from a tag to its LUN, beside {LIVE} LUNs");
-    let content = squashfs(1, 64);
-    let (node, images) = site(LIVE, 2 * latency::SAMPLES, &content);
-    let agent = agent::Bench::fill(&node, execs, "targetclid");
-    let late: Vec<(String, Image)> =
-        images.into_iter().enumerate().skip(LIVE).map(|(n, image)| (id(n), image)).collect();
-    let text = latency::measure(&agent, &node, LIVE, &late).to_string();
+    let mut site = Site::new();
+    site.empty_with(LIVE, 2 * latency::SAMPLES);
+    let Site { node, images, .. } = &site;
+    let agent = agent::Bench::fill(node, execs, "targetclid");
+    let late = images.iter().cloned().enumerate().skip(LIVE);
+    let late: Vec<(String, Image)> = late.map(|(n, image)| (id(n), image)).collect();
+    let text = latency::measure(&agent, node, LIVE, &late).to_string();
     println!("\n{text}");
     std::fs::write("/vm/results/tag-to-lun.md", text).expect("the results' folder");
 }
 
-/// An empty target, so many tagged images, and some more that are not.
-fn site(tagged: usize, untagged: usize, content: &[u8]) -> (Node, Vec<Image>) {
-    let node = Node::fresh();
-    let add = |n| node.add_image(&id(n), content, 0, n < tagged);
-    let images = (0..tagged + untagged).map(add).collect();
-    (node, images)
+/// A site whose bucket only grows: uploads are most of what a run would take otherwise.
+struct Site {
+    node: Node,
+    images: Vec<Image>,
+    content: Vec<u8>,
+}
+
+impl Site {
+    fn new() -> Self {
+        Site { node: Node::fresh(), images: Vec::new(), content: squashfs(1, 64) }
+    }
+
+    /// An empty target, so many tagged images, and at least so many more that are not. The tagged ones.
+    fn empty_with(&mut self, tagged: usize, untagged: usize) -> &[Image] {
+        self.node.empty();
+        for n in self.images.len()..tagged + untagged {
+            self.images.push(self.node.add_image(&id(n), &self.content, 0, false));
+        }
+        (0..self.images.len()).for_each(|n| self.node.ims.tag(&id(n), n < tagged));
+        &self.images[..tagged]
+    }
 }
 
 fn id(n: usize) -> String {

@@ -47,7 +47,7 @@ pub fn measure(
 ) -> Steady {
     let passes = (0..count).map(|_| pass(agent, node, execs)).collect();
     // Longer than a pass takes.
-    let (own, every) = if foreign == 0 { (count, 20) } else { (1, 300) };
+    let (own, every) = if foreign == 0 { (count, 10) } else { (1, 300) };
     Steady { images, foreign, passes, by_timer: by_timer(agent, own, every), memory: memory(agent) }
 }
 
@@ -56,6 +56,11 @@ pub fn add_foreign(count: usize) {
     let folder = "/srv/s3/boot-images/of-others";
     fs::create_dir_all(folder).expect("the server's folder");
     (0..count).for_each(|n| fs::write(format!("{folder}/{n:06}"), b"x").expect("an object"));
+}
+
+/// They are gone.
+pub fn remove_foreign() {
+    fs::remove_dir_all("/srv/s3/boot-images/of-others").expect("the server's folder");
 }
 
 /// Causes and measures one pass.

@@ -37,6 +37,16 @@ use sha2::{Digest, Sha224};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+/// What the agent before remembers, or has set aside, would be of another site.
+fn forget() {
+    let _ = std::fs::remove_dir_all("/var/lib/sbps-marshal");
+    for entry in std::fs::read_dir(SAVE_FOLDER).expect("the folder of saveconfig.json").flatten() {
+        if entry.file_name().to_string_lossy().contains(".torn-") {
+            std::fs::remove_file(entry.path()).expect("a file set aside");
+        }
+    }
+}
+
 /// The bucket, its mount point and the target of the VM (tests/vm/guest).
 pub const BUCKET: &str = "boot-images";
 /// Where s3fs shows it.
@@ -67,13 +77,7 @@ impl Node {
     /// The same, with the bucket on this S3 server, and s3fs before it.
     pub fn fresh_on(server: Server) -> Self {
         run("site", &["reset"]);
-        // What the agent of the test before remembers, or has set aside, would be of another site.
-        let _ = std::fs::remove_dir_all("/var/lib/sbps-marshal");
-        for entry in std::fs::read_dir(SAVE_FOLDER).expect("the folder of saveconfig.json").flatten() {
-            if entry.file_name().to_string_lossy().contains(".torn-") {
-                std::fs::remove_file(entry.path()).expect("a file set aside");
-            }
-        }
+        forget();
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
@@ -87,6 +91,12 @@ impl Node {
             mount::Remounted::before(server, ",stat_cache_expire=1")
         });
         Node { bucket, ims, runtime, _remounted: remounted }
+    }
+
+    /// Nothing is left in LIO but the target, and no agent; bucket and IMS stay as they are.
+    pub fn empty(&self) {
+        run("site", &["empty"]);
+        forget();
     }
 
     /// Adds a tagged or untagged image with manifest and root file system; `parts` 0 is a plain upload.
