@@ -33,6 +33,8 @@ pub struct Fill {
     pub created_ms: Vec<u64>,
     /// All that LIO took.
     pub apply: f64,
+    /// From the start of the process to the last LUN.
+    pub live: f64,
     /// From the start of the process to "converged".
     pub total: f64,
     /// Programs that were started from the agent itself on, but for the bench's own.
@@ -68,10 +70,12 @@ impl Bench {
         assert_eq!(end.fields["result"], "converged", "{}", end.fields);
         let started = agent.property("ExecMainStartTimestampMonotonic").parse().expect("microseconds");
         let apply = millis(&end.fields["apply_ms"]) as f64 / 1e3;
-        let added = events.iter().filter(|event| event.fields["event"] == "lun_added");
+        let added = || events.iter().filter(|event| event.fields["event"] == "lun_added");
         let total = seconds(started, end.micros);
-        let created_ms = added.map(|event| millis(&event.fields["duration_ms"])).collect();
-        let fill = Fill { look: total - apply, created_ms, apply, total, programs };
+        let live = added().next_back().map_or(total, |last| seconds(started, last.micros));
+        let created_ms = added().map(|event| millis(&event.fields["duration_ms"])).collect();
+        let fill = Fill { look: total - apply, created_ms, apply, live, total, programs };
+        println!("  look {:.1} s, all live after {live:.1} s, saved after {total:.1} s", fill.look);
         let pid = agent.property("MainPID");
         Bench { _agent: agent, _drop_in: drop_in, log, pid, fill }
     }

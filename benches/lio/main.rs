@@ -42,7 +42,7 @@ const FULL: Scale = Scale {
     far: 200,
 };
 
-const QUICK: Scale = Scale { sizes: &[10, 50], told_up_to: 10, steady: &[50], foreign: None, far: 20 };
+const QUICK: Scale = Scale { sizes: &[5, 25], told_up_to: 5, steady: &[25], foreign: None, far: 10 };
 
 fn main() {
     // `cargo bench` and `cargo test --benches` add flags of a harness that is not here.
@@ -73,6 +73,7 @@ fn all(scale: &Scale, execs: &Execs) {
     for &size in scale.sizes {
         println!("the bare writes: an empty target, {size} images");
         let limit = limit::project(site.empty_with(size, 0));
+        println!("  {limit:.1} s");
 
         println!("the agent that writes: an empty target, {size} images");
         site.empty_with(size, 1);
