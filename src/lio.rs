@@ -14,6 +14,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+/// What a daemon that is being started may take to read a LUN: more than 19 ms were seen on the slowest machine (facts 7).
+const READS_A_LUN: Duration = Duration::from_millis(50);
+
 /// The LIO of this node.
 #[derive(Clone, Debug)]
 pub struct LioAdapter {
@@ -258,6 +261,8 @@ fn say(turn: &mut Turn<'_>, command: &Command, limit: Duration) -> Result<String
 impl LioPort for LioAdapter {
     fn observe(&mut self) -> Result<Actual, LioError> {
         let fabrics = self.configfs.fabrics()?;
+        let luns = u32::try_from(fabrics.luns.len()).unwrap_or(u32::MAX);
+        self.session.expect_tree(READS_A_LUN.saturating_mul(luns).min(self.tree_timeout));
         Ok(Actual {
             tpg_path: self.tpg_path.clone(),
             tpg: self.configfs.tpg(&self.tpg_path)?,

@@ -1,17 +1,18 @@
 //! A look with S3 far away: every answer of it comes 50 ms late.
 
-use crate::{Site, agent};
+use crate::Site;
+use crate::agent::{Bench, Fill};
 use support::node::{Execs, Node, run};
 
 /// One way there and back.
 const LATENCY: &str = "50ms";
 
-/// Seconds of the look at so many images, which are all new; by how they lie in the bucket.
+/// The look at so many images, which are all new; by how they lie in the bucket.
 pub struct Far {
     pub images: usize,
-    pub near: f64,
-    pub rootfs: f64,
-    pub pe: f64,
+    pub near: Fill,
+    pub rootfs: Fill,
+    pub pe: Fill,
 }
 
 /// What S3 answers is late until this is dropped.
@@ -35,7 +36,7 @@ impl Drop for Late {
 
 /// The same images three times: near, far, and far in one folder.
 pub fn measure(site: &mut Site, images: usize, execs: &Execs) -> Far {
-    let look = |node: &Node| agent::Bench::fill(node, execs, "configfs").filled().look;
+    let look = |node: &Node| Bench::fill(node, execs, "configfs").filled();
     println!("a look at {images} images, S3 near");
     site.empty_with(images, 0);
     let near = look(&site.node);

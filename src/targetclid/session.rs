@@ -22,6 +22,8 @@ pub struct Session {
     patience: Patience,
     kept: Kept,
     access: Access,
+    /// How long a daemon that is being started reads LIO before it serves anybody.
+    tree: Duration,
     /// The daemon's process, as it was last known.
     daemon: Option<u32>,
     /// Why our turn did not come when it was last waited for, and how long that was.
@@ -80,8 +82,9 @@ impl Session {
     /// A session that connects when it is first used.
     pub fn new(socket: impl Into<PathBuf>) -> Self {
         let (patience, kept) = (Patience::default(), Kept::default());
-        let access = Access::default();
-        Session { socket: socket.into(), patience, kept, access, daemon: None, obstacle: None, waited: false }
+        let (access, tree) = (Access::default(), Duration::ZERO);
+        let (daemon, obstacle, waited) = (None, None, false);
+        Session { socket: socket.into(), patience, kept, access, tree, daemon, obstacle, waited }
     }
 
     /// The same session with another patience.
@@ -94,6 +97,11 @@ impl Session {
     pub fn with_access(mut self, access: Access) -> Self {
         self.access = access;
         self
+    }
+
+    /// From now on a daemon that serves nobody, and may be starting, is waited for so much longer.
+    pub fn expect_tree(&mut self, longest: Duration) {
+        self.tree = longest;
     }
 
     /// The daemon's answer to this command: the limit is that of the answer, from the moment on at which it is our turn.
@@ -150,6 +158,7 @@ impl Session {
     /// A new connection that has been greeted.
     fn wait(&mut self) -> Result<Connection, LioError> {
         let mut patience = self.patience;
+        patience.daemon += self.tree;
         if let Some((obstacle, was)) = &self.obstacle {
             let short = if self.waited { Duration::ZERO } else { patience.again };
             if (self.waited && obstacle.is_unseen()) || obstacle.stays(short) {

@@ -43,8 +43,8 @@ pub struct Patience {
     /// Before the client that is served is named: longer than most commands take, and short enough that it is named
     /// within 10 s of the need, with what a pass does before and after.
     pub client: Duration,
-    /// For a daemon that serves nobody: it is started by our connection, and reads all of LIO first (400 LUNs: 5 s on
-    /// the slowest machine, facts 7).
+    /// For a daemon that serves nobody: it is started by our connection. What it then takes to read LIO comes on top, see
+    /// [`Session::expect_tree`](super::session::Session::expect_tree).
     pub daemon: Duration,
     /// When the last wait was in vain.
     pub again: Duration,

@@ -155,6 +155,18 @@ fn m2e_a_daemon_that_takes_no_connection_is_waited_for_once_in_a_pass_and_no_cli
 }
 
 #[test]
+fn a_daemon_that_may_be_reading_many_luns_is_waited_for_as_much_longer() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("targetclid.sock");
+    let _at_its_tree = UnixListener::bind(&path).unwrap();
+    let mut session = Session::new(&path).with_patience(impatient());
+    session.expect_tree(SHORT * 3);
+    let begun = Instant::now();
+    assert_eq!(ask(&mut session).unwrap_err().kind(), "timeout");
+    assert!(begun.elapsed() >= impatient().daemon + SHORT * 3, "{:?}", begun.elapsed());
+}
+
+#[test]
 fn a_command_whose_client_has_hung_up_is_still_in_the_way_and_told_as_what_it_is() {
     let site = Site::new();
     let mut session = Session::new(site.daemon.socket()).with_patience(impatient());
