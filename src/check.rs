@@ -192,6 +192,8 @@ fn lio_now(settings: &Settings, site: &Site) -> Vec<Check> {
             return vec![kernel, Check::failed("target", with_causes(&error), remedy)];
         }
     };
+    // By what is there it is known how long a daemon that is started now may take.
+    let observed = lio.observe();
     let daemon = match lio.apply(&Request::Probe) {
         Ok(_) => Check::ok("targetclid", "it answers, and nobody holds targetcli's lock"),
         Err(error) => check::unanswered("targetclid", &Cause::from(&error)),
@@ -199,7 +201,7 @@ fn lio_now(settings: &Settings, site: &Site) -> Vec<Check> {
     lio.rest(Rest::ForGood);
     let mut checks = vec![kernel, daemon];
     checks.extend(engine(settings, &DROP_INS.map(Path::new)));
-    match lio.observe() {
+    match observed {
         Ok(actual) => {
             checks.extend(check::target(&actual, site));
             if actual.tpg.is_some() {

@@ -7,6 +7,7 @@ use crate::boot;
 use crate::files;
 use actors::ports::LioError;
 use serde::{Deserialize, Serialize};
+use std::fmt;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -39,6 +40,18 @@ pub(super) enum UnderWay {
     CreateLun(Lun),
     /// A LUN is removed, with its mappings.
     DeleteLun(Lun),
+}
+
+/// For a person.
+impl fmt::Display for UnderWay {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            UnderWay::CreateBackstore { hba, name, .. } => write!(f, "create backstore {hba}/{name}"),
+            UnderWay::DeleteBackstore { hba } => write!(f, "delete the backstore of {hba}"),
+            UnderWay::CreateLun(lun) => write!(f, "create LUN {} for {}", lun.number, lun.name),
+            UnderWay::DeleteLun(lun) => write!(f, "delete LUN {} of {}", lun.number, lun.name),
+        }
+    }
 }
 
 /// A LUN as it is to be, or as it was.

@@ -10,10 +10,10 @@ use actors::ports::LioError;
 use rustix::fs::FileType;
 
 impl Configfs {
-    /// Takes back, or finishes, what the journal says was under way; and says whether there was anything.
-    pub fn settle(&self, journal: &Journal) -> Result<bool, LioError> {
+    /// Takes back, or finishes, what the journal says was under way; and says what it was, if there was anything.
+    pub fn settle(&self, journal: &Journal) -> Result<Option<String>, LioError> {
         if journal.is_empty() {
-            return Ok(false);
+            return Ok(None);
         }
         let cut_short = journal.read()?;
         match &cut_short {
@@ -27,8 +27,7 @@ impl Configfs {
             Some(UnderWay::DeleteLun(lun)) => self.finish_or_discard(lun, false)?,
         }
         journal.end()?;
-        tracing::debug!(?cut_short, "what was cut short has been settled");
-        Ok(true)
+        Ok(cut_short.map(|cut_short| cut_short.to_string()))
     }
 
     /// A whole one stays, for whether it is wanted is not to be said here. The kernel refuses while a LUN leads to it.
@@ -120,14 +119,14 @@ mod tests {
     const TPG: &str = "iscsi/iqn.2023-06.csm.iscsi:vm1/tpgt_1";
 
     /// The tree of a node with ACLs, in which this was under way, and these folders had been made of it.
-    fn settled(what: UnderWay, made: &[&str]) -> (tempfile::TempDir, Result<bool, LioError>) {
+    fn settled(what: UnderWay, made: &[&str]) -> (tempfile::TempDir, Result<Option<String>, LioError>) {
         let folder = tempfile::tempdir().unwrap();
         let journal = Journal::new(folder.path());
         Tree::with_acls().grow(&folder.path().join("target"));
         made.iter().for_each(|made| fs::create_dir(folder.path().join("target").join(made)).unwrap());
         journal.begin(what).unwrap();
         let settled = Configfs::new(folder.path().join("target")).settle(&journal);
-        assert_eq!(journal.is_empty(), settled.is_ok());
+        assert_eq!(journal.is_empty(), settled.as_ref().is_ok_and(Option::is_some));
         (folder, settled)
     }
 
@@ -143,12 +142,12 @@ mod tests {
             serial: "0".into(),
         };
         let (folder, result) = settled(backstore("fileio_7"), &["core/fileio_7", "core/fileio_8"]);
-        assert!(result.unwrap());
+        assert_eq!(result.unwrap().unwrap(), "create backstore fileio_7/bbbb00000000002");
         assert!(!is_there(&folder, "core/fileio_7") && is_there(&folder, "core/fileio_8"));
         let (folder, result) = settled(backstore("fileio_0"), &[]);
-        assert!(result.unwrap());
+        assert!(result.unwrap().is_some());
         assert!(is_there(&folder, "core/fileio_0/bbbb00000000002"), "a whole one");
-        assert!(settled(backstore("fileio_99"), &[]).1.unwrap(), "it had not been begun");
+        assert!(settled(backstore("fileio_99"), &[]).1.unwrap().is_some(), "it had not been begun");
     }
 
     #[test]
@@ -164,7 +163,7 @@ mod tests {
             format!("{TPG}/acls/iqn.2001-01.com.other:b/lun_201"),
         ];
         let (folder, result) = settled(lun, &made.each_ref().map(String::as_str));
-        assert!(result.unwrap());
+        assert!(result.unwrap().is_some());
         assert_eq!(made.map(|made| is_there(&folder, &made)), [false, true, false, true]);
     }
 
@@ -173,7 +172,7 @@ mod tests {
         let lun = Lun { tpg: TPG.into(), number: 21, name: "of-ours".into(), mappings: Vec::new() };
         let lun = UnderWay::DeleteLun(lun);
         let (folder, result) = settled(lun, &[]);
-        assert!(result.unwrap() && is_there(&folder, &format!("{TPG}/lun/lun_21")));
+        assert!(result.unwrap().is_some() && is_there(&folder, &format!("{TPG}/lun/lun_21")));
     }
 
     #[test]

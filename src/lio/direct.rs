@@ -27,10 +27,12 @@ impl LioAdapter {
             }
             _ => None,
         };
-        // What was cut short is never settled without it.
+        // What another has left is never settled without it.
         let held = if with_lock || !journal.is_empty() { Some(self.wait_for_lock(step)?) } else { None };
         self.session.check_released()?;
-        self.configfs.settle(&journal)?;
+        if let Some(what) = self.configfs.settle(&journal)? {
+            emit!(SETTLED, what);
+        }
         self.remember_mappings(step)?;
         let before = match step {
             Step::CreateLun { lun, name, .. } => {
@@ -60,11 +62,12 @@ impl LioAdapter {
     /// the lock: then this is tried again. What keeps it from being settled is told once.
     pub(super) fn settle(&mut self) {
         let left = match self.try_settle() {
-            Ok(true) => {
+            Ok(Some(what)) => {
                 self.hbas = None;
+                emit!(SETTLED, what);
                 None
             }
-            Ok(false) | Err(LioError::Busy { .. } | LioError::Locked { .. }) => None,
+            Ok(None) | Err(LioError::Busy { .. } | LioError::Locked { .. }) => None,
             Err(error) => Some(with_causes(&error)),
         };
         if let Some(detail) = left.as_ref().filter(|_| self.unsettled != left) {
@@ -73,15 +76,15 @@ impl LioAdapter {
         self.unsettled = left;
     }
 
-    fn try_settle(&mut self) -> Result<bool, LioError> {
-        let Some(Writing { journal, .. }) = &self.writing else { return Ok(false) };
+    fn try_settle(&mut self) -> Result<Option<String>, LioError> {
+        let Some(Writing { journal, .. }) = &self.writing else { return Ok(None) };
         if journal.is_empty() {
-            return Ok(false);
+            return Ok(None);
         }
         self.session.check_released()?;
         match self.lock.try_take() {
             Some(_held) => self.configfs.settle(journal),
-            None => self.lock.look(SETTLE).map(|()| false),
+            None => self.lock.look(SETTLE).map(|()| None),
         }
     }
 

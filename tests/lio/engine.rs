@@ -126,7 +126,7 @@ fn made_by(node: &Node, engine: &str) -> (BTreeMap<String, String>, Value, BTree
 }
 
 #[test]
-fn lio_twenty_images_are_the_same_by_either_engine_in_configfs_in_saveconfig_json_and_after_a_boot() {
+fn lio_twenty_images_are_the_same_by_either_engine_in_configfs_in_saveconfig_json_and_after_a_restore() {
     let node = Node::fresh();
     fill(&node, IMAGES);
     let _drop_in = DropIn::of(UNIT, DROP_IN);
@@ -255,7 +255,7 @@ fn lio_r8_a_file_that_is_gone_or_leads_elsewhere_is_not_opened_and_no_empty_obje
 }
 
 #[test]
-fn lio_a_write_that_fails_is_taken_back_in_reverse_order() {
+fn lio_a_write_that_fails_leaves_nothing_of_ours_and_what_is_not_ours_stays() {
     let node = Node::fresh();
     let image = node.add_pe("PE/a.squashfs", &squashfs(1, 64));
     let mut lio = adapter();

@@ -3,7 +3,7 @@
 use crate::decide::plan::change::Change;
 use crate::model::{Backstore, Inventory, Report, Step};
 
-/// After so many failures of the session in a row the daemon is left alone until the next pass (R14).
+/// After so many failures of the session or the mount in a row they are left alone until the next pass (R14).
 const MOST_IN_A_ROW: u32 = 3;
 
 /// What was live when the daemon's tree was last sure to show the same.
@@ -40,22 +40,27 @@ impl Agreed {
 /// The file that keeps the daemon from creating this step's backstore, if its answer says so: that of another one of these,
 /// which is gone, and which it compares with the new one (facts 2.10).
 pub fn blocked_by(step: &Step, answer: &str, live: &[Backstore]) -> Option<String> {
+    let missing = names_missing(step, answer)?;
+    live.iter().any(|live| live.file == missing).then(|| missing.to_owned())
+}
+
+/// Another file than this step's that the daemon says is gone, although that was to be created.
+pub fn names_missing<'a>(step: &Step, answer: &'a str) -> Option<&'a str> {
     let Step::CreateBackstore { file, .. } = step else { return None };
     // Python quotes it in one of two ways.
     let missing = answer.split_once("No such file or directory: ")?.1.lines().next()?.trim();
     let missing = ['\'', '"'].iter().find_map(|quote| missing.strip_prefix(*quote)?.strip_suffix(*quote))?;
-    let is_of_another = missing != file.as_str() && live.iter().any(|live| live.file == missing);
-    is_of_another.then(|| missing.to_owned())
+    (missing != file.as_str()).then_some(missing)
 }
 
-/// How often the session has failed without a success in between.
+/// How often the session, or the mount, has failed without a success in between.
 #[derive(Debug, Default)]
 pub struct FailuresInARow(u32);
 
 impl FailuresInARow {
-    /// A change has ended; whether it was the session that failed. Gives whether the daemon is left alone now.
-    pub fn ends(&mut self, session_failed: bool) -> bool {
-        self.0 = if session_failed { self.0 + 1 } else { 0 };
+    /// A change has ended; whether it was one of them that failed. Gives whether they are left alone now.
+    pub fn ends(&mut self, failed: bool) -> bool {
+        self.0 = if failed { self.0 + 1 } else { 0 };
         self.0 == MOST_IN_A_ROW
     }
 }

@@ -39,6 +39,10 @@ super::events! {
         "targetclid makes no backstore while `missing`, the file of another one, is gone: it was written into configfs, and so \
          is what else this pass changes"
         => "restore that file, or let the removal of its LUN go", "operations.md#an-image-is-not-there";
+    SETTLED "settled" [Info]
+        (what)
+        "a change that an agent was killed in the middle of was taken back, or finished where a node could see it"
+        => "nothing", "operations.md#a-faster-engine";
     NOT_SETTLED "not_settled" [Warn]
         (detail)
         "a change that an agent was killed in the middle of could be neither taken back nor finished; until it is, nothing is \

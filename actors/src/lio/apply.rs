@@ -2,7 +2,7 @@
 
 use super::step::StepError;
 use super::{Lio, log};
-use crate::decide::daemon::{FailuresInARow, blocked_by};
+use crate::decide::daemon::{FailuresInARow, blocked_by, names_missing};
 use crate::decide::plan::Plan;
 use crate::decide::plan::change::{Action, Change, SoFar};
 use crate::decide::save::is_reached;
@@ -101,7 +101,7 @@ impl<P: LioPort> Lio<P> {
                     report.failed.push(Failure { identity, kind, detail });
                     so_far.note_failure(change);
                     report.untried -= 1;
-                    if failures.ends(matches!(&error, StepError::Lio(error) if error.is_of_the_session())) {
+                    if failures.ends(matches!(&error, StepError::Lio(error) if error.may_be_of_all())) {
                         // Perhaps it was these three alone. What has been changed is to be saved all the same.
                         return self.refresh(report);
                     }
@@ -136,9 +136,10 @@ impl<P: LioPort> Lio<P> {
         }
     }
 
-    /// Whether targetclid knows of what was changed without it: nodes are served already, and its other clients see it now.
+    /// Whether targetclid knows of what was changed without it: nodes are served already, and its other clients see it now. An
+    /// agent that stops has to save first of all; the next one tells it.
     fn tell(&mut self, report: &mut Report) -> bool {
-        !self.untold || self.is_given_up() || self.refresh(report)
+        !self.untold || self.may_go_on().is_err() || self.refresh(report)
     }
 
     /// Its steps in order, up to the first that fails, or to the one at which the agent was told to stop, or the pass
@@ -165,7 +166,9 @@ impl<P: LioPort> Lio<P> {
             ended => return ended,
         };
         let mut answers = answer;
-        if let Some(missing) = blocked_by(step, &answers, &self.port.observe()?.backstores) {
+        if names_missing(step, &answers).is_some()
+            && let Some(missing) = blocked_by(step, &answers, &self.port.observe()?.backstores)
+        {
             match self.go_around(step, change, refreshed, missing) {
                 // Where configfs may not be written, what the daemon says stands.
                 Err(StepError::Lio(error @ LioError::Write { .. })) => {

@@ -18,11 +18,13 @@ impl<P: LioPort> Lio<P> {
     ) -> Result<(), StepError> {
         self.note_progress();
         let engine = self.at_hand;
-        // Before it is done: whatever becomes of it, the daemon may not know.
-        self.untold |= engine == Engine::Configfs;
         let held = match perform(&mut self.port, step, change, Way { engine, lock: Lock::Taken }) {
             Err(StepError::Lio(held @ LioError::Locked { .. })) => held,
-            ended => return ended,
+            ended => {
+                // Whatever has become of it, the daemon may not know.
+                self.untold |= engine == Engine::Configfs;
+                return ended;
+            }
         };
         let lock = self.without_lock(Wish::Change(&change.action), held)?;
         self.may_go_on()?;
@@ -32,6 +34,7 @@ impl<P: LioPort> Lio<P> {
             self.may_go_on()?;
         }
         self.note_progress();
+        self.untold |= engine == Engine::Configfs;
         perform(&mut self.port, step, change, Way { engine, lock })
     }
 

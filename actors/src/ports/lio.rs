@@ -119,9 +119,10 @@ pub enum LioError {
 }
 
 impl LioError {
-    /// Whether the daemon did not answer: another command would fare no better.
-    pub fn is_of_the_session(&self) -> bool {
-        matches!(self, LioError::Connect { .. } | LioError::Timeout { .. } | LioError::Session { .. })
+    /// Whether the daemon did not answer, or the mount gave no file: another command may fare no better.
+    pub fn may_be_of_all(&self) -> bool {
+        use LioError::{Connect, File, Session, Timeout};
+        matches!(self, Connect { .. } | File { .. } | Session { .. } | Timeout { .. })
     }
 }
 

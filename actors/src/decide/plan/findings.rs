@@ -9,7 +9,8 @@ use crate::decide::plan::change::{Action, Change, Seen};
 use crate::decide::policy::Policy;
 use crate::decide::reason::{ABSENT, Reason};
 use crate::model::{
-    Actual, Backstore, BareLun, ConditionType, FILEIO, Identity, LunEntry, OPENED, Ours, Site, Step, Subject,
+    Actual, Backstore, BareLun, ConditionType, Engine, FILEIO, Identity, LunEntry, OPENED, Ours, Site, Step,
+    Subject,
 };
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -41,7 +42,7 @@ pub fn all(
     let mut findings = of_target(seen.actual, ours);
     findings.extend(of_half_made(seen.actual, changes));
     findings.extend(of_mount(seen, &policy.site));
-    findings.extend(of_live_files(seen, ours, changes, history));
+    findings.extend(of_live_files(seen, ours, changes, history, policy.engine));
     findings.extend(of_dead(ours, &seen.mounts.dead, changes, policy));
     findings
 }
@@ -145,6 +146,7 @@ fn of_live_files(
     ours: &[(&Backstore, Ours)],
     changes: &[Change],
     history: &History,
+    engine: Engine,
 ) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut missing: Vec<&str> = Vec::new();
@@ -166,7 +168,8 @@ fn of_live_files(
         }
     }
     let adds = changes.iter().any(|change| !matches!(change.action, Action::Withdraw(_)));
-    if adds && !missing.is_empty() {
+    // configfs knows nothing of that.
+    if engine == Engine::Targetclid && adds && !missing.is_empty() {
         let mut detail = format!(
             "targetcli creates no backstore while the file of another one is missing; missing: {}",
             missing.iter().take(MOST_SHOWN).copied().collect::<Vec<_>>().join(", ")
@@ -232,7 +235,7 @@ mod tests {
         files: &[(ObjectKey, LiveFile)],
         changes: &[Change],
     ) -> Vec<&'static str> {
-        let found = findings(vec![backstore()], verdicts, files, changes);
+        let found = findings(vec![backstore()], verdicts, files, changes, Engine::Targetclid);
         found.iter().map(|finding| finding.condition.event()).collect()
     }
 
@@ -241,6 +244,7 @@ mod tests {
         verdicts: Vec<Verdict>,
         files: &[(ObjectKey, LiveFile)],
         changes: &[Change],
+        engine: Engine,
     ) -> Vec<Finding> {
         let candidate =
             |(n, verdict)| Candidate { image: ImageRef::Pe(ObjectKey::new(format!("PE/{n}"))), verdict };
@@ -262,7 +266,7 @@ mod tests {
         let time = LookTime { began: Duration::ZERO, ended: Duration::ZERO };
         let seen = Seen { desired: &desired, actual: &actual, live: &live, mounts: &mounts, time };
         let ours = site().ours_live(&actual);
-        let mut found = of_live_files(seen, &ours, changes, &History::default());
+        let mut found = of_live_files(seen, &ours, changes, &History::default(), engine);
         found.extend(of_mount(seen, &site()));
         found
     }
@@ -295,6 +299,11 @@ mod tests {
             Change { identity: Identity::of_pe("boot-images", &ObjectKey::new("PE/b")), ..addition() };
         assert_eq!(said(vec![], &missing, &[removal(), added]), [""; 0], "it leaves first");
         assert_eq!(said(vec![], &missing, &[]), [""; 0]);
+        assert_eq!(
+            findings(vec![backstore()], vec![], &missing, &[addition()], Engine::Configfs),
+            [],
+            "it is written"
+        );
         assert_eq!(said(vec![], &[(key(), LiveFile::Escapes(String::new()))], &[]), ["export_escapes"]);
     }
 
@@ -309,7 +318,7 @@ mod tests {
         let detail = |count: usize| {
             let (keys, backstores): (Vec<_>, Vec<_>) = (0..count).map(image).unzip();
             let files: Vec<_> = keys.into_iter().map(|key| (key, LiveFile::Absent)).collect();
-            findings(backstores, vec![], &files, &[addition()])[0].detail.clone()
+            findings(backstores, vec![], &files, &[addition()], Engine::Targetclid)[0].detail.clone()
         };
         assert!(detail(5).matches("/m/PE/").count() == 5 && !detail(5).contains("more"), "{}", detail(5));
         assert!(
