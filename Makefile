@@ -96,7 +96,7 @@ install: $(if $(filter file,$(origin BINARIES)),release-build) ## into $(DESTDIR
 	source packaging/environment; $(BINARIES)/manuals $(DESTDIR)$(PREFIX)
 	install -D -m 0644 LICENSE $(DESTDIR)$(LICENSEDIR)/LICENSE
 	install -D -m 0644 -t $(DESTDIR)$(DOCDIR) README.md CHANGELOG.md CONTRIBUTING.md
-	find docs bench/RESULTS.md bench/*.svg -type f -name '*.*' -exec install -D -m 0644 {} $(DESTDIR)$(DOCDIR)/{} \;
+	find docs bench/RESULTS.md $(wildcard bench/*.svg) -type f -name '*.*' -exec install -D -m 0644 {} $(DESTDIR)$(DOCDIR)/{} \;
 	find splunk monitoring systemd/lio-engine-configfs.conf -type f -exec install -D -m 0644 {} $(DESTDIR)$(PREFIX)/share/sbps-marshal/{} \;
 	rm -rf $(DESTDIR)$(DOCDIR)/splunk $(DESTDIR)$(DOCDIR)/monitoring
 	ln -sr $(DESTDIR)$(PREFIX)/share/sbps-marshal/{splunk,monitoring} $(DESTDIR)$(DOCDIR)/ # where the documents look for them

@@ -230,7 +230,7 @@ fn engine(settings: &Settings, folders: &[&Path]) -> Option<Check> {
     let configfs = &settings.lio.configfs;
     let allows = |line: &str| {
         let paths = line.trim().strip_prefix("ReadWritePaths=").unwrap_or_default();
-        paths.split_whitespace().any(|path| Path::new(path.trim_start_matches('-')) == configfs)
+        paths.split_whitespace().any(|path| configfs.starts_with(path.trim_start_matches('-')))
     };
     let drop_ins = folders.iter().filter_map(|folder| std::fs::read_dir(folder).ok()).flatten().flatten();
     let drop_ins = drop_ins.filter(|drop_in| drop_in.path().extension().is_some_and(|end| end == "conf"));
@@ -240,7 +240,9 @@ fn engine(settings: &Settings, folders: &[&Path]) -> Option<Check> {
         true => Check::ok(NAME, format!("configfs, and a drop-in lets the unit write {shown}")),
         false => Check::warning(
             NAME,
-            format!("configfs, and no drop-in lets the unit write {shown}: each change will fail"),
+            format!(
+                "configfs, and no drop-in lets the unit write {shown}: unless the unit itself does, each change will fail"
+            ),
             "install lio-engine-configfs.conf (docs/operations.md, A faster engine)",
         ),
     })

@@ -3,8 +3,8 @@
 use std::time::Duration;
 use support::node::{Agent, DropIn, Event, Execs, Follow, Node, UNIT};
 
-/// No pass of its own falls into a measurement; however long S3 lists on an emulated CPU, it is waited for.
-const QUIET: &str = "scan.frequency = 86400\nscan.tag_frequency = 86400\ns3.timeout = 600\n";
+/// However long S3 lists on an emulated CPU, it is waited for.
+const PATIENT: &str = "s3.timeout = 600\n";
 /// What the engine `configfs` needs.
 const DROP_IN: &str = include_str!("../../systemd/lio-engine-configfs.conf");
 /// Each command with its answer.
@@ -59,7 +59,7 @@ impl Bench {
     /// Starts the agent, with this engine, on an empty target and waits until it has converged.
     pub fn fill(node: &Node, execs: &Execs, engine: &str) -> Self {
         configure("engine", &format!("lio.engine = {engine:?}\n"));
-        configure("bench", QUIET);
+        quiet();
         configure("level", "");
         let drop_in = DropIn::of(UNIT, DROP_IN);
         let log = Follow::from_now();
@@ -125,7 +125,7 @@ impl Bench {
 
     /// From now on it passes by itself, after so many seconds each.
     pub fn passes_every(&self, seconds: u32) {
-        configure("bench", &format!("scan.frequency = {seconds}\nscan.tag_frequency = 86400\n"));
+        configure("bench", &format!("scan.frequency = {seconds}\nscan.tag_frequency = 86400\n{PATIENT}"));
         self.pass();
     }
 
@@ -144,7 +144,7 @@ impl Bench {
 
     /// Ends that.
     pub fn passes_no_more(&self) {
-        configure("bench", QUIET);
+        quiet();
         self.pass();
     }
 
@@ -201,6 +201,11 @@ fn written(step: &serde_json::Value) -> &'static str {
         step if step.starts_with("set ") => "set alias",
         _ => "create LUN",
     }
+}
+
+/// No pass of its own falls into a measurement.
+fn quiet() {
+    configure("bench", &format!("scan.frequency = 86400\nscan.tag_frequency = 86400\n{PATIENT}"));
 }
 
 fn configure(name: &str, text: &str) {

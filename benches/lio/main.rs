@@ -69,7 +69,7 @@ fn all(scale: &Scale, execs: &Execs) {
     let images = site.empty_with(smallest, 0);
     let predecessor_fill: Vec<_> = images.iter().map(|image| predecessor::project(image, execs)).collect();
 
-    let (mut points, mut passes) = (Vec::new(), Vec::new());
+    let mut results = Results { predecessor_fill, points: Vec::new(), passes: Vec::new(), far: None };
     for &size in scale.sizes {
         println!("the bare writes: an empty target, {size} images");
         let limit = limit::project(site.empty_with(size, 0));
@@ -81,12 +81,12 @@ fn all(scale: &Scale, execs: &Execs) {
         let agent = agent::Bench::fill(node, execs, "configfs");
         if scale.steady.contains(&size) {
             println!("passes without a change, at {size} images");
-            passes.push(steady::measure(&agent, node, execs, size, 0, STEADY));
+            results.passes.push(steady::measure(&agent, node, execs, size, 0, STEADY));
         }
         if let Some((_, objects)) = scale.foreign.filter(|(at, _)| *at == size) {
             println!("passes without a change, at {size} images beside {objects} objects of others");
             steady::add_foreign(objects);
-            passes.push(steady::measure(&agent, node, execs, size, objects, STEADY));
+            results.passes.push(steady::measure(&agent, node, execs, size, objects, STEADY));
             steady::remove_foreign();
         }
         let alone = agent.one_more(node, &id(size));
@@ -105,15 +105,18 @@ fn all(scale: &Scale, execs: &Execs) {
             let more = &site.images[size + 1..=size + SAMPLES];
             point.one_more = more.iter().map(|image| predecessor::project(image, execs)).collect();
         }
-        points.push(point);
+        results.points.push(point);
+        // Should the next one fail, this much is there.
+        keep(&results);
     }
-    let far = far::measure(&mut site, scale.far, execs);
+    results.far = Some(far::measure(&mut site, scale.far, execs));
+    keep(&results);
+    println!("\n{results}");
+}
 
-    let results = Results { predecessor_fill, points, passes, far };
-    let (text, numbers) = (results.to_string(), results.numbers().to_string());
-    println!("\n{text}");
-    std::fs::write("/vm/results/bench.md", text).expect("the results' folder");
-    std::fs::write("/vm/results/bench.json", numbers).expect("the results' folder");
+fn keep(results: &Results) {
+    std::fs::write("/vm/results/bench.md", results.to_string()).expect("the results' folder");
+    std::fs::write("/vm/results/bench.json", results.numbers().to_string()).expect("the results' folder");
 }
 
 /// LUNs that are there before the first tag.

@@ -55,8 +55,8 @@ pub struct Results {
     pub points: Vec<Point>,
     /// Passes without a change.
     pub passes: Vec<Steady>,
-    /// Looks with S3 far away.
-    pub far: Far,
+    /// Looks with S3 far away; `None`: not yet.
+    pub far: Option<Far>,
 }
 
 impl fmt::Display for Results {
@@ -65,7 +65,7 @@ impl fmt::Display for Results {
         self.filling(f)?;
         self.one_more(f)?;
         self.profile(f)?;
-        self.far(f)?;
+        self.far.as_ref().map_or(Ok(()), |far| far_away(far, f))?;
         self.steady(f)
     }
 }
@@ -143,10 +143,11 @@ impl Results {
                 seen <= 1.2,
             )?;
         }
-        let far = &self.far;
-        let looked = format!("{:.1} s, PE images {:.1} s", far.rootfs.look, far.pe.look);
-        let target = format!("a look at {} images, S3 50 ms away: <= 3 s", far.images);
-        row(&target, looked, far.rootfs.look <= 3.0)?;
+        if let Some(far) = &self.far {
+            let looked = format!("{:.1} s, PE images {:.1} s", far.rootfs.look, far.pe.look);
+            let target = format!("a look at {} images, S3 50 ms away: <= 3 s", far.images);
+            row(&target, looked, far.rootfs.look <= 3.0)?;
+        }
         let passes = || self.passes.iter().flat_map(|steady| &steady.passes);
         let (read, started) = passes()
             .fold((0, 0), |(read, started), pass| (read + objects_read(pass), started + pass.programs.len()));
@@ -273,31 +274,14 @@ impl Results {
         )
     }
 
-    fn far(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let Far { images, near, rootfs, pe } = &self.far;
-        writeln!(f, "## A look with S3 far away\n")?;
-        writeln!(
-            f,
-            "The first look at {images} images, from the start of the process. Far: every packet of S3 is 50 ms late (netem). A look\nthat takes longer than a minute goes on in the next pass, 5 s later, which is counted in.\n"
-        )?;
-        writeln!(
-            f,
-            "| | s | passes |\n|:--|--:|--:|\n| near | {:.1} | {} |\n| far | {:.1} | {} |\n| far, PE images | {:.1} | {} |\n",
-            near.look, near.passes, rootfs.look, rootfs.passes, pe.look, pe.passes
-        )
-    }
-
     fn steady(&self, f: &mut Formatter<'_>) -> fmt::Result {
         writeln!(f, "## A pass that changes nothing\n")?;
         writeln!(
             f,
-            "Means of {} passes each. They follow a SIGHUP, after which the settings and the system's roots are read anew;",
+            "Means of {} passes each, but of one beside foreign objects. They follow a SIGHUP, after which the settings and the\nsystem's roots are read anew;",
             crate::STEADY
         )?;
-        writeln!(
-            f,
-            "\"by its timer\" is a pass without that, the mean of as many, but of one beside foreign objects.\n"
-        )?;
+        writeln!(f, "\"by its timer\" is a pass without that, the mean of as many.\n")?;
         let units: Vec<String> = UNITS.iter().map(|unit| format!("CPU ms {unit}")).collect();
         writeln!(
             f,
@@ -312,13 +296,14 @@ impl Results {
             let cpu: Vec<String> =
                 (0..UNITS.len()).map(|unit| format!("{:.0}", mean(&|pass| pass.cpu_ms[unit]))).collect();
             let own = steady.by_timer.iter().sum::<f64>() / steady.by_timer.len() as f64;
+            let own = if own.is_nan() { String::new() } else { format!("{own:.0}") };
             let mib = |wanted: &str| {
                 let found = steady.memory.iter().find(|(name, _)| name == wanted);
                 found.map_or(f64::NAN, |(_, kib)| *kib as f64 / 1024.0)
             };
             writeln!(
                 f,
-                "| {} | {} | {:.0} | {} | {own:.0} | {:.0} | {:.0} | {:.0} | {:.0} | {:.1} | {:.1} |",
+                "| {} | {} | {:.0} | {} | {own} | {:.0} | {:.0} | {:.0} | {:.0} | {:.1} | {:.1} |",
                 steady.images,
                 steady.foreign,
                 mean(&|pass| pass.wall_ms),
@@ -353,6 +338,20 @@ impl Results {
         }
         (from == size).then_some(("~", sum))
     }
+}
+
+fn far_away(far: &Far, f: &mut Formatter<'_>) -> fmt::Result {
+    let Far { images, near, rootfs, pe } = far;
+    writeln!(f, "## A look with S3 far away\n")?;
+    writeln!(
+        f,
+        "The first look at {images} images, from the start of the process. Far: every packet of S3 is 50 ms late (netem). A look\nthat takes longer than a minute goes on in the next pass, 5 s later, which is counted in.\n"
+    )?;
+    writeln!(
+        f,
+        "| | s | passes |\n|:--|--:|--:|\n| near | {:.1} | {} |\n| far | {:.1} | {} |\n| far, PE images | {:.1} | {} |\n",
+        near.look, near.passes, rootfs.look, rootfs.passes, pe.look, pe.passes
+    )
 }
 
 /// Of the predecessor's three commands the first two.

@@ -5,6 +5,7 @@
 
 mod backstore;
 mod direct;
+mod homes;
 mod journal;
 mod opened;
 mod read;
@@ -18,6 +19,7 @@ use actors::ports::LioError;
 pub use backstore::fuzz;
 use backstore::{EnabledBackstores, backstore};
 pub use direct::Change;
+use homes::Homes;
 pub use journal::Journal;
 use read::{Folder, flag, present, text};
 use rustix::fs::FileType;
@@ -26,7 +28,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU32;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 /// How the `info` of a node ACL begins whose initiator is not logged in.
 const NO_SESSION: &str = "No active iSCSI Session";
@@ -42,17 +44,6 @@ pub struct Configfs {
     homes: Arc<Mutex<Homes>>,
     /// Where the next HBA of ours is tried first.
     next_hba: Arc<AtomicU32>,
-}
-
-/// Where the fileio backstores were when all were read last, and what we have made or removed since.
-#[derive(Debug, Default)]
-struct Homes {
-    /// The HBA of each, by name: it is looked for there first.
-    hbas: BTreeMap<String, String>,
-    /// Links of the folder of the HBAs, as long as nobody else is known to have changed them. While they are as many, nobody
-    /// has made another one: so a name that is not known is not there, and a pass that makes a thousand does not search
-    /// a thousand HBAs for each.
-    links: Option<u64>,
 }
 
 /// What all fabrics have, by their folders below the root.
@@ -139,49 +130,6 @@ impl Configfs {
             Some(hba) => backstore(FILEIO, &core, &hba, name, &self.opened),
             None => Ok(None),
         }
-    }
-
-    /// The HBA of the fileio backstore of this name; `None` if there is none.
-    fn hba_of(&self, core: &Folder, name: &str) -> Result<Option<String>, LioError> {
-        let is_there = |hba: &str| core.below(&format!("{hba}/{name}")).map(|home| home.is_some());
-        let (known, links) = {
-            let homes = self.homes();
-            (homes.hbas.get(name).cloned(), homes.links)
-        };
-        match known {
-            Some(hba) if is_there(&hba)? => return Ok(Some(hba)),
-            None if links.is_some() && links == core.links()? => return Ok(None),
-            _ => {}
-        }
-        for (_, hba) in hbas(core)?.into_iter().filter(|(plugin, _)| plugin == FILEIO) {
-            if is_there(&hba)? {
-                return Ok(Some(hba));
-            }
-        }
-        Ok(None)
-    }
-
-    fn homes(&self) -> MutexGuard<'_, Homes> {
-        self.homes.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// We have made a backstore in an HBA of its own.
-    fn remember(&self, name: &str, hba: String) {
-        let mut homes = self.homes();
-        homes.hbas.insert(name.to_owned(), hba);
-        homes.links = homes.links.map(|links| links + 1);
-    }
-
-    /// Somebody else makes and removes HBAs, and may come to as many as before.
-    pub fn count_no_more(&self) {
-        self.homes().links = None;
-    }
-
-    /// We have removed a backstore with its HBA.
-    fn forget(&self, name: &str) {
-        let mut homes = self.homes();
-        homes.hbas.remove(name);
-        homes.links = homes.links.map(|links| links.saturating_sub(1));
     }
 
     /// LUNs, portals and node ACLs of every fabric. What a fabric has beside targets and TPGs has no such folders.
