@@ -129,7 +129,7 @@ impl<P: LioPort> Lio<P> {
                     emit!(TREE_REFRESHED);
                     self.prepared = Some(live);
                 }
-                // Whatever was in the way has as much time again when it counts: a daemon that is being started beside the
+                // Whatever was in the way is waited for once more when it counts: a daemon that is being started beside the
                 // look takes longer.
                 Err(_) => self.port.rest(Rest::UntilNextPass),
             }
