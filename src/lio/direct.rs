@@ -1,7 +1,7 @@
 //! A change that is written into configfs. targetclid has no part in it, so nobody waits for a turn at it.
 
 use super::{LioAdapter, Writing};
-use crate::configfs::Change;
+use crate::configfs::{Change, Journal};
 use crate::targetclid::Held;
 use actors::events::emit;
 use actors::model::{Step, with_causes};
@@ -30,9 +30,7 @@ impl LioAdapter {
         // What another has left is never settled without it.
         let held = if with_lock || !journal.is_empty() { Some(self.wait_for_lock(step)?) } else { None };
         self.session.check_released()?;
-        if let Some(what) = self.configfs.settle(&journal)? {
-            emit!(SETTLED, what);
-        }
+        self.settle_and_tell(&journal)?;
         self.remember_mappings(step)?;
         let before = match step {
             Step::CreateLun { lun, name, .. } => {
@@ -62,12 +60,11 @@ impl LioAdapter {
     /// the lock: then this is tried again. What keeps it from being settled is told once.
     pub(super) fn settle(&mut self) {
         let left = match self.try_settle() {
-            Ok(Some(what)) => {
+            Ok(true) => {
                 self.hbas = None;
-                emit!(SETTLED, what);
                 None
             }
-            Ok(None) | Err(LioError::Busy { .. } | LioError::Locked { .. }) => None,
+            Ok(false) | Err(LioError::Busy { .. } | LioError::Locked { .. }) => None,
             Err(error) => Some(with_causes(&error)),
         };
         if let Some(detail) = left.as_ref().filter(|_| self.unsettled != left) {
@@ -76,16 +73,25 @@ impl LioAdapter {
         self.unsettled = left;
     }
 
-    fn try_settle(&mut self) -> Result<Option<String>, LioError> {
-        let Some(Writing { journal, .. }) = &self.writing else { return Ok(None) };
+    fn try_settle(&mut self) -> Result<bool, LioError> {
+        let Some(Writing { journal, .. }) = &self.writing else { return Ok(false) };
         if journal.is_empty() {
-            return Ok(None);
+            return Ok(false);
         }
         self.session.check_released()?;
         match self.lock.try_take() {
-            Some(_held) => self.configfs.settle(journal),
-            None => self.lock.look(SETTLE).map(|()| None),
+            Some(_held) => self.settle_and_tell(journal),
+            None => self.lock.look(SETTLE).map(|()| false),
         }
+    }
+
+    /// Whether there was anything to settle.
+    fn settle_and_tell(&self, journal: &Journal) -> Result<bool, LioError> {
+        let settled = self.configfs.settle(journal)?;
+        if let Some(what) = &settled {
+            emit!(SETTLED, what);
+        }
+        Ok(settled.is_some())
     }
 
     /// Whoever has it may be about to change the same.
