@@ -55,6 +55,14 @@ fn ask(session: &mut Session) -> Result<String, LioError> {
     session.request(&Command::new("version".to_owned()).unwrap(), LONG)
 }
 
+/// A daemon that accepts nobody, and a session with it.
+fn asleep(patience: Patience) -> ((tempfile::TempDir, UnixListener), Session) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("targetclid.sock");
+    let listener = UnixListener::bind(&path).unwrap();
+    ((folder, listener), Session::new(&path).with_patience(patience))
+}
+
 /// The holder that a refusal names.
 fn holder(error: LioError) -> String {
     match error {
@@ -138,12 +146,9 @@ fn m2e_our_turn_is_waited_for_once_in_a_pass() {
 
 #[test]
 fn m2e_a_daemon_that_takes_no_connection_is_waited_for_once_in_a_pass_and_no_client_is_named() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("targetclid.sock");
-    let _asleep = UnixListener::bind(&path).unwrap();
     let second = Duration::from_secs(1);
     let patience = Patience { daemon: second, again: second, ..impatient() };
-    let mut session = Session::new(&path).with_patience(patience);
+    let (_asleep, mut session) = asleep(patience);
     let begun = Instant::now();
     assert_eq!(ask(&mut session).unwrap_err().kind(), "timeout");
     assert!(begun.elapsed() >= patience.daemon);
@@ -156,10 +161,7 @@ fn m2e_a_daemon_that_takes_no_connection_is_waited_for_once_in_a_pass_and_no_cli
 
 #[test]
 fn a_daemon_that_may_be_reading_many_luns_is_waited_for_as_much_longer() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("targetclid.sock");
-    let _at_its_tree = UnixListener::bind(&path).unwrap();
-    let mut session = Session::new(&path).with_patience(impatient());
+    let (_at_its_tree, mut session) = asleep(impatient());
     session.expect_tree(SHORT * 3);
     let begun = Instant::now();
     assert_eq!(ask(&mut session).unwrap_err().kind(), "timeout");
