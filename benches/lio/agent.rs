@@ -3,6 +3,8 @@
 use std::time::Duration;
 use support::node::{Agent, DropIn, Event, Execs, Follow, Node, UNIT};
 
+/// A day, s: no pass of its own falls into a measurement.
+const NEVER: u32 = 86_400;
 /// However long S3 lists on an emulated CPU, it is waited for.
 const PATIENT: &str = "s3.timeout = 600\n";
 /// What the engine `configfs` needs.
@@ -59,7 +61,7 @@ impl Bench {
     /// Starts the agent, with this engine, on an empty target and waits until it has converged.
     pub fn fill(node: &Node, execs: &Execs, engine: &str) -> Self {
         configure("engine", &format!("lio.engine = {engine:?}\n"));
-        quiet();
+        scan_every(NEVER);
         configure("level", "");
         let drop_in = DropIn::of(UNIT, DROP_IN);
         let log = Follow::from_now();
@@ -125,7 +127,7 @@ impl Bench {
 
     /// From now on it passes by itself, after so many seconds each.
     pub fn passes_every(&self, seconds: u32) {
-        configure("bench", &format!("scan.frequency = {seconds}\nscan.tag_frequency = 86400\n{PATIENT}"));
+        scan_every(seconds);
         self.pass();
     }
 
@@ -144,7 +146,7 @@ impl Bench {
 
     /// Ends that.
     pub fn passes_no_more(&self) {
-        quiet();
+        scan_every(NEVER);
         self.pass();
     }
 
@@ -203,9 +205,10 @@ fn written(step: &serde_json::Value) -> &'static str {
     }
 }
 
-/// No pass of its own falls into a measurement.
-fn quiet() {
-    configure("bench", &format!("scan.frequency = 86400\nscan.tag_frequency = 86400\n{PATIENT}"));
+/// Passes by itself after so many seconds each, and no look at the tags in between.
+fn scan_every(seconds: u32) {
+    let scan = format!("scan.frequency = {seconds}\nscan.tag_frequency = {NEVER}\n{PATIENT}");
+    configure("bench", &scan);
 }
 
 fn configure(name: &str, text: &str) {

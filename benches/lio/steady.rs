@@ -49,9 +49,9 @@ pub fn measure(
     count: usize,
 ) -> Steady {
     // Beside so many objects a pass takes minutes on an emulated CPU.
-    let (count, own) = if foreign == 0 { (count, count) } else { (1, 0) };
+    let count = if foreign == 0 { count } else { 1 };
     let passes = (0..count).map(|_| pass(agent, node, execs)).collect();
-    let by_timer = if own == 0 { Vec::new() } else { by_timer(agent, own) };
+    let by_timer = if foreign == 0 { by_timer(agent, count) } else { Vec::new() };
     Steady { images, foreign, passes, by_timer, memory: memory(agent) }
 }
 
