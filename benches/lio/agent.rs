@@ -28,6 +28,9 @@ pub struct Bench {
     fill: Fill,
 }
 
+/// Images that are added one by one to a target that is full.
+pub const ALONE: usize = 2;
+
 /// What an empty target took.
 #[derive(Clone)]
 pub struct Fill {
@@ -47,7 +50,7 @@ pub struct Fill {
     pub programs: Vec<String>,
 }
 
-/// What one more image took, in a pass of its own.
+/// What one more image took, in a pass of its own by an agent that has run before.
 pub struct Alone {
     /// From the signal to "converged".
     pub total: f64,
@@ -155,19 +158,28 @@ impl Bench {
         &self.pid
     }
 
-    /// Tags one more image; what its pass takes, command by command.
-    pub fn one_more(&self, node: &Node, id: &str) -> Alone {
-        // New settings start the actors anew, with a pass that changes nothing.
-        configure("level", LIO_IN_DETAIL);
-        self.pass();
-        node.ims.tag(id, true);
-        let events = self.pass();
+    /// Tags two more images, one after the other: what the pass of the first takes, and command by command that of the second.
+    pub fn one_more(&self, node: &Node, ids: [&str; ALONE]) -> Alone {
+        let [id, in_detail] = ids;
+        let events = self.adds(node, id);
         let (first, last) = (&events[0], events.last().expect("the summary"));
-        assert_eq!(last.fields["added"], 1, "{}", last.fields);
         let looked = last.micros - millis(&last.fields["apply_ms"]) * 1000;
         let added = events.iter().find(|event| event.fields["event"] == "lun_added").expect("the LUN");
         let (total, to_live) = (seconds(first.micros, last.micros), seconds(looked, added.micros));
-        Alone { total, to_live, commands: commands(&events) }
+        // New settings start the actors anew, with a pass that changes nothing: they do not know what targetclid knows, and it
+        // has to read its tree anew.
+        configure("level", LIO_IN_DETAIL);
+        self.pass();
+        Alone { total, to_live, commands: commands(&self.adds(node, in_detail)) }
+    }
+
+    /// The events of the pass that adds this image alone.
+    fn adds(&self, node: &Node, id: &str) -> Vec<Event> {
+        node.ims.tag(id, true);
+        let events = self.pass();
+        let summary = &events.last().expect("the summary").fields;
+        assert_eq!(summary["added"], 1, "{summary}");
+        events
     }
 }
 

@@ -76,7 +76,7 @@ fn all(scale: &Scale, execs: &Execs) {
         println!("  {limit:.1} s");
 
         println!("the agent that writes: an empty target, {size} images");
-        site.empty_with(size, 1);
+        site.empty_with(size, agent::ALONE);
         let node = &site.node;
         let agent = agent::Bench::fill(node, execs, "configfs");
         if scale.steady.contains(&size) {
@@ -89,20 +89,20 @@ fn all(scale: &Scale, execs: &Execs) {
             results.passes.push(steady::measure(&agent, node, execs, size, objects, STEADY));
             steady::remove_foreign();
         }
-        let alone = agent.one_more(node, &id(size));
+        let alone = agent.one_more(node, [&id(size), &id(size + 1)]);
         let direct = Run { fill: agent.filled(), alone };
         drop(agent);
 
         let mut point = Point { size, limit, direct, told: None, one_more: Vec::new() };
         if size <= scale.told_up_to {
             println!("the agent that tells targetclid: an empty target, {size} images");
-            site.empty_with(size, SAMPLES + 1);
+            site.empty_with(size, agent::ALONE + SAMPLES);
             let agent = agent::Bench::fill(&site.node, execs, "targetclid");
-            let alone = agent.one_more(&site.node, &id(size));
+            let alone = agent.one_more(&site.node, [&id(size), &id(size + 1)]);
             point.told = Some(Run { fill: agent.filled(), alone });
             drop(agent);
             println!("the predecessor: one more image, at {size} images");
-            let more = &site.images[size + 1..=size + SAMPLES];
+            let more = &site.images[size + agent::ALONE..][..SAMPLES];
             point.one_more = more.iter().map(|image| predecessor::project(image, execs)).collect();
         }
         results.points.push(point);

@@ -210,7 +210,7 @@ impl Results {
         writeln!(f, "## One more image, when N are there\n")?;
         writeln!(
             f,
-            "Of many: the mean of the pass's last {LAST} LUNs, without its one saveconfig; the predecessor saves after each. Alone:\na pass of its own, from the end of its look until its"
+            "Of many: the mean of the pass's last {LAST} LUNs, without its one saveconfig; the predecessor saves after each. Alone:\na pass of its own by an agent that has run before, from the end of its look until its"
         )?;
         writeln!(f, "LUN is live, and until all is told and saved.\n")?;
         writeln!(
@@ -270,7 +270,7 @@ impl Results {
         }
         writeln!(
             f,
-            "\nWhere root has no targetcli preferences, targetclid refuses a saveconfig with a backup at once: so one without follows.\n"
+            "\nStep by step: in the pass after new settings, before whose first change targetclid has to read its tree anew.\nWhere root has no targetcli preferences, targetclid refuses a saveconfig with a backup at once: so one without follows.\n"
         )
     }
 
