@@ -14,7 +14,6 @@ use std::future::Future;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 
@@ -213,19 +212,14 @@ where
     F: Future<Output = T> + 'static,
 {
     let until = Instant::now() + within;
-    let places = Rc::new(Semaphore::new(AT_ONCE));
-    let mut under_way = JoinSet::new();
-    for key in asked {
-        let (places, answer) = (places.clone(), ask(key.clone()));
-        under_way.spawn_local(async move {
-            // The semaphore is never closed.
-            let _place = places.acquire().await.ok();
-            (key, answer.await)
-        });
-    }
-    let mut answers = BTreeMap::new();
-    while let Ok(Some(answer)) = timeout_at(until, under_way.join_next()).await {
+    let (mut asked, mut under_way, mut answers) = (asked.into_iter(), JoinSet::new(), BTreeMap::new());
+    loop {
+        // One that waits for its turn is not made yet: a question to the SDK takes 20 KB.
+        for key in asked.by_ref().take(AT_ONCE - under_way.len()) {
+            let answer = ask(key.clone());
+            under_way.spawn_local(async move { (key, answer.await) });
+        }
+        let Ok(Some(answer)) = timeout_at(until, under_way.join_next()).await else { return answers };
         answers.extend(answer.ok());
     }
-    answers
 }

@@ -1,7 +1,7 @@
 //! How long a target takes to be filled, four ways: by the predecessor, by the agent with either engine, and by the bare
 //! writes; what a look costs when S3 is far away, and a pass that changes nothing. Runs inside the throw-away VM
 //! (`make bench`); prints Markdown and leaves it in /vm/results/bench.md, and the numbers in bench.json. `quick` is a short
-//! form; with `tag-to-lun` only how long a tag takes to its LUN is measured.
+//! form; with `tag-to-lun` only how long a tag takes to its LUN is measured, with `steady` only passes that change nothing.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod agent;
@@ -58,7 +58,8 @@ fn main() {
         }
         ["quick"] => all(&QUICK, &execs),
         ["tag-to-lun"] => tag_to_lun(&execs),
-        other => panic!("neither nothing, quick nor tag-to-lun: {other:?}"),
+        ["steady"] => steady_passes(&execs),
+        other => panic!("neither nothing, quick, steady nor tag-to-lun: {other:?}"),
     }
 }
 
@@ -112,6 +113,22 @@ fn all(scale: &Scale, execs: &Execs) {
     results.far = Some(far::measure(&mut site, scale.far, execs));
     keep(&results);
     println!("\n{results}");
+}
+
+/// At the number of images beside which there are objects of others.
+fn steady_passes(execs: &Execs) {
+    let (images, objects) = FULL.foreign.expect("the whole run has them");
+    println!("passes without a change, at {images} images");
+    let mut site = Site::new();
+    site.empty_with(images, 0);
+    let node = &site.node;
+    let agent = agent::Bench::fill(node, execs, "configfs");
+    let alone = steady::measure(&agent, node, execs, images, 0, STEADY);
+    steady::add_foreign(objects);
+    let beside = steady::measure(&agent, node, execs, images, objects, STEADY);
+    let text = report::Passes(vec![alone, beside]).to_string();
+    println!("\n{text}");
+    std::fs::write("/vm/results/steady.md", text).expect("the results' folder");
 }
 
 fn keep(results: &Results) {

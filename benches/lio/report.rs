@@ -66,7 +66,16 @@ impl fmt::Display for Results {
         self.one_more(f)?;
         self.profile(f)?;
         self.far.as_ref().map_or(Ok(()), |far| far_away(far, f))?;
-        self.steady(f)
+        steady(&self.passes, f)
+    }
+}
+
+/// Passes without a change, by themselves.
+pub struct Passes(pub Vec<Steady>);
+
+impl fmt::Display for Passes {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        steady(&self.0, f)
     }
 }
 
@@ -274,51 +283,6 @@ impl Results {
         )
     }
 
-    fn steady(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        writeln!(f, "## A pass that changes nothing\n")?;
-        writeln!(
-            f,
-            "Means of {} passes each, but of one beside foreign objects. They follow a SIGHUP, after which the settings and the\nsystem's roots are read anew;",
-            crate::STEADY
-        )?;
-        writeln!(f, "\"by its timer\" is a pass without that, the mean of as many.\n")?;
-        let units: Vec<String> = UNITS.iter().map(|unit| format!("CPU ms {unit}")).collect();
-        writeln!(
-            f,
-            "| N | foreign objects | wall ms | {} | CPU ms by its timer | S3 requests | GetObject | IMS | programs | VmHWM MiB | VmRSS MiB |",
-            units.join(" | ")
-        )?;
-        writeln!(f, "|--:|--:|--:|{}--:|--:|--:|--:|--:|--:|--:|", "--:|".repeat(units.len()))?;
-        for steady in &self.passes {
-            let mean = |value: &dyn Fn(&Pass) -> f64| {
-                steady.passes.iter().map(value).sum::<f64>() / steady.passes.len() as f64
-            };
-            let cpu: Vec<String> =
-                (0..UNITS.len()).map(|unit| format!("{:.0}", mean(&|pass| pass.cpu_ms[unit]))).collect();
-            let own = steady.by_timer.iter().sum::<f64>() / steady.by_timer.len() as f64;
-            let own = if own.is_nan() { String::new() } else { format!("{own:.0}") };
-            let mib = |wanted: &str| {
-                let found = steady.memory.iter().find(|(name, _)| name == wanted);
-                found.map_or(f64::NAN, |(_, kib)| *kib as f64 / 1024.0)
-            };
-            writeln!(
-                f,
-                "| {} | {} | {:.0} | {} | {own} | {:.0} | {:.0} | {:.0} | {:.0} | {:.1} | {:.1} |",
-                steady.images,
-                steady.foreign,
-                mean(&|pass| pass.wall_ms),
-                cpu.join(" | "),
-                mean(&|pass| pass.s3.values().sum::<usize>() as f64),
-                mean(&|pass| objects_read(pass) as f64),
-                mean(&|pass| pass.ims as f64),
-                mean(&|pass| pass.programs.len() as f64),
-                mib("VmHWM"),
-                mib("VmRSS"),
-            )?;
-        }
-        writeln!(f)
-    }
-
     /// Seconds from an empty target: measured for the smallest number; for others `~`, the sum over the samples. `None`
     /// beyond the last sample.
     fn predecessor_to(&self, size: usize) -> Option<(&'static str, f64)> {
@@ -338,6 +302,51 @@ impl Results {
         }
         (from == size).then_some(("~", sum))
     }
+}
+
+fn steady(all: &[Steady], f: &mut Formatter<'_>) -> fmt::Result {
+    writeln!(f, "## A pass that changes nothing\n")?;
+    writeln!(
+        f,
+        "Means of {} passes each, but of one beside foreign objects. They follow a SIGHUP, after which the settings and the\nsystem's roots are read anew;",
+        crate::STEADY
+    )?;
+    writeln!(f, "\"by its timer\" is a pass without that, the mean of as many.\n")?;
+    let units: Vec<String> = UNITS.iter().map(|unit| format!("CPU ms {unit}")).collect();
+    writeln!(
+        f,
+        "| N | foreign objects | wall ms | {} | CPU ms by its timer | S3 requests | GetObject | IMS | programs | VmHWM MiB | VmRSS MiB |",
+        units.join(" | ")
+    )?;
+    writeln!(f, "|--:|--:|--:|{}--:|--:|--:|--:|--:|--:|--:|", "--:|".repeat(units.len()))?;
+    for steady in all {
+        let mean = |value: &dyn Fn(&Pass) -> f64| {
+            steady.passes.iter().map(value).sum::<f64>() / steady.passes.len() as f64
+        };
+        let cpu: Vec<String> =
+            (0..UNITS.len()).map(|unit| format!("{:.0}", mean(&|pass| pass.cpu_ms[unit]))).collect();
+        let own = steady.by_timer.iter().sum::<f64>() / steady.by_timer.len() as f64;
+        let own = if own.is_nan() { String::new() } else { format!("{own:.0}") };
+        let mib = |wanted: &str| {
+            let found = steady.memory.iter().find(|(name, _)| name == wanted);
+            found.map_or(f64::NAN, |(_, kib)| *kib as f64 / 1024.0)
+        };
+        writeln!(
+            f,
+            "| {} | {} | {:.0} | {} | {own} | {:.0} | {:.0} | {:.0} | {:.0} | {:.1} | {:.1} |",
+            steady.images,
+            steady.foreign,
+            mean(&|pass| pass.wall_ms),
+            cpu.join(" | "),
+            mean(&|pass| pass.s3.values().sum::<usize>() as f64),
+            mean(&|pass| objects_read(pass) as f64),
+            mean(&|pass| pass.ims as f64),
+            mean(&|pass| pass.programs.len() as f64),
+            mib("VmHWM"),
+            mib("VmRSS"),
+        )?;
+    }
+    writeln!(f)
 }
 
 fn far_away(far: &Far, f: &mut Formatter<'_>) -> fmt::Result {
