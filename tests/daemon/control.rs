@@ -126,7 +126,7 @@ fn what_was_released_stays_so_over_a_reload_and_is_taken_back_at_once() {
 
 /// The answer to a GET, head and body.
 fn get(address: &str, path: &str) -> String {
-    let mut stream = TcpStream::connect(address).unwrap();
+    let mut stream = wait_for("the TCP port", || TcpStream::connect(address).ok());
     write!(stream, "GET {path} HTTP/1.1\r\nHost: agent\r\nConnection: close\r\n\r\n").unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
