@@ -85,10 +85,7 @@ fn all(scale: &Scale, execs: &Execs) {
             results.passes.push(steady::measure(&agent, node, execs, size, 0, STEADY));
         }
         if let Some((_, objects)) = scale.foreign.filter(|(at, _)| *at == size) {
-            println!("passes without a change, at {size} images beside {objects} objects of others");
-            steady::add_foreign(objects);
-            results.passes.push(steady::measure(&agent, node, execs, size, objects, STEADY));
-            steady::remove_foreign();
+            results.passes.push(steady_beside(objects, &agent, node, execs, size));
         }
         let alone = agent.one_more(node, [&id(size), &id(size + 1)]);
         let direct = Run { fill: agent.filled(), alone };
@@ -115,6 +112,21 @@ fn all(scale: &Scale, execs: &Execs) {
     println!("\n{results}");
 }
 
+/// Beside so many objects of others, which are gone afterwards.
+fn steady_beside(
+    objects: usize,
+    agent: &agent::Bench,
+    node: &Node,
+    execs: &Execs,
+    images: usize,
+) -> steady::Steady {
+    println!("passes without a change, at {images} images beside {objects} objects of others");
+    steady::add_foreign(objects);
+    let passes = steady::measure(agent, node, execs, images, objects, STEADY);
+    steady::remove_foreign();
+    passes
+}
+
 /// At the number of images beside which there are objects of others.
 fn steady_passes(execs: &Execs) {
     let (images, objects) = FULL.foreign.expect("the whole run has them");
@@ -124,8 +136,7 @@ fn steady_passes(execs: &Execs) {
     let node = &site.node;
     let agent = agent::Bench::fill(node, execs, "configfs");
     let alone = steady::measure(&agent, node, execs, images, 0, STEADY);
-    steady::add_foreign(objects);
-    let beside = steady::measure(&agent, node, execs, images, objects, STEADY);
+    let beside = steady_beside(objects, &agent, node, execs, images);
     let text = report::Passes(vec![alone, beside]).to_string();
     println!("\n{text}");
     std::fs::write("/vm/results/steady.md", text).expect("the results' folder");
